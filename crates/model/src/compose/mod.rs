@@ -1,0 +1,1 @@
+//! Compose text → Spec (being written).

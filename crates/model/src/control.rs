@@ -1,0 +1,82 @@
+//! What the agent and the proxy say to each other over the proxy's Unix socket.
+//!
+//! Each message is a frame: four bytes of length, big-endian, then that many bytes of JSON, at most [`MAX_FRAME`]. The agent asks, the
+//! proxy answers each question once and in order.
+
+use crate::route::RouteTable;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// Longest frame either side accepts.
+pub const MAX_FRAME: usize = 16 * 1024 * 1024;
+
+/// The agent's questions.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "ask")]
+pub enum Ask {
+    /// Carry requests by this table from now on. Answered when no worker will start a request by an older one.
+    Swap {
+        /// The whole table.
+        table: RouteTable,
+    },
+    /// What is going on?
+    Status,
+    /// Close what these endpoints still hold: WebSockets with code 1001 and jitter, streams at a chunk boundary. Answered at once; the
+    /// closing shows in `Status`.
+    Close {
+        /// Endpoint ids.
+        endpoints: Vec<String>,
+        /// Within which the connections are closed, spread evenly, milliseconds.
+        jitter_ms: u64,
+    },
+}
+
+/// The proxy's answers.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "answer")]
+pub enum Answer {
+    /// The table with this generation is in use everywhere.
+    Swapped {
+        /// As asked.
+        generation: u64,
+    },
+    /// What is going on.
+    Status(ProxyStatus),
+    /// It will be done.
+    Closing,
+    /// It was not done.
+    Refused {
+        /// Stable word, such as `port-taken`, `certificate-unreadable`.
+        code: String,
+        /// Why.
+        message: String,
+    },
+}
+
+/// What the proxy is doing.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct ProxyStatus {
+    /// Of the table in use; 0 if it never got one.
+    pub generation: u64,
+    /// Process id.
+    pub pid: u32,
+    /// Every endpoint the table names, and every one left that still holds something.
+    pub endpoints: BTreeMap<String, EndpointStatus>,
+    /// Since start.
+    pub requests: u64,
+    /// Answers made by the proxy itself because no endpoint could be reached or answered, since start.
+    pub failures: u64,
+    /// Open client connections.
+    pub connections: u64,
+}
+
+/// One endpoint, as the proxy sees it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct EndpointStatus {
+    /// It answers health checks.
+    pub healthy: bool,
+    /// Requests in flight, without the streams.
+    pub requests: u64,
+    /// WebSockets and event streams open.
+    pub streams: u64,
+}

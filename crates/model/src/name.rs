@@ -1,0 +1,234 @@
+//! Names, parsed once: whoever holds one of these types holds a checked value.
+//!
+//! Every name a user can write becomes a container name, a path element, a DNS label or an argument somewhere. Peers that
+//! passed such text on unchecked had it run as a command (`field/reliability.md` §2 A, B), so the constructors here are the only
+//! way in, and each says what it wants when it refuses.
+
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::str::FromStr;
+
+/// Why a piece of text is not a name of the wanted kind.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{text}` is no {kind}: {want}")]
+pub struct NameError {
+    /// What it should have been: "service name", "domain", …
+    pub kind: &'static str,
+    /// The offending text, shortened and with control characters made visible.
+    pub text: String,
+    /// The rule, in words.
+    pub want: &'static str,
+}
+
+impl NameError {
+    fn new(kind: &'static str, text: &str, want: &'static str) -> Self {
+        let mut shown: String = text.chars().take(60).flat_map(char::escape_debug).collect();
+        if text.chars().count() > 60 {
+            shown.push('…');
+        }
+        Self { kind, text: shown, want }
+    }
+}
+
+/// Makes a string newtype whose only constructor is a check.
+macro_rules! name {
+    ($(#[$doc:meta])* $type:ident, $kind:literal, $want:literal, $check:expr) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(try_from = "String", into = "String")]
+        pub struct $type(String);
+
+        impl $type {
+            /// The checked text.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+        impl FromStr for $type {
+            type Err = NameError;
+            fn from_str(text: &str) -> Result<Self, NameError> {
+                let check: fn(&str) -> bool = $check;
+                if check(text) { Ok(Self(text.to_owned())) } else { Err(NameError::new($kind, text, $want)) }
+            }
+        }
+        impl TryFrom<String> for $type {
+            type Error = NameError;
+            fn try_from(text: String) -> Result<Self, NameError> {
+                text.parse()
+            }
+        }
+        impl From<$type> for String {
+            fn from(name: $type) -> String {
+                name.0
+            }
+        }
+        impl fmt::Display for $type {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.pad(&self.0)
+            }
+        }
+        impl AsRef<str> for $type {
+            fn as_ref(&self) -> &str {
+                &self.0
+            }
+        }
+    };
+}
+
+/// A non-empty text of at most `max` bytes whose first byte is one of `first` and whose others are one of `rest`.
+fn of(text: &str, max: usize, first: fn(u8) -> bool, rest: fn(u8) -> bool) -> bool {
+    let bytes = text.as_bytes();
+    !bytes.is_empty() && bytes.len() <= max && first(bytes[0]) && bytes[1..].iter().all(|b| rest(*b))
+}
+
+fn lower_or_digit(b: u8) -> bool {
+    b.is_ascii_lowercase() || b.is_ascii_digit()
+}
+
+name!(
+    /// An app: one Compose project on one server. The Compose rule for project names.
+    AppName, "app name", "lower-case letters, digits, `-` and `_`, starting with a letter or digit, at most 40",
+    |t| of(t, 40, lower_or_digit, |b| lower_or_digit(b) || b == b'-' || b == b'_')
+);
+name!(
+    /// An entry of `services:`. The Compose rule, bounded so that `<app>-<service>-<release>-<n>` fits a container name.
+    ServiceName, "service name", "letters, digits, `.`, `_` and `-`, starting with a letter or digit, at most 60",
+    |t| of(t, 60, |b| b.is_ascii_alphanumeric(), |b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'))
+);
+name!(
+    /// An entry of `volumes:`.
+    VolumeName, "volume name", "letters, digits, `.`, `_` and `-`, starting with a letter or digit, at most 100",
+    |t| of(t, 100, |b| b.is_ascii_alphanumeric(), |b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'))
+);
+name!(
+    /// An entry of `networks:`.
+    NetworkName, "network name", "letters, digits, `.`, `_` and `-`, starting with a letter or digit, at most 100",
+    |t| of(t, 100, |b| b.is_ascii_alphanumeric(), |b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'))
+);
+name!(
+    /// The name of an environment variable, as POSIX shells accept it.
+    EnvKey, "variable name", "letters, digits and `_`, not starting with a digit, at most 200",
+    |t| of(t, 200, |b| b.is_ascii_alphabetic() || b == b'_', |b| b.is_ascii_alphanumeric() || b == b'_')
+);
+name!(
+    /// A DNS name in lower case without trailing dot (RFC 1035 §2.3.1, RFC 1123 §2.1); punycode for international names.
+    Domain, "domain", "labels of lower-case letters, digits and `-` joined by dots, at most 253",
+    |t| t.len() <= 253 && !t.is_empty() && t.split('.').all(|l| {
+        of(l, 63, lower_or_digit, |b| lower_or_digit(b) || b == b'-') && !l.ends_with('-')
+    }) && !t.rsplit('.').next().is_some_and(|l| l.bytes().all(|b| b.is_ascii_digit()))
+);
+name!(
+    /// A route's path prefix: starts with `/`, no query, no dot segments, no percent-encoding, nothing to be decoded twice.
+    RoutePath, "route path", "a path that starts with `/` and has no `?`, `#`, `%`, `//`, `.` or `..` segments, at most 400",
+    |t| t.len() <= 400 && t.starts_with('/') && !t.contains("//")
+        && t.bytes().all(|b| b.is_ascii_graphic() && !matches!(b, b'?' | b'#' | b'%' | b'\\' | b'"' | b'<' | b'>'))
+        && !t.split('/').any(|s| s == "." || s == "..")
+);
+name!(
+    /// An image reference as the OCI distribution specification writes it: `[host[:port]/]path[:tag][@digest]`.
+    ImageRef, "image reference", "`[registry/]name[:tag][@digest]` in lower case",
+    image_reference
+);
+name!(
+    /// What the engine calls an image's content: `sha256:` and 64 hexadecimal digits.
+    ImageId, "image id", "`sha256:` and 64 hexadecimal digits",
+    |t| t.strip_prefix("sha256:").is_some_and(|h| h.len() == 64 && h.bytes().all(|b| b.is_ascii_hexdigit()))
+);
+name!(
+    /// A replica or job of one app, made by the planner: `<service>-<release>-<n>` or `<service>-<release>-<job>`.
+    ReplicaId, "replica id", "letters, digits, `.`, `_` and `-`, at most 90",
+    |t| of(t, 90, |b| b.is_ascii_alphanumeric(), |b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'))
+);
+name!(
+    /// One run of a plan on one server; decided by the client so that asking twice is the same as asking once.
+    RolloutId, "rollout id", "lower-case letters, digits and `-`, at most 40",
+    |t| of(t, 40, lower_or_digit, |b| lower_or_digit(b) || b == b'-')
+);
+
+/// The OCI distribution specification's grammar for a reference, checked by hand.
+fn image_reference(text: &str) -> bool {
+    if text.is_empty() || text.len() > 400 {
+        return false;
+    }
+    let (rest, digest) = match text.split_once('@') {
+        Some((rest, digest)) => (rest, Some(digest)),
+        None => (text, None),
+    };
+    if digest.is_some_and(|d| d.parse::<ImageId>().is_err()) {
+        return false;
+    }
+    let name_start = rest.rfind('/').map_or(0, |i| i + 1);
+    let (path, tag) = match rest[name_start..].split_once(':') {
+        Some((last, tag)) => (&rest[..name_start + last.len()], Some(tag)),
+        None => (rest, None),
+    };
+    let word = |b: u8| b.is_ascii_alphanumeric() || b == b'_';
+    if tag.is_some_and(|t| !of(t, 128, |b| b.is_ascii_alphanumeric() || b == b'_', |b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-'))) {
+        return false;
+    }
+    path.split('/').enumerate().all(|(i, part)| {
+        let host = i == 0 && path.contains('/') && (part.contains('.') || part.contains(':') || part == "localhost");
+        if host {
+            let (name, port) = part.split_once(':').unwrap_or((part, "1"));
+            return name.parse::<std::net::IpAddr>().is_ok() || name.to_ascii_lowercase().parse::<Domain>().is_ok() && port.parse::<u16>().is_ok();
+        }
+        of(part, 200, lower_or_digit, |b| lower_or_digit(b) || matches!(b, b'.' | b'_' | b'-'))
+            && part.bytes().last().is_some_and(word)
+    })
+}
+
+/// The number of a release of one app, counted from 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ReleaseNumber(pub u64);
+
+impl fmt::Display for ReleaseNumber {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_would_become_options_commands_or_paths_are_refused() {
+        for hostile in ["", "-v", "$(id)", "a;b", "a b", "../x", "a/b", "a\nb", "a\0b", "é", "\u{202e}x", ".hidden"] {
+            assert!(hostile.parse::<AppName>().is_err(), "{hostile:?}");
+            assert!(hostile.parse::<ServiceName>().is_err(), "{hostile:?}");
+            assert!(hostile.parse::<VolumeName>().is_err(), "{hostile:?}");
+            assert!(hostile.parse::<ReplicaId>().is_err(), "{hostile:?}");
+            assert!(hostile.parse::<Domain>().is_err(), "{hostile:?}");
+        }
+    }
+
+    #[test]
+    fn image_references_follow_the_oci_grammar() {
+        for good in ["postgres", "postgres:15", "ghcr.io/acme/tutor-backend:main", "localhost:5000/a/b:1.0-x", "127.0.0.1:5000/a",
+            "a/b@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"]
+        {
+            assert!(good.parse::<ImageRef>().is_ok(), "{good}");
+        }
+        for bad in ["", "Postgres", "a:", ":15", "a b", "x;y", "a@sha256:12", "a/../b", "-a", "a:$(id)", "a//b"] {
+            assert!(bad.parse::<ImageRef>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn route_paths_need_no_second_decoding() {
+        for good in ["/", "/api", "/a/b.c", "/api/"] {
+            assert!(good.parse::<RoutePath>().is_ok(), "{good}");
+        }
+        for bad in ["", "api", "/a/../b", "/%2e", "/a?b", "//a", "/a b"] {
+            assert!(bad.parse::<RoutePath>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn an_address_is_no_domain() {
+        assert!("10.0.0.1".parse::<Domain>().is_err());
+        assert!("tutor.example.com".parse::<Domain>().is_ok());
+        assert!("a-.example.com".parse::<Domain>().is_err());
+    }
+}

@@ -1,0 +1,90 @@
+//! What a runtime reports, as the planner reads it. It may be a moment old; no step may assume otherwise.
+
+use crate::digest::Revision;
+use crate::name::{ImageId, ImageRef, NetworkName, ReleaseNumber, ReplicaId, ServiceName, VolumeName};
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+
+/// Everything of one app that exists now.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Observed {
+    /// Replicas and jobs, running or not.
+    pub replicas: BTreeMap<ReplicaId, Replica>,
+    /// Images asked for that the server has.
+    pub images: BTreeMap<ImageRef, ImageId>,
+    /// Volumes of the app that exist.
+    pub volumes: BTreeSet<VolumeName>,
+    /// Networks of the app that exist.
+    pub networks: BTreeMap<NetworkName, ObservedNetwork>,
+    /// Ports of this machine that are taken (process runtime only; containers have addresses of their own).
+    pub busy_ports: BTreeSet<u16>,
+}
+
+/// One replica or job as it is.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Replica {
+    /// The service it is of.
+    pub service: ServiceName,
+    /// Revision of the template it was made from.
+    pub revision: Revision,
+    /// Release that made it.
+    pub release: ReleaseNumber,
+    /// True for a job or migration, which is meant to end.
+    pub job: bool,
+    /// What it does.
+    pub state: ReplicaState,
+    /// Where it can be reached, by network; a process has 127.0.0.1 under `default`.
+    pub addresses: BTreeMap<NetworkName, IpAddr>,
+    /// Port assigned to it (process runtime).
+    pub port: Option<u16>,
+    /// How often it was started again since it was made.
+    pub restarts: u32,
+    /// When it was last started, milliseconds since 1970 UTC; 0 if never.
+    pub started_ms: u64,
+}
+
+impl Replica {
+    /// The address the proxy and probes use: that of the first network in name order.
+    pub fn address(&self) -> Option<IpAddr> {
+        self.addresses.values().next().copied()
+    }
+}
+
+/// What a replica does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "state")]
+pub enum ReplicaState {
+    /// Made, never started.
+    Created,
+    /// Runs.
+    Running,
+    /// Ended and is about to be started again by its restart policy.
+    Restarting {
+        /// Of its last run.
+        code: i32,
+    },
+    /// Ended for good.
+    Exited {
+        /// Exit code; 128 + the signal's number for a death by signal.
+        code: i32,
+        /// The kernel killed it for its memory limit.
+        out_of_memory: bool,
+    },
+}
+
+impl ReplicaState {
+    /// It runs now.
+    pub fn is_running(self) -> bool {
+        matches!(self, ReplicaState::Running)
+    }
+}
+
+/// A network as it is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ObservedNetwork {
+    /// The host's own address in it, where names are answered.
+    pub gateway: Option<IpAddr>,
+    /// Its addresses, `10.1.0.0/16`.
+    pub subnet: Option<String>,
+}

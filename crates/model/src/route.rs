@@ -1,0 +1,208 @@
+//! The table the proxy carries requests by: an immutable value, swapped whole.
+//!
+//! It is made by the agent from every app's current release and read by the proxy alone. The lookup is pure and lives here so
+//! that it can be tested without a socket: `find` takes a host and a path that were canonicalised once, and nothing else.
+
+use crate::name::{Domain, RoutePath};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+
+/// Everything the proxy needs to know.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct RouteTable {
+    /// Grows by one with every swap; a proxy refuses to go back.
+    pub generation: u64,
+    /// Answers to requests from outside.
+    pub sites: Vec<Site>,
+    /// By key `<app>/<service>`.
+    pub upstreams: BTreeMap<String, Upstream>,
+    /// Loopback addresses that stand for a service inside an app (process runtime).
+    pub internal: Vec<InternalListener>,
+    /// Names that containers ask for (Docker runtime).
+    pub names: Vec<NameScope>,
+    /// Certificates by the names they are for.
+    pub certificates: Vec<CertificateFiles>,
+}
+
+/// One app's face to the outside.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Site {
+    /// The app, for records and errors.
+    pub app: String,
+    /// Hosts it answers to. Empty: any host no other site names.
+    pub hosts: Vec<Domain>,
+    /// Hosts that are redirected (308) to the first of `hosts`.
+    pub redirect_hosts: Vec<Domain>,
+    /// False: plain HTTP is served instead of being redirected to HTTPS.
+    pub https: bool,
+    /// In any order; the longest matching prefix wins.
+    pub routes: Vec<SiteRoute>,
+}
+
+/// One path prefix of a site.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SiteRoute {
+    /// Prefix on segment boundaries.
+    pub path: RoutePath,
+    /// Key into `upstreams`.
+    pub upstream: String,
+    /// From the last byte of the request to the first of the answer, milliseconds.
+    pub timeout_ms: u64,
+    /// Of a WebSocket or stream without any byte, milliseconds.
+    pub idle_timeout_ms: u64,
+}
+
+/// A service's endpoints.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Upstream {
+    /// Ready replicas.
+    pub endpoints: Vec<Endpoint>,
+    /// Path asked for by active health checks; a TCP connection when absent.
+    pub health_path: Option<String>,
+}
+
+/// One ready replica.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Endpoint {
+    /// `<app>/<replica>`.
+    pub id: String,
+    /// Where it listens.
+    pub address: SocketAddr,
+}
+
+/// A loopback listener that forwards to an upstream, so that a service has one address for its whole life.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct InternalListener {
+    /// Loopback only.
+    pub address: SocketAddr,
+    /// Key into `upstreams`.
+    pub upstream: String,
+}
+
+/// The names one container network can ask for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NameScope {
+    /// The host's address in that network, where the questions arrive (port 53, UDP and TCP).
+    pub listen: IpAddr,
+    /// Service name in lower case → addresses of its ready replicas.
+    pub names: BTreeMap<String, Vec<IpAddr>>,
+}
+
+/// A certificate on disk.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CertificateFiles {
+    /// Names it is served for.
+    pub hosts: Vec<String>,
+    /// PEM chain, leaf first.
+    pub chain: String,
+    /// PEM key.
+    pub key: String,
+    /// Changes when the content changes, so that the proxy reads again.
+    pub fingerprint: String,
+}
+
+/// What the table says about a request.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Found<'a> {
+    /// Forward it.
+    Route(&'a Site, &'a SiteRoute),
+    /// Send the client to the canonical domain.
+    Redirect(&'a Site, &'a Domain),
+    /// The host is served, the path is not.
+    NoRoute(&'a Site),
+    /// Nobody serves this host.
+    NoSite,
+}
+
+impl RouteTable {
+    /// Finds what to do with `path` at `host`. Both must be canonical: host in lower case without port and trailing dot, path
+    /// as it will be forwarded. Linear in sites and routes, which is what tests compare faster indexes with.
+    pub fn find(&self, host: &str, path: &str) -> Found<'_> {
+        let Some((site, redirect)) = self.site(host) else { return Found::NoSite };
+        if redirect && let Some(canonical) = site.hosts.first() {
+            return Found::Redirect(site, canonical);
+        }
+        match site.route(path) {
+            Some(route) => Found::Route(site, route),
+            None => Found::NoRoute(site),
+        }
+    }
+
+    fn site(&self, host: &str) -> Option<(&Site, bool)> {
+        let named = |list: &[Domain]| list.iter().any(|d| d.as_str() == host);
+        self.sites
+            .iter()
+            .find(|s| named(&s.hosts))
+            .map(|s| (s, false))
+            .or_else(|| self.sites.iter().find(|s| named(&s.redirect_hosts)).map(|s| (s, true)))
+            .or_else(|| self.sites.iter().find(|s| s.hosts.is_empty()).map(|s| (s, false)))
+    }
+}
+
+impl Site {
+    /// The route with the longest prefix of `path`.
+    pub fn route(&self, path: &str) -> Option<&SiteRoute> {
+        self.routes.iter().filter(|r| covers(r.path.as_str(), path)).max_by_key(|r| r.path.as_str().trim_end_matches('/').len())
+    }
+}
+
+/// True when `prefix` covers `path` on a segment boundary: `/api` covers `/api` and `/api/x`, not `/apix`.
+pub fn covers(prefix: &str, path: &str) -> bool {
+    let prefix = prefix.trim_end_matches('/');
+    path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/') || rest.starts_with('?'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn table() -> RouteTable {
+        let route = |path: &str, upstream: &str| SiteRoute {
+            path: path.parse().unwrap(),
+            upstream: upstream.into(),
+            timeout_ms: 1,
+            idle_timeout_ms: 1,
+        };
+        RouteTable {
+            sites: vec![
+                Site {
+                    app: "tutor".into(),
+                    hosts: vec!["tutor.example.com".parse().unwrap()],
+                    redirect_hosts: vec!["www.tutor.example.com".parse().unwrap()],
+                    https: true,
+                    routes: vec![route("/", "web"), route("/api", "api"), route("/api/v2/", "v2")],
+                },
+                Site { app: "any".into(), hosts: vec![], redirect_hosts: vec![], https: true, routes: vec![route("/only", "any")] },
+            ],
+            ..RouteTable::default()
+        }
+    }
+
+    fn upstream(host: &str, path: &str) -> String {
+        match table().find(host, path) {
+            Found::Route(_, r) => r.upstream.clone(),
+            Found::Redirect(_, d) => format!("redirect {d}"),
+            Found::NoRoute(s) => format!("no route in {}", s.app),
+            Found::NoSite => "no site".into(),
+        }
+    }
+
+    #[test]
+    fn the_longest_prefix_on_a_segment_boundary_wins() {
+        let host = "tutor.example.com";
+        assert_eq!(upstream(host, "/"), "web");
+        assert_eq!(upstream(host, "/api"), "api");
+        assert_eq!(upstream(host, "/api/x"), "api");
+        assert_eq!(upstream(host, "/apix"), "web");
+        assert_eq!(upstream(host, "/api/v2"), "v2");
+        assert_eq!(upstream(host, "/api/v2/x"), "v2");
+    }
+
+    #[test]
+    fn other_domains_redirect_and_unknown_hosts_fall_to_the_site_without_hosts() {
+        assert_eq!(upstream("www.tutor.example.com", "/x"), "redirect tutor.example.com");
+        assert_eq!(upstream("other.example.com", "/only/x"), "any");
+        assert_eq!(upstream("other.example.com", "/x"), "no route in any");
+    }
+}

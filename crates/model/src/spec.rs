@@ -1,0 +1,435 @@
+//! The full desired state of one app, complete: every default is filled in, every reference resolved.
+//!
+//! A `Spec` is what `compose` makes, what a release stores, what the planner reads. An `Option` here never means "the
+//! default"; it means the thing may be absent (a container without a command of its own uses the image's).
+
+use crate::digest::{Revision, digest};
+use crate::name::{AppName, Domain, EnvKey, ImageId, ImageRef, NetworkName, RoutePath, ServiceName, VolumeName};
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+/// Desired state of one app.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Spec {
+    /// The Compose project.
+    pub app: AppName,
+    /// What makes its services exist.
+    pub runtime: RuntimeKind,
+    /// Absolute directory of the project on the machine that resolved it: the working directory of programs and the base of binds.
+    pub project_dir: String,
+    /// Domains served; the first is canonical, the others redirect to it. Empty: every host the server is asked for.
+    pub domains: Vec<Domain>,
+    /// How the domains are served.
+    pub tls: Tls,
+    /// By name.
+    pub services: BTreeMap<ServiceName, Service>,
+    /// Named volumes that services use.
+    pub volumes: BTreeMap<VolumeName, Volume>,
+    /// Networks that services use; `default` when the file names none.
+    pub networks: BTreeMap<NetworkName, Network>,
+}
+
+impl Spec {
+    /// Which desired state this is.
+    pub fn revision(&self) -> Revision {
+        digest(self)
+    }
+}
+
+/// What makes replicas exist.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RuntimeKind {
+    /// Containers of the Docker Engine.
+    Docker,
+    /// Supervised child processes.
+    Process,
+}
+
+impl fmt::Display for RuntimeKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            RuntimeKind::Docker => "docker",
+            RuntimeKind::Process => "process",
+        })
+    }
+}
+
+/// How the app's domains are served.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "mode")]
+pub enum Tls {
+    /// HTTPS with certificates of Landfall's own authority on this server.
+    Internal,
+    /// Plain HTTP only.
+    Off,
+}
+
+/// One entry of `services:`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Service {
+    /// What one replica is: a change here replaces the replicas, a change elsewhere does not.
+    pub template: Template,
+    /// How many replicas run. 1 for a job.
+    pub replicas: u32,
+    /// True for a service that runs to its end once per release (`restart: "no"`) instead of staying.
+    pub job: bool,
+    /// What must be true of other services before this one starts.
+    pub depends_on: BTreeMap<ServiceName, Dependency>,
+    /// Port that routes and probes go to, and that the service is known by inside the app.
+    pub port: Option<u16>,
+    /// Requests from outside that come here.
+    pub routes: Vec<Route>,
+    /// What a new replica must pass before it gets requests.
+    pub gate: Gate,
+    /// Whether the new starts beside the old or in its place.
+    pub order: UpdateOrder,
+    /// Argument vector run once per release in the new image, before the switch.
+    pub migrate: Option<Vec<String>>,
+    /// How long an old replica may finish what it holds, milliseconds.
+    pub drain_ms: u64,
+}
+
+/// What one replica of a service is made of.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Template {
+    /// What runs.
+    pub program: Program,
+    /// Overrides the image's entry point.
+    pub entrypoint: Option<Vec<String>>,
+    /// Arguments, or the image's own when absent. For an executable: its arguments.
+    pub command: Option<Vec<String>>,
+    /// Complete environment the file gives.
+    pub environment: BTreeMap<EnvKey, EnvValue>,
+    /// Absolute inside a container; absolute on the host for an executable.
+    pub working_dir: Option<String>,
+    /// `user[:group]`, as Compose writes it.
+    pub user: Option<String>,
+    /// What is mounted where.
+    pub mounts: Vec<Mount>,
+    /// Networks a replica joins.
+    pub networks: BTreeSet<NetworkName>,
+    /// Ports published on the host beside the proxy.
+    pub ports: Vec<PublishedPort>,
+    /// Labels of the user's own.
+    pub labels: BTreeMap<String, String>,
+    /// What happens when it ends.
+    pub restart: Restart,
+    /// Signal name that asks it to stop, such as `SIGTERM`.
+    pub stop_signal: String,
+    /// How long it has after that signal before it is killed, milliseconds.
+    pub stop_grace_ms: u64,
+    /// The Compose healthcheck.
+    pub healthcheck: Option<Healthcheck>,
+    /// Upper bounds on what it may use.
+    pub limits: Limits,
+    /// Bounds of its log on disk.
+    pub log: LogPolicy,
+    /// Runs an init process as pid 1 that reaps children.
+    pub init: bool,
+    /// The container's root file system cannot be written.
+    pub read_only: bool,
+    /// Bytes of `/dev/shm`; 0 leaves the engine's default.
+    pub shm_bytes: u64,
+}
+
+impl Template {
+    /// What makes two replicas alike.
+    pub fn revision(&self) -> Revision {
+        digest(self)
+    }
+}
+
+/// What runs in a replica.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "kind")]
+pub enum Program {
+    /// A container image.
+    Image {
+        /// As the file names it.
+        reference: ImageRef,
+        /// The content it stood for when the release was made; absent until the server has looked.
+        pinned: Option<ImageId>,
+        /// When the registry is asked.
+        pull: PullPolicy,
+    },
+    /// A program on the server.
+    Executable {
+        /// Absolute path, or a bare name looked up in PATH.
+        path: String,
+        /// SHA-256 of its content when it lies in the project; the server runs a copy kept under this digest, so that a
+        /// rollback runs the old program.
+        sha256: Option<String>,
+    },
+}
+
+/// When an image is fetched (Compose `pull_policy`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PullPolicy {
+    /// Before every release.
+    Always,
+    /// When the server does not have it.
+    Missing,
+    /// Never.
+    Never,
+}
+
+/// The value of an environment variable. Never shown by `Debug`: any of them may be a password.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct EnvValue(String);
+
+impl EnvValue {
+    /// Wraps a value.
+    pub fn new(value: impl Into<String>) -> Self {
+        Self(value.into())
+    }
+    /// The value itself, for the one who sets it.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for EnvValue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("EnvValue(…)")
+    }
+}
+
+/// One mount.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mount {
+    /// What is mounted.
+    pub source: MountSource,
+    /// Absolute path in the container.
+    pub target: String,
+    /// Cannot be written.
+    pub read_only: bool,
+}
+
+/// What a mount shows.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "kind")]
+pub enum MountSource {
+    /// A named volume.
+    Volume {
+        /// Its key under `volumes:`.
+        name: VolumeName,
+    },
+    /// A volume without a name, gone with the container.
+    Anonymous,
+    /// A file or directory of the host.
+    Bind {
+        /// Absolute path on the host.
+        path: String,
+    },
+    /// Memory.
+    Tmpfs {
+        /// Upper bound, 0 for none.
+        size_bytes: u64,
+    },
+}
+
+/// A port published on the host.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PublishedPort {
+    /// Address of the host, empty for all.
+    pub host_ip: String,
+    /// Port of the host; 0 lets the engine choose.
+    pub host_port: u16,
+    /// Port of the container.
+    pub port: u16,
+    /// True for UDP.
+    pub udp: bool,
+}
+
+/// What happens when a replica ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "policy")]
+pub enum Restart {
+    /// It stays ended.
+    No,
+    /// It is started again.
+    Always,
+    /// It is started again unless it was stopped on purpose.
+    UnlessStopped,
+    /// It is started again after a failure.
+    OnFailure {
+        /// At most so often; 0 for no bound.
+        max: u32,
+    },
+}
+
+/// A Compose healthcheck.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Healthcheck {
+    /// What is run.
+    pub test: HealthTest,
+    /// Between two runs, milliseconds.
+    pub interval_ms: u64,
+    /// Of one run, milliseconds.
+    pub timeout_ms: u64,
+    /// Failures in a row that make it unhealthy.
+    pub retries: u32,
+    /// In which failures do not count, milliseconds.
+    pub start_period_ms: u64,
+}
+
+/// The command of a healthcheck.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "kind")]
+pub enum HealthTest {
+    /// `CMD`: an argument vector.
+    Exec {
+        /// Program and arguments.
+        argv: Vec<String>,
+    },
+    /// `CMD-SHELL`: run by the container's own shell, inside it, as the Compose Specification says. Never run on the host.
+    Shell {
+        /// Its text.
+        script: String,
+    },
+}
+
+impl HealthTest {
+    /// What the runtime runs inside the replica.
+    pub fn argv(&self) -> Vec<String> {
+        match self {
+            HealthTest::Exec { argv } => argv.clone(),
+            HealthTest::Shell { script } => vec!["/bin/sh".into(), "-c".into(), script.clone()],
+        }
+    }
+}
+
+/// Upper bounds; 0 means none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Limits {
+    /// Bytes.
+    pub memory_bytes: u64,
+    /// Thousandths of a core.
+    pub cpu_millis: u64,
+    /// Processes.
+    pub pids: u64,
+}
+
+/// How much log of one replica is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogPolicy {
+    /// Bytes of one file.
+    pub max_bytes: u64,
+    /// Files.
+    pub max_files: u32,
+}
+
+impl Default for LogPolicy {
+    /// 10 MB × 3: what every plan in the field writes by hand (R33).
+    fn default() -> Self {
+        Self { max_bytes: 10_000_000, max_files: 3 }
+    }
+}
+
+/// What a service waits for in another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Dependency {
+    /// The condition.
+    pub condition: Condition,
+    /// False: goes on without it when it is absent or fails.
+    pub required: bool,
+}
+
+/// `depends_on` conditions of the Compose Specification.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Condition {
+    /// It was started.
+    ServiceStarted,
+    /// It passed its gate.
+    ServiceHealthy,
+    /// It ended with code 0.
+    ServiceCompletedSuccessfully,
+}
+
+/// Requests that come to a service.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Route {
+    /// Longest matching prefix wins; `/api` matches `/api` and `/api/x`, not `/apix`.
+    pub path: RoutePath,
+    /// From the last byte of the request to the first of the answer, milliseconds.
+    pub timeout_ms: u64,
+    /// Of a WebSocket or stream without any byte, milliseconds.
+    pub idle_timeout_ms: u64,
+}
+
+/// What a new replica must pass.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Gate {
+    /// The question.
+    pub probe: Probe,
+    /// How long it may take in all, milliseconds.
+    pub deadline_ms: u64,
+}
+
+/// One health question.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "kind")]
+pub enum Probe {
+    /// GET answers 2xx or 3xx.
+    Http {
+        /// With query, as sent.
+        path: String,
+        /// Of the replica.
+        port: u16,
+    },
+    /// The Compose healthcheck's command ends with 0.
+    Command {
+        /// What is run inside the replica.
+        test: HealthTest,
+        /// Of one run, milliseconds.
+        timeout_ms: u64,
+    },
+    /// A TCP connection is accepted.
+    Tcp {
+        /// Of the replica.
+        port: u16,
+    },
+    /// It still runs after this time, milliseconds: all that can be asked of a worker without port or healthcheck.
+    Stays {
+        /// Milliseconds.
+        for_ms: u64,
+    },
+}
+
+/// Which comes first at an update.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "order")]
+pub enum UpdateOrder {
+    /// The new starts beside the old.
+    StartFirst,
+    /// The old stops before the new starts.
+    StopFirst {
+        /// Why, for the plan's reader: "volume `pgdata` has one writer", "the file says `order: stop-first`".
+        reason: String,
+    },
+}
+
+/// A named volume.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Volume {
+    /// The name outside the app: `<app>_<key>` unless the file says `name:`.
+    pub external_name: String,
+    /// Made by somebody else; never created or removed.
+    pub external: bool,
+}
+
+/// A network.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Network {
+    /// The name outside the app: `<app>_<key>` unless the file says `name:`.
+    pub external_name: String,
+    /// Made by somebody else; never created or removed.
+    pub external: bool,
+    /// No way out of it.
+    pub internal: bool,
+}
