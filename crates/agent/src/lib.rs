@@ -1,1 +1,135 @@
-//! Agent.
+//! Keeps the server as the spec says, remembers, warns.
+//!
+//! One daemon a server, on one thread: the API over a Unix socket (`api`), rollouts (`rollout`), background tasks (`background`), and the only SQL of
+//! the house (`store`). It carries no request: the proxy is another process, and this one may die at any moment without a request noticing.
+
+mod api;
+mod background;
+mod certs;
+mod clock;
+mod control;
+mod core;
+mod error;
+mod home;
+mod rollout;
+mod store;
+mod table;
+
+pub use core::Runtimes;
+pub use error::AgentError;
+pub use home::Home;
+
+use crate::core::Core;
+use certs::Certs;
+use control::ProxyControl;
+use landfall_model::api::{Accepted, Event, Failure, RolloutRequest, What};
+use landfall_model::name::{AppName, ReleaseNumber};
+use landfall_model::plan::Serving;
+use landfall_runtime::docker::DockerRuntime;
+use landfall_runtime::process::ProcessRuntime;
+use std::path::PathBuf;
+use std::sync::Arc;
+use store::Store;
+use table::Table;
+use tokio::signal::unix::{SignalKind, signal};
+
+/// How the agent is started.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Its directory.
+    pub home: PathBuf,
+    /// Where plain HTTP is served, as users type it: `http://localhost:8080`.
+    pub http: Option<String>,
+    /// Where HTTPS is served, as users type it: `https://localhost:8443`.
+    pub https: Option<String>,
+    /// This binary, which also has the verb that supervises processes.
+    pub binary: PathBuf,
+}
+
+/// Runs the agent until SIGTERM or SIGINT. Rollouts under way are left as their journal has them, and go on at the next start.
+pub fn run(settings: Settings) -> Result<(), AgentError> {
+    let home = Home::new(&settings.home);
+    let failed = |path: PathBuf| move |source| AgentError::Home { path: path.display().to_string(), source };
+    let runtimes = Runtimes { docker: Arc::new(DockerRuntime::new()), process: Arc::new(ProcessRuntime::new(home.path(), &settings.binary)) };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed(settings.home.clone()))?;
+    runtime.block_on(async {
+        let agent = Agent::open(&settings, runtimes)?;
+        let mut terminate = signal(SignalKind::terminate()).map_err(failed(home.path().to_owned()))?;
+        let mut interrupt = signal(SignalKind::interrupt()).map_err(failed(home.path().to_owned()))?;
+        let listener = api::Listener::bind(&home.agent_socket()).map_err(failed(home.agent_socket()))?;
+        agent.wake();
+        tokio::select! {
+            () = api::serve(listener, Arc::clone(&agent.core)) => {}
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        Ok(())
+    })
+}
+
+/// The agent without its socket: what `run` runs and what the simulator drives.
+pub struct Agent {
+    core: Arc<Core>,
+    /// Held for as long as the agent lives.
+    _lock: std::fs::File,
+}
+
+impl Agent {
+    /// Opens a home. Nothing runs yet.
+    pub fn open(settings: &Settings, runtimes: Runtimes) -> Result<Self, AgentError> {
+        let home = Home::new(&settings.home);
+        home.create().map_err(|source| AgentError::Home { path: settings.home.display().to_string(), source })?;
+        let lock = lock(&home)?;
+        let store = Store::open(&home.store())?;
+        let local_host = settings.https.as_deref().and_then(host_of).map(str::to_owned);
+        let table = Table::new(ProxyControl::new(home.proxy_socket()), Certs::new(home.certs()), local_host);
+        let core = Core::new(store, runtimes, table, (settings.http.clone(), settings.https.clone()));
+        core.store.append(None, None, None, &What::AgentStarted { version: env!("CARGO_PKG_VERSION").to_owned() })?;
+        Ok(Self { core: Arc::new(core), _lock: lock })
+    }
+
+    /// Takes up what a dead agent left, and the background tasks. Needs a tokio runtime, and dies with it.
+    pub fn wake(&self) {
+        tokio::spawn(background::drive(Arc::clone(&self.core)));
+        rollout::recover(&self.core);
+    }
+
+    /// Begins a rollout, as `POST /v1/apps/{app}/rollouts` does.
+    pub async fn begin(&self, app: &AppName, request: RolloutRequest, who: &str) -> Result<Accepted, Failure> {
+        rollout::begin(&self.core, app, request, who).await.map_err(|e| e.failure())
+    }
+
+    /// What happened to an app after the event `after`, at most a thousand events.
+    pub fn events(&self, app: &AppName, after: u64) -> Result<Vec<Event>, AgentError> {
+        Ok(self.core.store.events(Some(app), None, after, 1000)?)
+    }
+
+    /// The release of an app that serves.
+    pub fn current_release(&self, app: &AppName) -> Result<Option<ReleaseNumber>, AgentError> {
+        Ok(self.core.store.app(app)?.and_then(|a| a.release))
+    }
+
+    /// Who stands for what in an app.
+    pub fn serving(&self, app: &AppName) -> Result<Serving, AgentError> {
+        Ok(self.core.store.app(app)?.map(|a| a.serving).unwrap_or_default())
+    }
+}
+
+/// The host of `https://host[:port]` when it is a name.
+fn host_of(url: &str) -> Option<&str> {
+    let authority = url.split_once("://")?.1;
+    let host = authority.rsplit_once(':').map_or(authority, |(host, _)| host);
+    host.parse::<landfall_model::name::Domain>().is_ok().then_some(host)
+}
+
+/// One agent a home. The lock dies with the process.
+fn lock(home: &Home) -> Result<std::fs::File, AgentError> {
+    let path = home.lock();
+    let failed = |source| AgentError::Home { path: path.display().to_string(), source };
+    let file = std::fs::OpenOptions::new().create(true).truncate(false).write(true).open(&path).map_err(failed)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(std::fs::TryLockError::WouldBlock) => Err(AgentError::AlreadyRuns(home.path().display().to_string())),
+        Err(std::fs::TryLockError::Error(source)) => Err(failed(source)),
+    }
+}

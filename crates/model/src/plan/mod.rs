@@ -3,10 +3,15 @@
 //! The same value is printed by `landfall plan`, sent as JSON, stored in the journal and tested as text. Each step is atomic for the
 //! journal (written before it is begun, and again when it is done) and idempotent: a step begun twice ends as if begun once.
 
+mod delta;
 mod display;
+mod down;
 mod planner;
 mod undo;
 
+pub use down::plan_down;
+pub use planner::{Input, Mode, Policy, plan};
+pub use undo::undo;
 
 
 
@@ -119,6 +124,16 @@ pub enum Step {
         /// Removed together.
         replicas: BTreeSet<ReplicaId>,
     },
+    /// Delete networks of the app. Only `down` does this.
+    RemoveNetworks {
+        /// Keys of the spec.
+        networks: BTreeSet<NetworkName>,
+    },
+    /// Delete volumes of the app and the data in them. Only `down --volumes` does this, after a typed confirmation.
+    RemoveVolumes {
+        /// Keys of the spec.
+        volumes: BTreeSet<VolumeName>,
+    },
 }
 
 /// A replica to be made.
@@ -167,8 +182,11 @@ pub struct Gated {
 pub struct Drained {
     /// Which.
     pub id: ReplicaId,
-    /// How long, milliseconds.
+    /// How long at most, milliseconds.
     pub limit_ms: u64,
+    /// How long at least, milliseconds: a caller inside the app may hold the replica's address a moment after the name is gone, and the
+    /// proxy does not see such calls.
+    pub linger_ms: u64,
 }
 
 /// A replica to be stopped.
@@ -180,4 +198,6 @@ pub struct Stopped {
     pub signal: String,
     /// Milliseconds.
     pub grace_ms: u64,
+    /// What it must pass should it be started again; absent for what will not be.
+    pub again: Option<Gated>,
 }

@@ -1,0 +1,96 @@
+//! Events as they were stored, and as they come.
+
+use super::named;
+use crate::core::Core;
+use crate::error::RequestError;
+use axum::body::Body;
+use axum::extract::{Path, Query, State};
+use axum::response::Response;
+use futures_util::stream;
+use landfall_model::api::{Event, What};
+use landfall_model::name::{AppName, RolloutId};
+use serde::Deserialize;
+use std::sync::Arc;
+
+/// Events read from the store at once.
+const BATCH: u32 = 200;
+/// Events of the past shown when nobody says how many.
+const PAST: u32 = 100;
+
+#[derive(Deserialize)]
+pub(super) struct ListQuery {
+    app: Option<String>,
+    after: Option<u64>,
+    limit: Option<u32>,
+    #[serde(default)]
+    follow: bool,
+}
+
+#[derive(Deserialize)]
+pub(super) struct AfterQuery {
+    #[serde(default)]
+    after: u64,
+}
+
+/// Where a stream of events stands.
+struct Cursor {
+    core: Arc<Core>,
+    app: Option<AppName>,
+    rollout: Option<RolloutId>,
+    after: u64,
+    /// So many more; without bound when following.
+    left: u64,
+    follow: bool,
+}
+
+pub(super) async fn list(State(core): State<Arc<Core>>, Query(query): Query<ListQuery>) -> Result<Response, RequestError> {
+    let app: Option<AppName> = query.app.as_deref().map(named).transpose()?;
+    let limit = query.limit.unwrap_or(PAST).min(10_000);
+    let after = match query.after {
+        Some(after) => after,
+        None => core.store.events_from_end(app.as_ref(), limit)?,
+    };
+    let left = if query.follow { u64::MAX } else { u64::from(limit) };
+    Ok(lines(Cursor { core, app, rollout: None, after, left, follow: query.follow }))
+}
+
+/// Ends after the rollout's end.
+pub(super) async fn of_rollout(State(core): State<Arc<Core>>, Path(id): Path<String>, Query(query): Query<AfterQuery>) -> Result<Response, RequestError> {
+    let id: RolloutId = named(&id)?;
+    core.store.rollout(&id)?.ok_or_else(|| RequestError::NoRollout(id.clone()))?;
+    Ok(lines(Cursor { core, app: None, rollout: Some(id), after: query.after, left: u64::MAX, follow: true }))
+}
+
+fn lines(cursor: Cursor) -> Response {
+    let stream = stream::unfold(Some(cursor), |cursor| async move {
+        let mut cursor = cursor?;
+        let mut newest = cursor.core.store.newest();
+        loop {
+            newest.borrow_and_update();
+            let limit = u64::from(BATCH).min(cursor.left) as u32;
+            let events = match cursor.core.store.events(cursor.app.as_ref(), cursor.rollout.as_ref(), cursor.after, limit) {
+                Ok(events) => events,
+                Err(e) => return Some((Err(std::io::Error::other(e)), None)),
+            };
+            if let Some(last) = events.last() {
+                cursor.after = last.seq;
+                cursor.left = cursor.left.saturating_sub(events.len() as u64);
+                let ended = cursor.rollout.is_some() && events.iter().any(ends);
+                let more = cursor.left > 0 && !ended;
+                return Some((Ok(text(&events)), more.then_some(cursor)));
+            }
+            if !cursor.follow || newest.changed().await.is_err() {
+                return None;
+            }
+        }
+    });
+    Response::builder().header("content-type", "application/x-ndjson").body(Body::from_stream(stream)).unwrap_or_default()
+}
+
+fn ends(event: &Event) -> bool {
+    matches!(event.what, What::RolloutEnded { .. })
+}
+
+fn text(events: &[Event]) -> String {
+    events.iter().filter_map(|e| serde_json::to_string(e).ok()).map(|line| line + "\n").collect()
+}

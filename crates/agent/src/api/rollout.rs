@@ -1,0 +1,29 @@
+//! Asking for a rollout, or only for its plan.
+
+use super::named;
+use super::peer::Peer;
+use crate::core::Core;
+use crate::error::RequestError;
+use crate::rollout;
+use axum::Json;
+use axum::extract::{ConnectInfo, Path, State};
+use landfall_model::api::{Accepted, Planned, RolloutRequest};
+use std::sync::Arc;
+
+pub(super) async fn plan(
+    State(core): State<Arc<Core>>,
+    ConnectInfo(peer): ConnectInfo<Peer>,
+    Path(app): Path<String>,
+    Json(request): Json<RolloutRequest>,
+) -> Result<Json<Planned>, RequestError> {
+    Ok(Json(rollout::plan_only(&core, &named(&app)?, request, &peer.who()).await?))
+}
+
+pub(super) async fn begin(
+    State(core): State<Arc<Core>>,
+    ConnectInfo(peer): ConnectInfo<Peer>,
+    Path(app): Path<String>,
+    Json(request): Json<RolloutRequest>,
+) -> Result<Json<Accepted>, RequestError> {
+    Ok(Json(rollout::begin(&core, &named(&app)?, request, &peer.who()).await?))
+}

@@ -1,0 +1,218 @@
+//! `exec` and `run`: a command inside a replica, its streams carried as frames after a 101.
+
+use super::named;
+use crate::core::Core;
+use crate::error::RequestError;
+use crate::rollout;
+use axum::body::Body;
+use axum::extract::{Path, Request, State};
+use axum::response::Response;
+use http_body_util::BodyExt;
+use hyper_util::rt::TokioIo;
+use landfall_model::api::{ExecFrame, ExecRequest, Failure};
+use landfall_model::name::{AppName, ReplicaId};
+use landfall_model::spec::Spec;
+use landfall_runtime::{Runtime, RuntimeError, Session};
+use std::sync::Arc;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::sync::mpsc;
+
+/// Largest request: an argument vector.
+const MAX_REQUEST: usize = 256 * 1024;
+/// Largest frame of either side.
+const MAX_FRAME: usize = 64 * 1024;
+
+/// How long the last lines of an ended job may take to come.
+const LAST_LINES: std::time::Duration = std::time::Duration::from_millis(700);
+
+/// What runs the command, once the connection is upgraded.
+enum Job {
+    In { runtime: Arc<dyn Runtime>, app: AppName, replica: ReplicaId },
+    New { core: Arc<Core>, spec: Box<Spec>, app: AppName },
+}
+
+pub(super) async fn exec(State(core): State<Arc<Core>>, Path(app): Path<String>, request: Request) -> Result<Response, RequestError> {
+    let app: AppName = named(&app)?;
+    let (upgrade, ask) = parts(request).await?;
+    let row = core.store.app(&app)?.ok_or_else(|| RequestError::NoApp(app.clone()))?;
+    let serving = row.serving.names.get(&ask.service).into_iter().flatten();
+    let replica = match ask.replica.clone() {
+        Some(replica) => replica,
+        None => serving.cloned().next().ok_or_else(|| RequestError::NoReplica(ask.service.clone()))?,
+    };
+    let runtime = Arc::clone(core.runtimes.get(row.runtime));
+    tokio::spawn(carry(upgrade, ask, Job::In { runtime, app, replica }));
+    Ok(switching())
+}
+
+pub(super) async fn run(State(core): State<Arc<Core>>, Path(app): Path<String>, request: Request) -> Result<Response, RequestError> {
+    let app: AppName = named(&app)?;
+    let (upgrade, ask) = parts(request).await?;
+    let row = core.store.app(&app)?.ok_or_else(|| RequestError::NoApp(app.clone()))?;
+    let spec = core.current_spec(&row)?.ok_or_else(|| RequestError::NoApp(app.clone()))?;
+    if !spec.services.contains_key(&ask.service) {
+        return Err(RequestError::NoService { app, service: ask.service });
+    }
+    tokio::spawn(carry(upgrade, ask, Job::New { core, spec: Box::new(spec), app }));
+    Ok(switching())
+}
+
+async fn parts(mut request: Request) -> Result<(hyper::upgrade::OnUpgrade, ExecRequest), RequestError> {
+    let upgrade = hyper::upgrade::on(&mut request);
+    let bad = |e: String| RequestError::Bad(format!("the request cannot be read: {e}"));
+    let body = http_body_util::Limited::new(request.into_body(), MAX_REQUEST).collect().await.map_err(|e| bad(e.to_string()))?.to_bytes();
+    let ask: ExecRequest = serde_json::from_slice(&body).map_err(|e| bad(e.to_string()))?;
+    if ask.argv.is_empty() {
+        return Err(RequestError::Bad("there is nothing to run".into()));
+    }
+    Ok((upgrade, ask))
+}
+
+fn switching() -> Response {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = axum::http::StatusCode::SWITCHING_PROTOCOLS;
+    response.headers_mut().insert("connection", axum::http::HeaderValue::from_static("upgrade"));
+    response.headers_mut().insert("upgrade", axum::http::HeaderValue::from_static("landfall-exec"));
+    response
+}
+
+async fn carry(upgrade: hyper::upgrade::OnUpgrade, ask: ExecRequest, job: Job) {
+    let Ok(upgraded) = upgrade.await else { return };
+    let (reader, writer) = tokio::io::split(TokioIo::new(upgraded));
+    let (out, frames) = mpsc::channel::<(ExecFrame, Vec<u8>)>(16);
+    let writing = tokio::spawn(write_frames(writer, frames));
+    let ended = match &job {
+        Job::In { runtime, app, replica } => in_replica(runtime.as_ref(), app, replica, &ask, reader, &out).await,
+        Job::New { core, spec, app } => in_new(core, spec, app, &ask, &out).await,
+    };
+    let last = match ended {
+        Ok(code) => (ExecFrame::Exit, code.to_be_bytes().to_vec()),
+        Err(failure) => (ExecFrame::Failed, serde_json::to_vec(&*failure).unwrap_or_default()),
+    };
+    let _ = out.send(last).await;
+    drop(out);
+    let _ = writing.await;
+}
+
+async fn write_frames(mut writer: impl AsyncWrite + Unpin, mut frames: mpsc::Receiver<(ExecFrame, Vec<u8>)>) {
+    while let Some((kind, bytes)) = frames.recv().await {
+        let mut frame = vec![kind as u8];
+        frame.extend(u32::try_from(bytes.len()).unwrap_or(u32::MAX).to_be_bytes());
+        frame.extend(bytes);
+        if writer.write_all(&frame).await.is_err() || writer.flush().await.is_err() {
+            return;
+        }
+    }
+    let _ = writer.shutdown().await;
+}
+
+async fn in_replica(
+    runtime: &dyn Runtime,
+    app: &AppName,
+    replica: &ReplicaId,
+    ask: &ExecRequest,
+    reader: impl AsyncRead + Unpin + Send + 'static,
+    out: &mpsc::Sender<(ExecFrame, Vec<u8>)>,
+) -> Result<i32, Box<Failure>> {
+    let session = runtime.exec(app, replica, &ask.argv, ask.tty).await.map_err(|e| failure(&e))?;
+    let Session { stdin, stdout, stderr, control } = session;
+    let (resize, mut sizes) = mpsc::channel(4);
+    let reading = tokio::spawn(read_frames(reader, stdin, resize));
+    let copies = async { tokio::join!(copy(stdout, ExecFrame::Stdout, out), copy(stderr, ExecFrame::Stderr, out)) };
+    let resizing = async {
+        while let Some((columns, rows)) = sizes.recv().await {
+            let _ = control.resize(columns, rows).await;
+        }
+        // The client is gone: what it started ends with it.
+        if out.is_closed() {
+            control.kill().await;
+        }
+        std::future::pending::<()>().await
+    };
+    tokio::select! {
+        _ = copies => {}
+        () = resizing => {}
+    }
+    reading.abort();
+    control.wait().await.map(|e| e.code).map_err(|e| failure(&e))
+}
+
+/// Standard input and terminal sizes from the client.
+async fn read_frames(mut reader: impl AsyncRead + Unpin, stdin: Box<dyn AsyncWrite + Send + Unpin>, resize: mpsc::Sender<(u16, u16)>) {
+    let mut stdin = Some(stdin);
+    while let Ok(kind) = reader.read_u8().await {
+        let Ok(length) = reader.read_u32().await.map(|l| l as usize) else { return };
+        if length > MAX_FRAME {
+            return;
+        }
+        let mut bytes = vec![0; length];
+        if reader.read_exact(&mut bytes).await.is_err() {
+            return;
+        }
+        match (ExecFrame::try_from(kind), &mut stdin) {
+            (Ok(ExecFrame::Stdin), open) if bytes.is_empty() => {
+                if let Some(mut stdin) = open.take() {
+                    let _ = stdin.shutdown().await;
+                }
+            }
+            (Ok(ExecFrame::Stdin), Some(stdin)) => {
+                let _ = stdin.write_all(&bytes).await;
+                let _ = stdin.flush().await;
+            }
+            (Ok(ExecFrame::Resize), _) if bytes.len() == 4 => {
+                let _ = resize.send((u16::from_be_bytes([bytes[0], bytes[1]]), u16::from_be_bytes([bytes[2], bytes[3]]))).await;
+            }
+            _ => {}
+        }
+    }
+}
+
+async fn copy(mut from: Box<dyn AsyncRead + Send + Unpin>, kind: ExecFrame, out: &mpsc::Sender<(ExecFrame, Vec<u8>)>) {
+    let mut buffer = vec![0; 16 * 1024];
+    while let Ok(read @ 1..) = from.read(&mut buffer).await {
+        if out.send((kind, buffer[..read].to_vec())).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// A replica of its own, outside of every release, removed when it has ended. It has no standard input: it is a job.
+async fn in_new(core: &Arc<Core>, spec: &Spec, app: &AppName, ask: &ExecRequest, out: &mpsc::Sender<(ExecFrame, Vec<u8>)>) -> Result<i32, Box<Failure>> {
+    let launch = rollout::one_off(core, spec, ask).await.map_err(|e| Box::new(e.failure()))?;
+    let runtime = Arc::clone(core.runtimes.get(spec.runtime));
+    let id = launch.id.clone();
+    runtime.start(&launch).await.map_err(|e| failure(&e))?;
+    let mut followed = std::pin::pin!(follow(runtime.as_ref(), app, &id, out));
+    let mut told_all = false;
+    let waiting = runtime.wait(app, &id);
+    let mut waiting = std::pin::pin!(waiting);
+    let code = loop {
+        tokio::select! {
+            exit = &mut waiting => break exit.map(|e| e.code),
+            () = out.closed() => break Ok(130),
+            () = &mut followed, if !told_all => told_all = true,
+        }
+    };
+    if !told_all {
+        // What it wrote last is still on its way through the runtime's log.
+        let _ = tokio::time::timeout(LAST_LINES, followed).await;
+    }
+    runtime.remove(app, &id).await.map_err(|e| failure(&e))?;
+    code.map_err(|e| failure(&e))
+}
+
+async fn follow(runtime: &dyn Runtime, app: &AppName, id: &ReplicaId, out: &mpsc::Sender<(ExecFrame, Vec<u8>)>) {
+    let Ok(mut entries) = runtime.logs(app, id, 10_000, true).await else { return };
+    while let Some(Ok(entry)) = futures_util::StreamExt::next(&mut entries).await {
+        let kind = if entry.stderr { ExecFrame::Stderr } else { ExecFrame::Stdout };
+        if out.send((kind, format!("{}\n", entry.line).into_bytes())).await.is_err() {
+            return;
+        }
+    }
+}
+
+fn failure(error: &RuntimeError) -> Box<Failure> {
+    let causes = std::error::Error::source(error).map(|s| s.to_string()).into_iter().collect();
+    Box::new(Failure { code: error.code().to_owned(), message: error.to_string(), causes, hints: error.hints(), log: Vec::new() })
+}
+

@@ -1,0 +1,81 @@
+//! Speaking with the proxy: one short connection a question, so that a restarted proxy needs no reconnect logic.
+
+use crate::error::ControlError;
+use landfall_model::control::{Answer, Ask, MAX_FRAME, ProxyStatus};
+use landfall_model::route::RouteTable;
+use std::path::PathBuf;
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::UnixStream;
+use tokio::time::{Instant, sleep, timeout};
+
+/// How long a question may take. A swap waits for every worker of the proxy, none of which ever blocks.
+const LIMIT: Duration = Duration::from_secs(10);
+/// How long a proxy that does not answer is waited for: its supervisor starts it again within two seconds.
+const PATIENCE: Duration = Duration::from_secs(15);
+
+/// The proxy, as the agent reaches it.
+#[derive(Debug, Clone)]
+pub struct ProxyControl {
+    socket: PathBuf,
+}
+
+impl ProxyControl {
+    /// Names its socket.
+    pub fn new(socket: PathBuf) -> Self {
+        Self { socket }
+    }
+
+    /// Makes it carry requests by this table; waits for a proxy that is being restarted.
+    pub async fn swap(&self, table: &RouteTable) -> Result<(), ControlError> {
+        let until = Instant::now() + PATIENCE;
+        loop {
+            match self.ask(&Ask::Swap { table: table.clone() }).await {
+                Ok(Answer::Swapped { generation }) if generation == table.generation => return Ok(()),
+                Ok(Answer::Refused { code, message }) => return Err(ControlError::Refused { code, message }),
+                Ok(_) => return Err(ControlError::Unexpected),
+                Err(e) if Instant::now() >= until => return Err(e),
+                Err(_) => sleep(Duration::from_millis(100)).await,
+            }
+        }
+    }
+
+    /// What it is doing.
+    pub async fn status(&self) -> Result<ProxyStatus, ControlError> {
+        match self.ask(&Ask::Status).await? {
+            Answer::Status(status) => Ok(status),
+            _ => Err(ControlError::Unexpected),
+        }
+    }
+
+    /// Makes it close what endpoints still hold.
+    pub async fn close(&self, endpoints: Vec<String>, jitter_ms: u64) -> Result<(), ControlError> {
+        match self.ask(&Ask::Close { endpoints, jitter_ms }).await? {
+            Answer::Closing => Ok(()),
+            _ => Err(ControlError::Unexpected),
+        }
+    }
+
+    async fn ask(&self, ask: &Ask) -> Result<Answer, ControlError> {
+        let unreachable = |source| ControlError::Unreachable { socket: self.socket.display().to_string(), source };
+        match timeout(LIMIT, self.exchange(ask)).await {
+            Ok(answer) => answer.map_err(unreachable),
+            Err(_) => Err(unreachable(std::io::ErrorKind::TimedOut.into())),
+        }
+    }
+
+    async fn exchange(&self, ask: &Ask) -> std::io::Result<Answer> {
+        let mut stream = UnixStream::connect(&self.socket).await?;
+        let body = serde_json::to_vec(ask)?;
+        let length = u32::try_from(body.len()).map_err(std::io::Error::other)?;
+        stream.write_all(&length.to_be_bytes()).await?;
+        stream.write_all(&body).await?;
+        let length = stream.read_u32().await? as usize;
+        if length > MAX_FRAME {
+            return Err(std::io::Error::other(format!("an answer of {length} bytes")));
+        }
+        let mut answer = vec![0; length];
+        stream.read_exact(&mut answer).await?;
+        Ok(serde_json::from_slice(&answer)?)
+    }
+}

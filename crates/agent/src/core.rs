@@ -1,0 +1,127 @@
+//! What every part of the agent shares.
+
+use crate::clock::now_ms;
+use crate::error::{RequestError, StepError, StoreError};
+use crate::store::{AppRow, Store};
+use crate::table::{Table, View};
+use landfall_model::api::What;
+use landfall_model::name::{AppName, ImageRef, ReleaseNumber, RolloutId};
+use landfall_model::observed::Observed;
+use landfall_model::plan::Policy;
+use landfall_model::spec::{Program, RuntimeKind, Spec};
+use landfall_runtime::{Runtime, RuntimeError};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// The runtimes of this server.
+#[derive(Clone)]
+pub struct Runtimes {
+    /// Containers.
+    pub docker: Arc<dyn Runtime>,
+    /// Supervised processes.
+    pub process: Arc<dyn Runtime>,
+}
+
+impl Runtimes {
+    /// The one of that kind.
+    pub fn get(&self, kind: RuntimeKind) -> &Arc<dyn Runtime> {
+        match kind {
+            RuntimeKind::Docker => &self.docker,
+            RuntimeKind::Process => &self.process,
+        }
+    }
+}
+
+/// Everything the API, the rollouts and the background tasks work on.
+pub struct Core {
+    pub(crate) store: Store,
+    pub(crate) runtimes: Runtimes,
+    pub(crate) table: Table,
+    pub(crate) policy: Policy,
+    /// Where sites are shown to be: `https://localhost:8443`.
+    pub(crate) https: Option<String>,
+    pub(crate) http: Option<String>,
+    /// One rollout an app at a time: who has it, and since when.
+    busy: Mutex<BTreeMap<AppName, Holder>>,
+}
+
+/// Who keeps an app busy.
+#[derive(Clone)]
+struct Holder {
+    rollout: RolloutId,
+    who: String,
+    since_ms: u64,
+}
+
+impl Core {
+    pub(crate) fn new(store: Store, runtimes: Runtimes, table: Table, urls: (Option<String>, Option<String>)) -> Self {
+        let (http, https) = urls;
+        Self { store, runtimes, table, policy: Policy::default(), https, http, busy: Mutex::default() }
+    }
+
+    /// Keeps an app for one rollout until the guard is dropped. The guard dies with its owner, so nothing is left locked by a crash.
+    pub(crate) fn hold(self: &Arc<Self>, app: &AppName, rollout: &RolloutId, who: &str) -> Result<Held, RequestError> {
+        let mut busy = self.busy.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(holder) = busy.get(app) {
+            return Err(RequestError::Busy {
+                app: app.clone(),
+                rollout: holder.rollout.clone(),
+                who: holder.who.clone(),
+                seconds: now_ms().saturating_sub(holder.since_ms) / 1000,
+            });
+        }
+        busy.insert(app.clone(), Holder { rollout: rollout.clone(), who: who.to_owned(), since_ms: now_ms() });
+        Ok(Held { core: Arc::clone(self), app: app.clone() })
+    }
+
+    /// The rollout that keeps an app busy.
+    pub(crate) fn holder(&self, app: &AppName) -> Option<RolloutId> {
+        self.busy.lock().unwrap_or_else(PoisonError::into_inner).get(app).map(|h| h.rollout.clone())
+    }
+
+    /// What exists of an app, and which images of the spec the server has.
+    pub(crate) async fn observe(&self, spec: &Spec) -> Result<Observed, RuntimeError> {
+        self.runtimes.get(spec.runtime).observe(&spec.app, &images(spec)).await
+    }
+
+    /// Serves an app by what its row says and where its replicas are. `sites` says whose routes and domains; `specs` all that replicas may be of.
+    pub(crate) async fn serve(&self, row: &AppRow, sites: &Spec, specs: &[&Spec]) -> Result<(), StepError> {
+        let observed = self.observe(sites).await?;
+        let part = self.table.part(&View { row, sites, specs, observed: &observed })?;
+        self.table.swap(&row.name, part).await?;
+        Ok(())
+    }
+
+    /// The spec of the release that serves.
+    pub(crate) fn current_spec(&self, row: &AppRow) -> Result<Option<Spec>, StoreError> {
+        row.release.map_or(Ok(None), |number: ReleaseNumber| self.store.release_spec(&row.name, number))
+    }
+
+    /// Stores an event. A store that refuses an event has failed for good (a full disk); the journal's own writes will say so to the user.
+    pub(crate) fn tell(&self, app: &AppName, rollout: Option<&RolloutId>, who: Option<&str>, what: &What) {
+        if let Err(e) = self.store.append(Some(app), rollout, who, what) {
+            tracing::error!(error = %e, cause = %e.source, "an event was not stored");
+        }
+    }
+}
+
+/// An app kept for one rollout.
+pub(crate) struct Held {
+    core: Arc<Core>,
+    app: AppName,
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.core.busy.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.app);
+    }
+}
+
+/// Images a spec names.
+pub(crate) fn images(spec: &Spec) -> BTreeSet<ImageRef> {
+    let image = |program: &Program| match program {
+        Program::Image { reference, .. } => Some(reference.clone()),
+        Program::Executable { .. } => None,
+    };
+    spec.services.values().filter_map(|s| image(&s.template.program)).collect()
+}

@@ -1,0 +1,248 @@
+//! What can go wrong in the agent, and how it crosses to the client.
+
+use landfall_model::api::Failure;
+use landfall_model::name::{AppName, ReleaseNumber, ReplicaId, RolloutId, ServiceName};
+use landfall_runtime::RuntimeError;
+use std::error::Error;
+
+/// The agent could not start or go on.
+#[derive(Debug, thiserror::Error)]
+pub enum AgentError {
+    /// Another agent has this home.
+    #[error("another agent runs with home {0}")]
+    AlreadyRuns(String),
+    /// A file or socket of the home cannot be used.
+    #[error("cannot use {path}")]
+    Home {
+        /// Which.
+        path: String,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The store cannot be used.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Certificates cannot be made.
+    #[error(transparent)]
+    Cert(#[from] CertError),
+}
+
+/// The store refused.
+#[derive(Debug, thiserror::Error)]
+#[error("the store cannot {doing}")]
+pub struct StoreError {
+    /// What was being done.
+    pub doing: &'static str,
+    /// Why.
+    #[source]
+    pub source: Box<dyn Error + Send + Sync>,
+}
+
+/// A certificate could not be made or kept.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot {doing} the certificate of {name}")]
+pub struct CertError {
+    /// "make", "read", "write".
+    pub doing: &'static str,
+    /// Whose.
+    pub name: String,
+    /// Why.
+    #[source]
+    pub source: Box<dyn Error + Send + Sync>,
+}
+
+/// The proxy did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum ControlError {
+    /// It cannot be spoken to.
+    #[error("the proxy does not answer on {socket}")]
+    Unreachable {
+        /// Path of its socket.
+        socket: String,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// It said no.
+    #[error("the proxy refused: {message}")]
+    Refused {
+        /// Its stable word.
+        code: String,
+        /// Its reason.
+        message: String,
+    },
+    /// Another app could not be looked at since the agent's start, so that the whole table is not known.
+    #[error("another app on this server cannot be looked at, so the proxy's table is not known as a whole")]
+    Incomplete,
+    /// It said something else.
+    #[error("the proxy answered something else than it was asked")]
+    Unexpected,
+}
+
+/// A step of a plan failed.
+#[derive(Debug, thiserror::Error)]
+pub enum StepError {
+    /// In the runtime.
+    #[error(transparent)]
+    Runtime(#[from] RuntimeError),
+    /// In the proxy.
+    #[error(transparent)]
+    Control(#[from] ControlError),
+    /// In the store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// With a certificate.
+    #[error(transparent)]
+    Cert(#[from] CertError),
+    /// A replica did not pass its gate.
+    #[error("{replica} did not pass its gate: {seen}")]
+    Gate {
+        /// Which.
+        replica: ReplicaId,
+        /// What was seen, in words.
+        seen: String,
+        /// What to try.
+        hint: Option<String>,
+        /// Its last lines.
+        log: Vec<String>,
+    },
+    /// A job or migration ended badly.
+    #[error("{what} of {service} {ended}")]
+    Job {
+        /// "the migration", "the job".
+        what: &'static str,
+        /// Of which service.
+        service: ServiceName,
+        /// "ended with code 1", "did not end within 1800 s".
+        ended: String,
+        /// Its last lines.
+        log: Vec<String>,
+    },
+    /// The plan names a service that its spec lacks: a bug.
+    #[error("the plan names {0}, which its spec does not have")]
+    Unknown(ServiceName),
+}
+
+/// A request to the API was refused.
+#[derive(Debug, thiserror::Error)]
+pub enum RequestError {
+    /// One rollout at a time.
+    #[error("{app} is busy: rollout {rollout} by {who} runs since {seconds} s")]
+    Busy {
+        /// Whose.
+        app: AppName,
+        /// Which runs.
+        rollout: RolloutId,
+        /// Who asked for it.
+        who: String,
+        /// Since when.
+        seconds: u64,
+    },
+    /// No such app.
+    #[error("there is no app `{0}` on this server")]
+    NoApp(AppName),
+    /// No such release.
+    #[error("{app} has no release {release}")]
+    NoRelease {
+        /// Whose.
+        app: AppName,
+        /// Asked for.
+        release: ReleaseNumber,
+    },
+    /// Nothing to go back to.
+    #[error("{0} has no earlier release to go back to")]
+    NothingEarlier(AppName),
+    /// No such rollout.
+    #[error("there is no rollout {0}")]
+    NoRollout(RolloutId),
+    /// No running replica to work in.
+    #[error("{0} has no running replica")]
+    NoReplica(ServiceName),
+    /// No such service.
+    #[error("{app} has no service `{service}`")]
+    NoService {
+        /// Whose.
+        app: AppName,
+        /// Asked for.
+        service: ServiceName,
+    },
+    /// Two apps want the same host.
+    #[error("{host} is already served by app {by}")]
+    HostTaken {
+        /// Which.
+        host: String,
+        /// Who has it.
+        by: AppName,
+    },
+    /// The request itself is wrong.
+    #[error("{0}")]
+    Bad(String),
+    /// In the runtime.
+    #[error(transparent)]
+    Runtime(#[from] RuntimeError),
+    /// In the store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl RequestError {
+    /// HTTP status of the answer.
+    pub fn status(&self) -> u16 {
+        match self {
+            Self::Busy { .. } | Self::HostTaken { .. } => 409,
+            Self::NoApp(_) | Self::NoRelease { .. } | Self::NothingEarlier(_) | Self::NoRollout(_) | Self::NoReplica(_) | Self::NoService { .. } => 404,
+            Self::Bad(_) => 400,
+            Self::Runtime(_) | Self::Store(_) => 500,
+        }
+    }
+
+    /// As it crosses to the client.
+    pub fn failure(&self) -> Failure {
+        let (code, hint) = match self {
+            Self::Busy { .. } => ("busy", Some("wait for it: `landfall status` shows where it is")),
+            Self::NoApp(_) => ("no-app", Some("`landfall status` lists the apps; `landfall deploy` makes one")),
+            Self::NoRelease { .. } | Self::NothingEarlier(_) => ("no-release", Some("`landfall releases` lists what can be gone back to")),
+            Self::NoRollout(_) => ("no-rollout", None),
+            Self::NoReplica(_) => ("no-replica", Some("`landfall status` shows what runs")),
+            Self::NoService { .. } => ("no-service", Some("`landfall status` lists the services")),
+            Self::HostTaken { .. } => ("host-taken", Some("give this app `x-landfall: { domains: […] }` of its own, or take the other down")),
+            Self::Bad(_) => ("bad-request", None),
+            Self::Runtime(e) => return chain(e.code(), e, e.hints(), Vec::new()),
+            Self::Store(_) => ("store-failed", Some("is the disk full? `df -h` tells")),
+        };
+        chain(code, self, hint.map(str::to_owned).into_iter().collect(), Vec::new())
+    }
+}
+
+impl StepError {
+    /// As it is stored and crosses to the client.
+    pub fn failure(&self) -> Failure {
+        match self {
+            Self::Runtime(e) => chain(e.code(), e, e.hints(), Vec::new()),
+            Self::Control(e @ ControlError::Refused { code, .. }) => chain(code, e, Vec::new(), Vec::new()),
+            Self::Control(e @ ControlError::Incomplete) => chain("table-incomplete", e, vec!["is Docker running? `systemctl status docker`".into()], Vec::new()),
+            Self::Control(e) => chain("proxy-unreachable", e, vec!["is the proxy running? its log is logs/proxy.log in Landfall's home".into()], Vec::new()),
+            Self::Store(e) => chain("store-failed", e, vec!["is the disk full? `df -h` tells".into()], Vec::new()),
+            Self::Cert(e) => chain("certificate-failed", e, Vec::new(), Vec::new()),
+            Self::Gate { hint, log, .. } => chain("gate-failed", self, hint.clone().into_iter().collect(), log.clone()),
+            Self::Job { what, log, .. } => {
+                let code = if *what == "the migration" { "migration-failed" } else { "job-failed" };
+                chain(code, self, Vec::new(), log.clone())
+            }
+            Self::Unknown(_) => chain("bug", self, Vec::new(), Vec::new()),
+        }
+    }
+}
+
+/// An error and its causes, each saying only its own layer.
+fn chain(code: &str, error: &dyn Error, hints: Vec<String>, log: Vec<String>) -> Failure {
+    let mut causes = Vec::new();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        causes.push(cause.to_string());
+        source = cause.source();
+    }
+    causes.dedup();
+    Failure { code: code.to_owned(), message: error.to_string(), causes, hints, log }
+}

@@ -1,0 +1,48 @@
+//! Where the agent keeps what it keeps. All under one directory that only its user can read.
+
+use std::path::{Path, PathBuf};
+
+/// The home directory of one agent.
+#[derive(Debug, Clone)]
+pub struct Home(PathBuf);
+
+impl Home {
+    /// Names a home; `create` makes it.
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        Self(path.into())
+    }
+
+    /// Makes the directories with mode 700.
+    pub fn create(&self) -> std::io::Result<()> {
+        use std::os::unix::fs::DirBuilderExt;
+        for dir in [self.0.clone(), self.0.join("run"), self.certs(), self.0.join("logs")] {
+            std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
+        }
+        Ok(())
+    }
+
+    /// The directory itself.
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+    /// SQLite: releases, rollouts, steps, events.
+    pub fn store(&self) -> PathBuf {
+        self.0.join("store.db")
+    }
+    /// Held for as long as an agent runs.
+    pub fn lock(&self) -> PathBuf {
+        self.0.join("agent.lock")
+    }
+    /// The agent's API.
+    pub fn agent_socket(&self) -> PathBuf {
+        self.0.join("run/agent.sock")
+    }
+    /// The proxy's control socket.
+    pub fn proxy_socket(&self) -> PathBuf {
+        self.0.join("run/proxy.sock")
+    }
+    /// The local authority and the certificates it signed.
+    pub fn certs(&self) -> PathBuf {
+        self.0.join("certs")
+    }
+}

@@ -1,0 +1,192 @@
+//! Doing a step. Every arm is idempotent and decides nothing: what to do was decided by the plan.
+
+use super::{drain, gate, launch};
+use crate::core::Core;
+use crate::error::StepError;
+use crate::store::RolloutRow;
+use futures_util::StreamExt;
+use futures_util::future::try_join_all;
+use landfall_model::api::What;
+use landfall_model::digest::Revision;
+use landfall_model::name::{ImageId, ImageRef, NetworkName, ReplicaId, ServiceName, VolumeName};
+use landfall_model::plan::{Job, NewReplica, Serving, Step, Stopped};
+use landfall_model::spec::{Program, PullPolicy, RuntimeKind, Service, Spec};
+use landfall_runtime::{Launch, Runtime};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::timeout;
+
+/// Log lines shown with a failure.
+const LOG_LINES: u32 = 20;
+
+/// Executes the steps of one rollout.
+pub(super) struct Executor<'a> {
+    pub(super) core: &'a Arc<Core>,
+    pub(super) row: &'a RolloutRow,
+    pub(super) spec: &'a Spec,
+}
+
+impl Executor<'_> {
+    /// Does one step. Answers the images it pulled.
+    pub(super) async fn step(&self, step: &Step) -> Result<BTreeMap<ImageRef, ImageId>, StepError> {
+        match step {
+            Step::Pull { images } => return self.pull(images).await,
+            Step::EnsureNetworks { networks } => self.ensure_networks(networks).await?,
+            Step::EnsureVolumes { volumes } => self.ensure_volumes(volumes).await?,
+            Step::Run { job } => self.run_job(job).await?,
+            Step::Start { replicas } => self.start(replicas).await?,
+            Step::Gate { replicas } => {
+                try_join_all(replicas.iter().map(|gated| gate::pass(self, gated))).await?;
+            }
+            Step::Serve { serving, switch } => self.serve(serving, *switch).await?,
+            Step::Commit => self.core.store.commit(self.row, self.spec)?,
+            Step::Drain { replicas } => drain::drain(self, replicas).await,
+            Step::Stop { replicas } => self.stop(replicas).await?,
+            Step::StartAgain { replicas } => {
+                try_join_all(replicas.iter().map(|id| self.runtime().start_again(&self.spec.app, id))).await?;
+            }
+            Step::Remove { replicas } => {
+                try_join_all(replicas.iter().map(|id| self.runtime().remove(&self.spec.app, id))).await?;
+            }
+            Step::RemoveNetworks { networks } => self.remove_networks(networks).await?,
+            Step::RemoveVolumes { volumes } => self.remove_volumes(volumes).await?,
+        }
+        Ok(BTreeMap::new())
+    }
+
+    pub(super) fn runtime(&self) -> &Arc<dyn Runtime> {
+        self.core.runtimes.get(self.spec.runtime)
+    }
+
+    pub(super) fn service(&self, name: &ServiceName) -> Result<&Service, StepError> {
+        self.spec.services.get(name).ok_or_else(|| StepError::Unknown(name.clone()))
+    }
+
+    /// Tells of something inside a step.
+    pub(super) fn progress(&self, service: Option<&ServiceName>, line: String) {
+        self.core.tell(&self.spec.app, Some(&self.row.id), None, &What::Progress { service: service.cloned(), line });
+    }
+
+    /// The last lines of a replica, best effort.
+    pub(super) async fn last_lines(&self, id: &ReplicaId) -> Vec<String> {
+        let Ok(stream) = self.runtime().logs(&self.spec.app, id, LOG_LINES, false).await else { return Vec::new() };
+        let lines = stream.take(LOG_LINES as usize).filter_map(|entry| async { entry.ok().map(|e| e.line) }).collect::<Vec<_>>();
+        timeout(Duration::from_secs(3), lines).await.unwrap_or_default()
+    }
+
+    async fn pull(&self, images: &BTreeSet<ImageRef>) -> Result<BTreeMap<ImageRef, ImageId>, StepError> {
+        let mut pulled = BTreeMap::new();
+        for image in images {
+            let policy = self.spec.services.values().find_map(|s| match &s.template.program {
+                Program::Image { reference, pull, .. } if reference == image => Some(*pull),
+                _ => None,
+            });
+            let progress = |line: String| self.progress(None, format!("{image}: {line}"));
+            let id = self.runtime().pull(image, policy.unwrap_or(PullPolicy::Missing), &progress).await?;
+            pulled.insert(image.clone(), id);
+        }
+        Ok(pulled)
+    }
+
+    async fn ensure_networks(&self, networks: &BTreeSet<NetworkName>) -> Result<(), StepError> {
+        for (key, network) in self.spec.networks.iter().filter(|(k, _)| networks.contains(*k)) {
+            self.runtime().ensure_network(&self.spec.app, key, network).await?;
+        }
+        Ok(())
+    }
+
+    async fn ensure_volumes(&self, volumes: &BTreeSet<VolumeName>) -> Result<(), StepError> {
+        for (key, volume) in self.spec.volumes.iter().filter(|(k, _)| volumes.contains(*k)) {
+            self.runtime().ensure_volume(&self.spec.app, key, volume).await?;
+        }
+        Ok(())
+    }
+
+    async fn remove_networks(&self, networks: &BTreeSet<NetworkName>) -> Result<(), StepError> {
+        for (key, network) in self.spec.networks.iter().filter(|(k, n)| networks.contains(*k) && !n.external) {
+            self.runtime().remove_network(&self.spec.app, key, network).await?;
+        }
+        Ok(())
+    }
+
+    async fn remove_volumes(&self, volumes: &BTreeSet<VolumeName>) -> Result<(), StepError> {
+        for (key, volume) in self.spec.volumes.iter().filter(|(k, v)| volumes.contains(*k) && !v.external) {
+            self.runtime().remove_volume(&self.spec.app, key, volume).await?;
+        }
+        Ok(())
+    }
+
+    async fn start(&self, replicas: &[NewReplica]) -> Result<(), StepError> {
+        self.names_answered().await?;
+        try_join_all(replicas.iter().map(|replica| self.launch_replica(replica))).await?;
+        Ok(())
+    }
+
+    async fn launch_replica(&self, replica: &NewReplica) -> Result<(), StepError> {
+        let mut launch = self.launch(&replica.service, &replica.id, &replica.revision).await?;
+        launch.port = replica.port;
+        self.runtime().start(&launch).await?;
+        Ok(())
+    }
+
+    /// Makes sure that containers about to start can ask for names: the networks' gateways are known only once they exist.
+    async fn names_answered(&self) -> Result<(), StepError> {
+        match self.spec.runtime {
+            RuntimeKind::Docker => self.serve_as_stored(false).await,
+            RuntimeKind::Process => Ok(()),
+        }
+    }
+
+    async fn launch(&self, name: &ServiceName, id: &ReplicaId, revision: &Revision) -> Result<Launch, StepError> {
+        launch::launch(self.core, self.spec, self.row.release, (name, id, revision)).await
+    }
+
+    async fn run_job(&self, job: &Job) -> Result<(), StepError> {
+        self.names_answered().await?;
+        let mut launch = self.launch(&job.service, &job.id, &job.revision).await?;
+        launch.job = true;
+        launch.argv = job.argv.clone();
+        self.runtime().start(&launch).await?;
+        let limit = Duration::from_millis(job.deadline_ms);
+        let ended = match timeout(limit, self.runtime().wait(&self.spec.app, &job.id)).await {
+            Ok(exit) => match exit? {
+                exit if exit.code == 0 => return Ok(()),
+                exit if exit.out_of_memory => "was killed for its memory limit".to_owned(),
+                exit => format!("ended with code {}", exit.code),
+            },
+            Err(_) => {
+                self.runtime().stop(&self.spec.app, &job.id, "SIGTERM", Duration::from_secs(5)).await?;
+                format!("did not end within {} s", limit.as_secs())
+            }
+        };
+        let what = if job.argv.is_some() { "the migration" } else { "the job" };
+        let error = StepError::Job { what, service: job.service.clone(), ended, log: self.last_lines(&job.id).await };
+        if job.optional {
+            self.progress(Some(&job.service), format!("{error}; nothing requires it, going on"));
+            return Ok(());
+        }
+        Err(error)
+    }
+
+    /// Written down first: an agent that dies between the two serves by the store when it starts again.
+    async fn serve(&self, serving: &Serving, switch: bool) -> Result<(), StepError> {
+        self.core.store.put_serving(&self.spec.app, serving)?;
+        self.serve_as_stored(switch).await
+    }
+
+    /// Until the switch the outside is served by the words of the release that served before: its routes, its domains.
+    async fn serve_as_stored(&self, switch: bool) -> Result<(), StepError> {
+        let Some(app) = self.core.store.app(&self.spec.app)? else { return Ok(()) };
+        let previous = self.core.current_spec(&app)?;
+        let specs: Vec<&Spec> = std::iter::once(self.spec).chain(&previous).collect();
+        let sites = previous.as_ref().filter(|_| !switch).unwrap_or(self.spec);
+        self.core.serve(&app, sites, &specs).await
+    }
+
+    async fn stop(&self, replicas: &[Stopped]) -> Result<(), StepError> {
+        let stops = replicas.iter().map(|s| self.runtime().stop(&self.spec.app, &s.id, &s.signal, Duration::from_millis(s.grace_ms)));
+        try_join_all(stops).await?;
+        Ok(())
+    }
+}

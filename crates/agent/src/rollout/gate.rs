@@ -1,0 +1,109 @@
+//! Waiting until a new replica passes its gate, or saying what it did instead.
+
+use super::execute::Executor;
+use super::probe::{self, Seen};
+use crate::error::StepError;
+use landfall_model::observed::{Replica, ReplicaState};
+use landfall_model::plan::Gated;
+use landfall_model::spec::Probe;
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::time::Duration;
+use tokio::time::{Instant, sleep};
+
+/// First pause between two questions; it grows to the last.
+const FIRST_PAUSE: Duration = Duration::from_millis(20);
+/// Longest pause between two questions.
+const LAST_PAUSE: Duration = Duration::from_millis(500);
+/// A replica that its restart policy had to start again so often will not come up by being waited for.
+const RESTARTS: u32 = 3;
+
+/// Asks until the answer is yes, the replica has ended, or the deadline is over.
+pub(super) async fn pass(executor: &Executor<'_>, gated: &Gated) -> Result<(), StepError> {
+    let started = Instant::now();
+    let deadline = Duration::from_millis(gated.gate.deadline_ms);
+    let mut pause = FIRST_PAUSE;
+    let mut asked: u32 = 0;
+    loop {
+        let replica = observe(executor, gated).await?;
+        if let Some(end) = ended(&replica) {
+            return Err(refuse(executor, gated, end, None).await);
+        }
+        asked += 1;
+        let seen = match ask(executor, gated, &replica, started).await {
+            Ok(()) => return Ok(()),
+            Err(seen) => seen,
+        };
+        if started.elapsed() >= deadline {
+            let words = format!("{} ({asked} times in {} s)", seen.words, started.elapsed().as_secs());
+            let hint = hint(executor, gated, &seen).await;
+            return Err(refuse(executor, gated, words, hint).await);
+        }
+        if asked == 10 || asked.is_multiple_of(40) {
+            executor.progress(Some(&gated.service), format!("{}: {}, waiting", gated.id, seen.words));
+        }
+        sleep(pause.min(deadline.saturating_sub(started.elapsed()))).await;
+        pause = (pause * 3 / 2).min(LAST_PAUSE);
+    }
+}
+
+async fn observe(executor: &Executor<'_>, gated: &Gated) -> Result<Replica, StepError> {
+    let mut observed = executor.runtime().observe(&executor.spec.app, &BTreeSet::new()).await?;
+    let missing = || landfall_runtime::RuntimeError::NoReplica(gated.id.clone());
+    Ok(observed.replicas.remove(&gated.id).ok_or_else(missing)?)
+}
+
+/// Why waiting any longer is of no use.
+fn ended(replica: &Replica) -> Option<String> {
+    match replica.state {
+        ReplicaState::Exited { out_of_memory: true, .. } => Some("it was killed for its memory limit".into()),
+        ReplicaState::Exited { code, .. } => Some(format!("it ended with code {code}")),
+        ReplicaState::Restarting { code } if replica.restarts >= RESTARTS => {
+            Some(format!("it ended with code {code} and was started again {} times", replica.restarts))
+        }
+        ReplicaState::Running if replica.restarts > RESTARTS => Some(format!("it was started again {} times", replica.restarts)),
+        ReplicaState::Running | ReplicaState::Restarting { .. } | ReplicaState::Created => None,
+    }
+}
+
+async fn ask(executor: &Executor<'_>, gated: &Gated, replica: &Replica, started: Instant) -> Result<(), Seen> {
+    let address = |port: u16| {
+        let nowhere = || Seen { words: "it has no address yet".into(), refused: false };
+        replica.address().map(|ip| SocketAddr::new(ip, replica.port.unwrap_or(port))).ok_or_else(nowhere)
+    };
+    match &gated.gate.probe {
+        _ if !replica.state.is_running() => Err(Seen { words: "it does not run".into(), refused: false }),
+        Probe::Http { path, port } => {
+            let host = executor.spec.domains.first().map_or("localhost", |d| d.as_str());
+            probe::http(address(*port)?, path, host).await
+        }
+        Probe::Tcp { port } => probe::tcp(address(*port)?).await,
+        Probe::Command { test, timeout_ms } => {
+            let limit = Duration::from_millis(*timeout_ms);
+            probe::command(executor.runtime().as_ref(), &executor.spec.app, &gated.id, &test.argv(), limit).await
+        }
+        Probe::Stays { for_ms } if started.elapsed() >= Duration::from_millis(*for_ms) && replica.restarts == 0 => Ok(()),
+        Probe::Stays { .. } => Err(Seen { words: "it does not stay".into(), refused: false }),
+    }
+}
+
+/// Where nobody listens, who listens instead?
+async fn hint(executor: &Executor<'_>, gated: &Gated, seen: &Seen) -> Option<String> {
+    if !seen.refused {
+        return None;
+    }
+    let ports: Vec<String> = executor.runtime().listening(&executor.spec.app, &gated.id).await.into_iter().map(|p| p.to_string()).collect();
+    let wanted = match &gated.gate.probe {
+        Probe::Http { port, .. } | Probe::Tcp { port } => *port,
+        Probe::Command { .. } | Probe::Stays { .. } => return None,
+    };
+    Some(match (executor.spec.runtime, ports.is_empty()) {
+        (landfall_model::spec::RuntimeKind::Process, _) => "it must listen on 127.0.0.1 and the port its variable PORT says".to_owned(),
+        (_, true) => "it listens on no port: does it bind 0.0.0.0, and has it started?".to_owned(),
+        (_, false) => format!("it listens on {}, `port` says {wanted}: set `x-landfall: {{ port: {} }}`", ports.join(", "), ports[0]),
+    })
+}
+
+async fn refuse(executor: &Executor<'_>, gated: &Gated, seen: String, hint: Option<String>) -> StepError {
+    StepError::Gate { replica: gated.id.clone(), seen, hint, log: executor.last_lines(&gated.id).await }
+}

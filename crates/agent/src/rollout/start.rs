@@ -1,0 +1,192 @@
+//! How a rollout comes to be: from a person's request, or from the monitor.
+
+use super::{drive, pin};
+use crate::clock::now_ms;
+use crate::core::Core;
+use crate::error::RequestError;
+use crate::store::{AppRow, Kind, RolloutRow};
+use landfall_model::api::{Accepted, Planned, RolloutRequest, RolloutState, Want, What};
+use landfall_model::name::{AppName, Domain, ReleaseNumber, RolloutId};
+use landfall_model::observed::Observed;
+use landfall_model::plan::{Input, Mode, Plan, plan, plan_down};
+use landfall_model::spec::{RuntimeKind, Spec};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Ports by which services of the process runtime are known inside their app.
+const INTERNAL_PORTS: std::ops::RangeInclusive<u16> = 30_000..=31_999;
+
+/// A request that was looked at: what it means here and now.
+struct Considered {
+    app: AppRow,
+    row: RolloutRow,
+    plan: Plan,
+}
+
+/// Plans a request and leaves it at that.
+pub(crate) async fn plan_only(core: &Arc<Core>, name: &AppName, request: RolloutRequest, who: &str) -> Result<Planned, RequestError> {
+    let considered = consider(core, name, request, who).await?;
+    Ok(Planned { lines: considered.plan.lines(), plan: considered.plan })
+}
+
+/// Begins a rollout. Asked twice with one id it begins once.
+pub(crate) async fn begin(core: &Arc<Core>, name: &AppName, request: RolloutRequest, who: &str) -> Result<Accepted, RequestError> {
+    if let Some(known) = core.store.rollout(&request.id)? {
+        return Ok(Accepted::Rollout { id: known.id, release: known.release });
+    }
+    let held = core.hold(name, &request.id, who)?;
+    let Considered { app, row, plan } = consider(core, name, request, who).await?;
+    if let (true, Some(release)) = (plan.is_empty(), app.release) {
+        return Ok(Accepted::Unchanged { release });
+    }
+    core.store.put_app(&app)?;
+    core.store.begin(&row)?;
+    core.tell(name, Some(&row.id), Some(who), &What::RolloutStarted { purpose: row.purpose.clone(), release: row.release });
+    let begun = Accepted::Rollout { id: row.id.clone(), release: row.release };
+    tokio::spawn(drive(Arc::clone(core), row, held));
+    Ok(begun)
+}
+
+/// Begins a rollout that puts back what died, if something did. Answers whether it did.
+pub(crate) async fn repair(core: &Arc<Core>, app: &AppRow, spec: &Spec, observed: &Observed) -> Result<bool, RequestError> {
+    let Some(release) = app.release else { return Ok(false) };
+    let mut spec = spec.clone();
+    pin(&mut spec, observed, &BTreeMap::new());
+    let input = Input { spec: &spec, previous: Some(&spec), observed, serving: &app.serving, before: &app.serving, release, mode: Mode::Repair };
+    if plan(&input, &core.policy).is_empty() {
+        return Ok(false);
+    }
+    let now = now_ms();
+    let id: RolloutId = format!("repair-{now}").parse().map_err(|e: landfall_model::name::NameError| RequestError::Bad(e.to_string()))?;
+    let held = core.hold(&app.name, &id, "landfall")?;
+    let row = RolloutRow {
+        id,
+        app: app.name.clone(),
+        purpose: "repair".into(),
+        who: "landfall".into(),
+        release,
+        kind: Kind::Repair,
+        spec,
+        before: app.serving.clone(),
+        state: RolloutState::Running,
+        committed: false,
+        started_ms: now,
+        failure: None,
+    };
+    core.store.begin(&row)?;
+    core.tell(&app.name, Some(&row.id), None, &What::RolloutStarted { purpose: row.purpose.clone(), release });
+    tokio::spawn(drive(Arc::clone(core), row, held));
+    Ok(true)
+}
+
+/// What a request means here and now.
+async fn consider(core: &Arc<Core>, name: &AppName, request: RolloutRequest, who: &str) -> Result<Considered, RequestError> {
+    let known = core.store.app(name)?;
+    let (mut spec, purpose) = wanted(core, name, known.as_ref(), &request.want)?;
+    let mut app = known.unwrap_or_else(|| AppRow::new(name.clone(), spec.runtime));
+    let down = matches!(request.want, Want::Down { .. });
+    if app.runtime != spec.runtime && app.release.is_some() {
+        return Err(RequestError::Bad(format!(
+            "{name} runs under the {} runtime and the file says {}: take it down first (`landfall down {name}`)",
+            app.runtime, spec.runtime
+        )));
+    }
+    app.runtime = spec.runtime;
+    let observed = core.observe(&spec).await?;
+    pin(&mut spec, &observed, &BTreeMap::new());
+    if !down {
+        hosts_are_free(core, name, &spec)?;
+        assign_internal_ports(&mut app, &spec, &observed);
+    }
+    let previous = core.current_spec(&app)?;
+    let release = if down { app.release.unwrap_or(ReleaseNumber(0)) } else { core.store.next_release(name)? };
+    let input = Input {
+        spec: &spec,
+        previous: previous.as_ref(),
+        observed: &observed,
+        serving: &app.serving,
+        before: &app.serving,
+        release,
+        mode: Mode::Release,
+    };
+    let (kind, plan) = match request.want {
+        Want::Down { volumes } => (Kind::Down { volumes }, plan_down(&input, volumes)),
+        Want::Deploy { .. } | Want::Rollback { .. } => (Kind::Release, plan(&input, &core.policy)),
+    };
+    let row = RolloutRow {
+        id: request.id,
+        app: name.clone(),
+        purpose,
+        who: who.to_owned(),
+        release,
+        before: app.serving.clone(),
+        kind,
+        spec,
+        state: RolloutState::Running,
+        committed: false,
+        started_ms: now_ms(),
+        failure: None,
+    };
+    Ok(Considered { app, row, plan })
+}
+
+/// The spec a request leads to, and its purpose in words.
+fn wanted(core: &Core, name: &AppName, app: Option<&AppRow>, want: &Want) -> Result<(Spec, String), RequestError> {
+    let no_app = || RequestError::NoApp(name.clone());
+    match want {
+        Want::Deploy { spec } if spec.app != *name => Err(RequestError::Bad(format!("the spec is of {}, the request of {name}", spec.app))),
+        Want::Deploy { spec } => Ok(((**spec).clone(), "deploy".to_owned())),
+        Want::Rollback { release } => {
+            let current = app.and_then(|a| a.release).ok_or_else(no_app)?;
+            let release = match release {
+                Some(release) => *release,
+                None => core.store.release_before(name, current)?.ok_or_else(|| RequestError::NothingEarlier(name.clone()))?,
+            };
+            let spec = core.store.release_spec(name, release)?.ok_or_else(|| RequestError::NoRelease { app: name.clone(), release })?;
+            Ok((spec, format!("rollback to release {release}")))
+        }
+        Want::Down { .. } => {
+            let app = app.ok_or_else(no_app)?;
+            let newest = core.store.last_rollout(name)?.map(|r| r.spec);
+            let spec = core.current_spec(app)?.or(newest).ok_or_else(no_app)?;
+            Ok((spec, "down".to_owned()))
+        }
+    }
+}
+
+/// Two apps cannot answer to one host; only one can answer to all.
+fn hosts_are_free(core: &Core, name: &AppName, spec: &Spec) -> Result<(), RequestError> {
+    if spec.services.values().all(|s| s.routes.is_empty()) {
+        return Ok(());
+    }
+    let (mine, mine_redirected) = core.table.hosts(name, spec);
+    let mine: Vec<&Domain> = mine.iter().chain(&mine_redirected).collect();
+    for other in core.store.apps()?.into_iter().filter(|a| a.name != *name) {
+        let Some(theirs) = core.current_spec(&other)? else { continue };
+        if theirs.services.values().all(|s| s.routes.is_empty()) {
+            continue;
+        }
+        let (hosts, redirected) = core.table.hosts(&other.name, &theirs);
+        if mine.is_empty() && hosts.is_empty() {
+            return Err(RequestError::HostTaken { host: "every host without a domain of its own".into(), by: other.name });
+        }
+        if let Some(host) = hosts.iter().chain(&redirected).find(|h| mine.contains(h)) {
+            return Err(RequestError::HostTaken { host: host.to_string(), by: other.name });
+        }
+    }
+    Ok(())
+}
+
+/// A service of the process runtime keeps the port by which others know it for as long as the app exists.
+fn assign_internal_ports(app: &mut AppRow, spec: &Spec, observed: &Observed) {
+    if spec.runtime != RuntimeKind::Process {
+        return;
+    }
+    for name in spec.services.iter().filter(|(_, s)| s.port.is_some()).map(|(n, _)| n) {
+        if !app.ports.contains_key(name) {
+            let taken: Vec<u16> = app.ports.values().copied().collect();
+            let free = INTERNAL_PORTS.clone().find(|p| !taken.contains(p) && !observed.busy_ports.contains(p));
+            app.ports.insert(name.clone(), free.unwrap_or(*INTERNAL_PORTS.end()));
+        }
+    }
+}

@@ -1,0 +1,74 @@
+//! Events: stored first, told afterwards.
+
+use super::{Store, fail, json, parsed};
+use crate::clock::now_ms;
+use crate::error::StoreError;
+use landfall_model::api::{Event, What};
+use landfall_model::name::{AppName, RolloutId};
+use rusqlite::{Row, params};
+use tokio::sync::watch;
+
+/// Events kept; older ones go when a new one comes.
+const KEPT: u64 = 100_000;
+
+impl Store {
+    /// Stores an event and wakes those who follow.
+    pub fn append(&self, app: Option<&AppName>, rollout: Option<&RolloutId>, who: Option<&str>, what: &What) -> Result<(), StoreError> {
+        let connection = self.lock();
+        connection
+            .prepare_cached("INSERT INTO event (at_ms, app, rollout, who, what) VALUES (?1, ?2, ?3, ?4, ?5)")
+            .and_then(|mut q| {
+                let what = json(what).map_err(|e| rusqlite::Error::ToSqlConversionFailure(Box::new(e)))?;
+                q.execute(params![now_ms(), app.map(AppName::as_str), rollout.map(RolloutId::as_str), who, what])
+            })
+            .map_err(fail("store an event"))?;
+        let seq = u64::try_from(connection.last_insert_rowid()).unwrap_or_default();
+        if seq.is_multiple_of(1000) {
+            connection.execute("DELETE FROM event WHERE seq <= ?1", [seq.saturating_sub(KEPT)]).map_err(fail("drop old events"))?;
+        }
+        drop(connection);
+        self.newest.send_replace(seq);
+        Ok(())
+    }
+
+    /// Events after `after` in order, at most `limit`.
+    pub fn events(&self, app: Option<&AppName>, rollout: Option<&RolloutId>, after: u64, limit: u32) -> Result<Vec<Event>, StoreError> {
+        let connection = self.lock();
+        let mut query = connection
+            .prepare_cached(
+                "SELECT * FROM event WHERE seq > ?1 AND (?2 IS NULL OR app = ?2) AND (?3 IS NULL OR rollout = ?3) ORDER BY seq LIMIT ?4",
+            )
+            .map_err(fail("read events"))?;
+        let rows = query.query_map(params![after, app.map(AppName::as_str), rollout.map(RolloutId::as_str), limit], read).map_err(fail("read events"))?;
+        rows.collect::<Result<_, _>>().map_err(fail("read events"))
+    }
+
+    /// Where a reader who wants the last `count` events of an app starts.
+    pub fn events_from_end(&self, app: Option<&AppName>, count: u32) -> Result<u64, StoreError> {
+        self.lock()
+            .query_row(
+                "SELECT coalesce(min(seq), 1) - 1 FROM (SELECT seq FROM event WHERE ?1 IS NULL OR app = ?1 ORDER BY seq DESC LIMIT ?2)",
+                params![app.map(AppName::as_str), count],
+                |r| r.get(0),
+            )
+            .map_err(fail("read events"))
+    }
+
+    /// Changes with every event.
+    pub fn newest(&self) -> watch::Receiver<u64> {
+        self.newest.subscribe()
+    }
+}
+
+fn read(row: &Row<'_>) -> rusqlite::Result<Event> {
+    let named = |column: &str| -> rusqlite::Result<Option<String>> { row.get(column) };
+    Ok(Event {
+        seq: row.get("seq")?,
+        at_ms: row.get("at_ms")?,
+        app: named("app")?.and_then(|n| n.parse().ok()),
+        rollout: named("rollout")?.and_then(|n| n.parse().ok()),
+        who: row.get("who")?,
+        what: parsed(row, "what")?,
+    })
+}
+

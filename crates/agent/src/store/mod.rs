@@ -1,0 +1,150 @@
+//! What the agent remembers: one SQLite file, and the only SQL of the house.
+//!
+//! Write-ahead log with `synchronous=FULL`: what a call returned from is on disk. Calls are short and blocking; nobody holds the connection across
+//! an await. Values of the model are stored as JSON, because they are read back whole and by this binary or a newer one only.
+
+mod app;
+mod event;
+mod release;
+mod rollout;
+
+pub use app::AppRow;
+pub use rollout::{Kind, RolloutRow};
+
+use crate::error::StoreError;
+use rusqlite::{Connection, OptionalExtension, Row};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::sync::watch;
+
+/// Each entry brings the schema from its index to the next; all of a start's entries run in one transaction.
+const SCHEMA: &[&str] = &["
+    CREATE TABLE app (
+        name TEXT PRIMARY KEY, runtime TEXT NOT NULL, release INTEGER, serving TEXT NOT NULL, ports TEXT NOT NULL
+    ) STRICT;
+    CREATE TABLE rollout (
+        id TEXT PRIMARY KEY, app TEXT NOT NULL, purpose TEXT NOT NULL, who TEXT NOT NULL, release INTEGER NOT NULL,
+        kind TEXT NOT NULL, spec TEXT NOT NULL, before TEXT NOT NULL, state TEXT NOT NULL, committed INTEGER NOT NULL,
+        started_ms INTEGER NOT NULL, ended_ms INTEGER, failure TEXT
+    ) STRICT;
+    CREATE INDEX rollout_app ON rollout (app, started_ms);
+    CREATE TABLE attempt (
+        rollout TEXT NOT NULL, number INTEGER NOT NULL, plan TEXT NOT NULL, PRIMARY KEY (rollout, number)
+    ) STRICT;
+    CREATE TABLE step (
+        rollout TEXT NOT NULL, attempt INTEGER NOT NULL, undo INTEGER NOT NULL, number INTEGER NOT NULL,
+        begun_ms INTEGER NOT NULL, done_ms INTEGER, PRIMARY KEY (rollout, attempt, undo, number)
+    ) STRICT;
+    CREATE TABLE release (
+        app TEXT NOT NULL, number INTEGER NOT NULL, rollout TEXT NOT NULL, spec TEXT NOT NULL, revision TEXT NOT NULL,
+        purpose TEXT NOT NULL, who TEXT NOT NULL, at_ms INTEGER NOT NULL, took_ms INTEGER NOT NULL, PRIMARY KEY (app, number)
+    ) STRICT;
+    CREATE TABLE event (
+        seq INTEGER PRIMARY KEY AUTOINCREMENT, at_ms INTEGER NOT NULL, app TEXT, rollout TEXT, who TEXT, what TEXT NOT NULL
+    ) STRICT;
+    CREATE INDEX event_rollout ON event (rollout, seq);
+"];
+
+/// The store. Cheap to clone.
+#[derive(Clone)]
+pub struct Store {
+    connection: Arc<Mutex<Connection>>,
+    /// The newest event's number, for those who wait for the next.
+    newest: watch::Sender<u64>,
+}
+
+impl Store {
+    /// Opens or makes the file. A file written by a newer Landfall is refused.
+    pub fn open(path: &Path) -> Result<Self, StoreError> {
+        let mut connection = Connection::open(path).map_err(fail("open its file"))?;
+        connection.busy_timeout(std::time::Duration::from_secs(5)).map_err(fail("set its time-out"))?;
+        connection.pragma_update(None, "journal_mode", "WAL").map_err(fail("set its journal"))?;
+        connection.pragma_update(None, "synchronous", "FULL").map_err(fail("set its durability"))?;
+        connection.pragma_update(None, "cache_size", -1024).map_err(fail("set its cache"))?;
+        migrate(&mut connection)?;
+        let newest = connection.query_row("SELECT coalesce(max(seq), 0) FROM event", [], |r| r.get(0)).map_err(fail("read its events"))?;
+        Ok(Self { connection: Arc::new(Mutex::new(connection)), newest: watch::Sender::new(newest) })
+    }
+
+    /// A thread that panicked with the connection held left no transaction open: rusqlite rolls back on drop.
+    fn lock(&self) -> MutexGuard<'_, Connection> {
+        self.connection.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
+    let version: usize = connection.pragma_query_value(None, "user_version", |r| r.get(0)).map_err(fail("read its version"))?;
+    if version > SCHEMA.len() {
+        let source = format!("it was written by a newer Landfall (schema {version}, this one knows {})", SCHEMA.len());
+        return Err(StoreError { doing: "be opened", source: source.into() });
+    }
+    let change = connection.transaction().map_err(fail("begin its upgrade"))?;
+    for script in &SCHEMA[version..] {
+        change.execute_batch(script).map_err(fail("be upgraded"))?;
+    }
+    change.pragma_update(None, "user_version", SCHEMA.len()).map_err(fail("be upgraded"))?;
+    change.commit().map_err(fail("be upgraded"))
+}
+
+/// Names what was being done when SQLite refused.
+fn fail(doing: &'static str) -> impl Fn(rusqlite::Error) -> StoreError {
+    move |source| StoreError { doing, source: Box::new(source) }
+}
+
+fn json<T: Serialize>(value: &T) -> Result<String, StoreError> {
+    serde_json::to_string(value).map_err(|source| StoreError { doing: "write a value", source: Box::new(source) })
+}
+
+/// Reads a JSON column; text that is not what it should be is an error of that column.
+fn parsed<T: DeserializeOwned>(row: &Row<'_>, column: &str) -> rusqlite::Result<T> {
+    let text: String = row.get(column)?;
+    from_text(&text)
+}
+
+fn parsed_optional<T: DeserializeOwned>(row: &Row<'_>, column: &str) -> rusqlite::Result<Option<T>> {
+    let text: Option<String> = row.get(column)?;
+    text.as_deref().map(from_text).transpose()
+}
+
+fn from_text<T: DeserializeOwned>(text: &str) -> rusqlite::Result<T> {
+    serde_json::from_str(text).map_err(|e| rusqlite::Error::FromSqlConversionFailure(0, rusqlite::types::Type::Text, Box::new(e)))
+}
+
+/// A newtype or enum whose JSON is a bare string, as that string.
+fn word<T: Serialize>(value: &T) -> Result<String, StoreError> {
+    Ok(json(value)?.trim_matches('"').to_owned())
+}
+
+fn parsed_word<T: DeserializeOwned>(row: &Row<'_>, column: &str) -> rusqlite::Result<T> {
+    let text: String = row.get(column)?;
+    from_text(&format!("\"{text}\""))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_store_of_a_newer_landfall_is_refused_and_left_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("store.db");
+        drop(Store::open(&path).unwrap());
+        Connection::open(&path).unwrap().pragma_update(None, "user_version", 999).unwrap();
+        let error = Store::open(&path).err().unwrap();
+        assert!(std::error::Error::source(&error).unwrap().to_string().contains("newer Landfall"));
+        let version: i64 = Connection::open(&path).unwrap().pragma_query_value(None, "user_version", |r| r.get(0)).unwrap();
+        assert_eq!(version, 999);
+    }
+
+    #[test]
+    fn opening_twice_keeps_what_is_there() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("store.db");
+        let app = "tutor".parse().unwrap();
+        let row = AppRow::new(app, landfall_model::spec::RuntimeKind::Docker);
+        Store::open(&path).unwrap().put_app(&row).unwrap();
+        assert_eq!(Store::open(&path).unwrap().apps().unwrap(), vec![row]);
+    }
+}

@@ -1,0 +1,200 @@
+//! Rollouts and their journal.
+
+use super::{OptionalExtension, Store, fail, json, parsed, parsed_optional, parsed_word, word};
+use crate::clock::now_ms;
+use crate::error::StoreError;
+use landfall_model::api::{Failure, RolloutState};
+use landfall_model::name::{AppName, ReleaseNumber, RolloutId};
+use landfall_model::plan::{Plan, Serving};
+use landfall_model::spec::Spec;
+use rusqlite::{Row, params};
+use serde::{Deserialize, Serialize};
+
+/// What a rollout is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "kind")]
+pub enum Kind {
+    /// Makes a release, of a new spec or of an earlier release's.
+    Release,
+    /// Takes the app away.
+    Down {
+        /// Its volumes too.
+        volumes: bool,
+    },
+    /// Puts back what died of the current release.
+    Repair,
+}
+
+/// One rollout.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RolloutRow {
+    /// Decided by the client.
+    pub id: RolloutId,
+    /// Whose.
+    pub app: AppName,
+    /// "deploy", "rollback to release 3", "down", "repair".
+    pub purpose: String,
+    /// Who asked.
+    pub who: String,
+    /// The release it makes.
+    pub release: ReleaseNumber,
+    /// What it is for.
+    pub kind: Kind,
+    /// What it leads to; images get pinned when they were pulled.
+    pub spec: Spec,
+    /// Who stood for what when it began.
+    pub before: Serving,
+    /// How it stands.
+    pub state: RolloutState,
+    /// Its release exists.
+    pub committed: bool,
+    /// Milliseconds since 1970 UTC.
+    pub started_ms: u64,
+    /// Why it failed.
+    pub failure: Option<Failure>,
+}
+
+/// One plan of a rollout and how far it got. There is more than one when images were pulled or the agent died.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Attempt {
+    /// Counted from 1.
+    pub number: u32,
+    /// The plan.
+    pub plan: Plan,
+    /// Steps begun.
+    pub begun: usize,
+}
+
+impl Store {
+    /// Writes a new rollout.
+    pub fn begin(&self, row: &RolloutRow) -> Result<(), StoreError> {
+        self.lock()
+            .execute(
+                "INSERT INTO rollout (id, app, purpose, who, release, kind, spec, before, state, committed, started_ms) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, 0, ?10)",
+                params![
+                    row.id.as_str(), row.app.as_str(), row.purpose, row.who, row.release.0, json(&row.kind)?, json(&row.spec)?,
+                    json(&row.before)?, word(&row.state)?, row.started_ms
+                ],
+            )
+            .map_err(fail("begin a rollout"))?;
+        Ok(())
+    }
+
+    /// One rollout.
+    pub fn rollout(&self, id: &RolloutId) -> Result<Option<RolloutRow>, StoreError> {
+        self.lock().query_row("SELECT * FROM rollout WHERE id = ?1", [id.as_str()], read).optional().map_err(fail("read a rollout"))
+    }
+
+    /// The app's newest rollout that a person asked for.
+    pub fn last_rollout(&self, app: &AppName) -> Result<Option<RolloutRow>, StoreError> {
+        self.lock()
+            .query_row(
+                "SELECT * FROM rollout WHERE app = ?1 AND purpose <> 'repair' ORDER BY started_ms DESC, rowid DESC LIMIT 1",
+                [app.as_str()],
+                read,
+            )
+            .optional()
+            .map_err(fail("read a rollout"))
+    }
+
+    /// Rollouts that have not ended.
+    pub fn unfinished(&self) -> Result<Vec<RolloutRow>, StoreError> {
+        let connection = self.lock();
+        let mut query = connection.prepare_cached("SELECT * FROM rollout WHERE ended_ms IS NULL ORDER BY started_ms").map_err(fail("list rollouts"))?;
+        let rows = query.query_map([], read).map_err(fail("list rollouts"))?;
+        rows.collect::<Result<_, _>>().map_err(fail("list rollouts"))
+    }
+
+    /// Writes the spec with the images that were pulled.
+    pub fn put_spec(&self, id: &RolloutId, spec: &Spec) -> Result<(), StoreError> {
+        self.lock().execute("UPDATE rollout SET spec = ?2 WHERE id = ?1", params![id.as_str(), json(spec)?]).map_err(fail("write a spec"))?;
+        Ok(())
+    }
+
+    /// Writes how a rollout stands; a final state ends it.
+    pub fn put_state(&self, id: &RolloutId, state: RolloutState, failure: Option<&Failure>) -> Result<(), StoreError> {
+        let failure = failure.map(json).transpose()?;
+        self.lock()
+            .execute(
+                "UPDATE rollout SET state = ?2, failure = coalesce(?3, failure), ended_ms = ?4 WHERE id = ?1",
+                params![id.as_str(), word(&state)?, failure, state.is_final().then(now_ms)],
+            )
+            .map_err(fail("write a rollout's state"))?;
+        Ok(())
+    }
+
+    /// Journals a plan before its first step; answers the attempt's number.
+    pub fn begin_attempt(&self, id: &RolloutId, plan: &Plan) -> Result<u32, StoreError> {
+        self.lock()
+            .query_row(
+                "INSERT INTO attempt (rollout, number, plan) VALUES (?1, 1 + coalesce((SELECT max(number) FROM attempt WHERE rollout = ?1), 0), ?2) RETURNING number",
+                params![id.as_str(), json(plan)?],
+                |r| r.get(0),
+            )
+            .map_err(fail("journal a plan"))
+    }
+
+    /// Journals that a step is about to be done.
+    pub fn begin_step(&self, id: &RolloutId, attempt: u32, undo: bool, number: usize) -> Result<(), StoreError> {
+        self.lock()
+            .execute(
+                "INSERT OR REPLACE INTO step (rollout, attempt, undo, number, begun_ms) VALUES (?1, ?2, ?3, ?4, ?5)",
+                params![id.as_str(), attempt, undo, number as u64, now_ms()],
+            )
+            .map_err(fail("journal a step"))?;
+        Ok(())
+    }
+
+    /// Journals that a step is done.
+    pub fn finish_step(&self, id: &RolloutId, attempt: u32, undo: bool, number: usize) -> Result<(), StoreError> {
+        self.lock()
+            .execute(
+                "UPDATE step SET done_ms = ?5 WHERE rollout = ?1 AND attempt = ?2 AND undo = ?3 AND number = ?4",
+                params![id.as_str(), attempt, undo, number as u64, now_ms()],
+            )
+            .map_err(fail("journal a step"))?;
+        Ok(())
+    }
+
+    /// Every attempt, oldest first.
+    pub fn attempts(&self, id: &RolloutId) -> Result<Vec<Attempt>, StoreError> {
+        let connection = self.lock();
+        let mut query = connection
+            .prepare_cached(
+                "SELECT a.number AS number, a.plan AS plan,
+                    (SELECT count(*) FROM step s WHERE s.rollout = a.rollout AND s.attempt = a.number AND s.undo = 0) AS begun
+                 FROM attempt a WHERE a.rollout = ?1 ORDER BY a.number",
+            )
+            .map_err(fail("read the journal"))?;
+        let attempt = |row: &Row<'_>| {
+            let begun = usize::try_from(row.get::<_, u64>("begun")?).unwrap_or(usize::MAX);
+            Ok(Attempt { number: row.get("number")?, plan: parsed(row, "plan")?, begun })
+        };
+        let rows = query.query_map([id.as_str()], attempt).map_err(fail("read the journal"))?;
+        rows.collect::<Result<_, _>>().map_err(fail("read the journal"))
+    }
+
+    /// How many steps of its undo were done.
+    pub fn undone(&self, id: &RolloutId) -> Result<usize, StoreError> {
+        let count = "SELECT count(*) FROM step WHERE rollout = ?1 AND undo = 1 AND done_ms IS NOT NULL";
+        let undone: u64 = self.lock().query_row(count, [id.as_str()], |r| r.get(0)).map_err(fail("read the journal"))?;
+        Ok(usize::try_from(undone).unwrap_or(usize::MAX))
+    }
+}
+
+fn read(row: &Row<'_>) -> rusqlite::Result<RolloutRow> {
+    Ok(RolloutRow {
+        id: parsed_word(row, "id")?,
+        app: parsed_word(row, "app")?,
+        purpose: row.get("purpose")?,
+        who: row.get("who")?,
+        release: ReleaseNumber(row.get("release")?),
+        kind: parsed(row, "kind")?,
+        spec: parsed(row, "spec")?,
+        before: parsed(row, "before")?,
+        state: parsed_word(row, "state")?,
+        committed: row.get("committed")?,
+        started_ms: row.get("started_ms")?,
+        failure: parsed_optional(row, "failure")?,
+    })
+}

@@ -1,0 +1,239 @@
+//! From what apps are to the table the proxy carries requests by.
+//!
+//! Each app's part is computed from its spec, who serves, and where they are; the parts are kept and put together into one table with every swap, so a
+//! change of one app asks nothing about the others.
+
+use crate::certs::Certs;
+use crate::control::ProxyControl;
+use crate::error::{CertError, ControlError};
+use crate::store::AppRow;
+use landfall_model::name::{AppName, Domain, NetworkName, ReplicaId, ServiceName};
+use landfall_model::observed::{Observed, ObservedNetwork};
+use landfall_model::route::{CertificateFiles, Endpoint, InternalListener, NameScope, RouteTable, Site, SiteRoute, Upstream};
+use landfall_model::spec::{Probe, RuntimeKind, Service, Spec, Tls};
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::time::Duration;
+use tokio::sync::{Mutex, watch};
+use tokio::time::timeout;
+
+/// One app's share of the table.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct Part {
+    sites: Vec<Site>,
+    upstreams: BTreeMap<String, Upstream>,
+    internal: Vec<InternalListener>,
+    names: Vec<NameScope>,
+    certificates: Vec<CertificateFiles>,
+}
+
+/// The parts and the way to the proxy.
+pub(crate) struct Table {
+    proxy: ProxyControl,
+    /// Host of the address users are shown, such as `localhost`: every app answers to `<app>.<host>` as well when it is a local name.
+    local_host: Option<String>,
+    certs: Certs,
+    parts: Mutex<(u64, BTreeMap<AppName, Part>)>,
+    /// Every app of the store is in `parts`. Until then the proxy is told nothing: half a table would take apps away.
+    complete: watch::Sender<bool>,
+}
+
+/// How long a swap waits for the other apps to be looked at after the agent's start.
+const COMPLETE_WITHIN: Duration = Duration::from_secs(20);
+
+impl Table {
+    pub(crate) fn new(proxy: ProxyControl, certs: Certs, local_host: Option<String>) -> Self {
+        Self { proxy, local_host, certs, parts: Mutex::new((0, BTreeMap::new())), complete: watch::Sender::new(false) }
+    }
+
+    /// The proxy itself.
+    pub(crate) fn proxy(&self) -> &ProxyControl {
+        &self.proxy
+    }
+
+    /// An app's part as it should be.
+    pub(crate) fn part(&self, view: &View<'_>) -> Result<Part, CertError> {
+        let mut part = Part { upstreams: view.upstreams(), ..Part::default() };
+        match view.sites.runtime {
+            RuntimeKind::Process => part.internal = view.internal(),
+            RuntimeKind::Docker => part.names = view.names(),
+        }
+        let routed: Vec<(&ServiceName, &Service)> =
+            view.sites.services.iter().filter(|(n, s)| !s.routes.is_empty() && view.row.serving.routes.contains_key(*n)).collect();
+        if !routed.is_empty() {
+            let site = self.site(&view.row.name, view.sites, &routed);
+            if site.https {
+                part.certificates.push(self.certs.for_app(view.row.name.as_str(), &self.certificate_names(&site))?);
+            }
+            part.sites.push(site);
+        }
+        Ok(part)
+    }
+
+    /// Hosts an app answers to; empty for every host.
+    pub(crate) fn hosts(&self, app: &AppName, spec: &Spec) -> (Vec<Domain>, Vec<Domain>) {
+        let mut domains = spec.domains.iter().cloned();
+        let Some(canonical) = domains.next() else { return (Vec::new(), Vec::new()) };
+        let mut hosts = vec![canonical];
+        if let Some(local) = &self.local_host {
+            hosts.extend(format!("{}.{local}", app.as_str().replace('_', "-")).parse());
+        }
+        (hosts, domains.collect())
+    }
+
+    fn site(&self, app: &AppName, spec: &Spec, routed: &[(&ServiceName, &Service)]) -> Site {
+        let (hosts, redirect_hosts) = self.hosts(app, spec);
+        let routes = routed.iter().flat_map(|(name, service)| {
+            service.routes.iter().map(|r| SiteRoute {
+                path: r.path.clone(),
+                upstream: upstream_key(app, name),
+                timeout_ms: r.timeout_ms,
+                idle_timeout_ms: r.idle_timeout_ms,
+            })
+        });
+        Site { app: app.to_string(), hosts, redirect_hosts, https: spec.tls != Tls::Off, routes: routes.collect() }
+    }
+
+    fn certificate_names(&self, site: &Site) -> Vec<String> {
+        let mut names: Vec<String> = site.hosts.iter().chain(&site.redirect_hosts).map(Domain::to_string).collect();
+        if site.hosts.is_empty() {
+            names.extend(self.local_host.clone());
+            names.extend(["localhost".to_owned(), "127.0.0.1".to_owned(), "::1".to_owned()]);
+        }
+        names.sort();
+        names.dedup();
+        names
+    }
+
+    /// Puts a part in place and swaps the proxy's table, unless nothing changed.
+    pub(crate) async fn swap(&self, app: &AppName, part: Part) -> Result<(), ControlError> {
+        let mut complete = self.complete.subscribe();
+        if timeout(COMPLETE_WITHIN, complete.wait_for(|c| *c)).await.is_err() {
+            return Err(ControlError::Incomplete);
+        }
+        let mut parts = self.parts.lock().await;
+        if parts.1.get(app) == Some(&part) {
+            return Ok(());
+        }
+        let mut changed = parts.1.clone();
+        changed.insert(app.clone(), part);
+        self.push(&mut parts.0, &changed).await?;
+        parts.1 = changed;
+        Ok(())
+    }
+
+    /// Puts parts in place without telling the proxy: at start, until all apps are known.
+    pub(crate) async fn prepare(&self, app: &AppName, part: Part) {
+        self.parts.lock().await.1.insert(app.clone(), part);
+    }
+
+    /// Every app is in place.
+    pub(crate) fn complete(&self) {
+        self.complete.send_replace(true);
+    }
+
+    /// Swaps again when the proxy has another table than this one: it was restarted with an old file, or the agent was.
+    pub(crate) async fn reconcile(&self) -> Result<(), ControlError> {
+        let mut parts = self.parts.lock().await;
+        let status = self.proxy.status().await?;
+        if status.generation != parts.0 {
+            parts.0 = parts.0.max(status.generation);
+            let all = parts.1.clone();
+            self.push(&mut parts.0, &all).await?;
+        }
+        Ok(())
+    }
+
+    async fn push(&self, generation: &mut u64, parts: &BTreeMap<AppName, Part>) -> Result<(), ControlError> {
+        let mut table = RouteTable { generation: *generation + 1, ..RouteTable::default() };
+        for part in parts.values().cloned() {
+            table.sites.extend(part.sites);
+            table.upstreams.extend(part.upstreams);
+            table.internal.extend(part.internal);
+            table.names.extend(part.names);
+            table.certificates.extend(part.certificates);
+        }
+        self.proxy.swap(&table).await?;
+        *generation = table.generation;
+        Ok(())
+    }
+}
+
+/// Key of a service's upstream.
+pub(crate) fn upstream_key(app: &AppName, service: &ServiceName) -> String {
+    format!("{app}/{service}")
+}
+
+/// What an app's part is made from. While a rollout goes on there are two specs: the outside is served by the words of one of them, and each replica is
+/// where the spec that made it says.
+pub(crate) struct View<'a> {
+    /// Who serves.
+    pub(crate) row: &'a AppRow,
+    /// Whose routes and domains are served.
+    pub(crate) sites: &'a Spec,
+    /// Every spec that replicas may be of, the newest first.
+    pub(crate) specs: &'a [&'a Spec],
+    /// Where they are.
+    pub(crate) observed: &'a Observed,
+}
+
+impl View<'_> {
+    fn services(&self) -> BTreeMap<&ServiceName, &Service> {
+        let mut services = BTreeMap::new();
+        for (name, service) in self.specs.iter().flat_map(|s| &s.services) {
+            services.entry(name).or_insert(service);
+        }
+        services
+    }
+
+    fn upstreams(&self) -> BTreeMap<String, Upstream> {
+        let ported = self.services().into_iter().filter(|(_, s)| s.port.is_some());
+        ported.map(|(name, service)| (upstream_key(&self.row.name, name), self.upstream(name, service))).collect()
+    }
+
+    fn upstream(&self, name: &ServiceName, service: &Service) -> Upstream {
+        let inside = self.row.serving.names.get(name).into_iter().flatten();
+        let outside = self.row.serving.routes.get(name).into_iter().flatten();
+        let mut endpoints: Vec<Endpoint> = inside.chain(outside).filter_map(|id| self.endpoint(name, id)).collect();
+        endpoints.sort();
+        endpoints.dedup();
+        let health_path = match &service.gate.probe {
+            Probe::Http { path, .. } => Some(path.clone()),
+            _ => None,
+        };
+        Upstream { endpoints, health_path }
+    }
+
+    fn endpoint(&self, name: &ServiceName, id: &ReplicaId) -> Option<Endpoint> {
+        let replica = self.observed.replicas.get(id).filter(|r| r.state.is_running())?;
+        let mut services = self.specs.iter().filter_map(|s| s.services.get(name));
+        let made = services.clone().find(|s| s.template.revision() == replica.revision).or_else(|| services.next())?;
+        let address = SocketAddr::new(replica.address()?, replica.port.or(made.port)?);
+        Some(Endpoint { id: format!("{}/{id}", self.row.name), address })
+    }
+
+    fn internal(&self) -> Vec<InternalListener> {
+        let services = self.services();
+        let listeners = self.row.ports.iter().filter(|(name, _)| services.get(name).is_some_and(|s| s.port.is_some()));
+        let listener = |(name, port): (&ServiceName, &u16)| InternalListener {
+            address: SocketAddr::from((Ipv4Addr::LOCALHOST, *port)),
+            upstream: upstream_key(&self.row.name, name),
+        };
+        listeners.map(listener).collect()
+    }
+
+    /// Which names containers of each network get answered.
+    fn names(&self) -> Vec<NameScope> {
+        let services = self.services();
+        let scope = |(key, network): (&NetworkName, &ObservedNetwork)| {
+            let named = services.iter().filter(|(_, s)| !s.job && s.template.networks.contains(key));
+            let names = named.map(|(name, _)| {
+                let replicas = self.row.serving.names.get(*name).into_iter().flatten().filter_map(|id| self.observed.replicas.get(id));
+                let addresses: Vec<IpAddr> = replicas.filter(|r| r.state.is_running()).filter_map(|r| r.addresses.get(key).copied()).collect();
+                (name.as_str().to_ascii_lowercase(), addresses)
+            });
+            Some(NameScope { listen: network.gateway?, names: names.collect() })
+        };
+        self.observed.networks.iter().filter_map(scope).collect()
+    }
+}

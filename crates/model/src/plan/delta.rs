@@ -1,0 +1,111 @@
+//! What differs between what a service should be and what exists of it.
+
+use super::planner::{Input, Mode, Policy};
+use super::{Gated, NewReplica, Stopped};
+use crate::name::{ReplicaId, ServiceName};
+use crate::observed::{Replica, ReplicaState};
+use crate::spec::{Restart, RuntimeKind, Service, UpdateOrder};
+use std::collections::BTreeSet;
+
+/// One service's difference.
+pub(super) struct Delta<'a> {
+    pub(super) name: &'a ServiceName,
+    pub(super) service: &'a Service,
+    /// Ready replicas of the right template: they stay and are not touched.
+    pub(super) keep: BTreeSet<ReplicaId>,
+    /// Replicas to be started (again, if an interrupted attempt began it) and gated.
+    pub(super) new: Vec<NewReplica>,
+    /// Replicas that must go.
+    pub(super) old: BTreeSet<ReplicaId>,
+}
+
+impl<'a> Delta<'a> {
+    /// Compares a service with what exists. `ports` holds the ports taken so far and gets those assigned here.
+    pub(super) fn of(name: &'a ServiceName, service: &'a Service, input: &Input<'_>, policy: &Policy, ports: &mut BTreeSet<u16>) -> Self {
+        let revision = service.template.revision();
+        let wanted = service.replicas as usize;
+        let serving = input.serving.names.get(name).cloned().unwrap_or_default();
+        let mut delta = Self { name, service, keep: BTreeSet::new(), new: Vec::new(), old: BTreeSet::new() };
+        for (id, replica) in input.observed.replicas.iter().filter(|(_, r)| r.service == *name && !r.job) {
+            let right = replica.revision == revision && (lives(replica) || input.mode == Mode::Repair && meant_to_end(replica, service.template.restart));
+            if right && serving.contains(id) && delta.keep.len() < wanted {
+                delta.keep.insert(id.clone());
+            } else if right && replica.release == input.release && !serving.contains(id) && delta.keep.len() + delta.new.len() < wanted {
+                delta.new.push(NewReplica { id: id.clone(), service: name.clone(), revision: revision.clone(), port: replica.port });
+            } else {
+                delta.old.insert(id.clone());
+            }
+        }
+        let mut ordinal = 1;
+        while delta.keep.len() + delta.new.len() < wanted {
+            let id = replica_id(name, input, &ordinal.to_string());
+            ordinal += 1;
+            if input.observed.replicas.contains_key(&id) {
+                continue;
+            }
+            let port = (input.spec.runtime == RuntimeKind::Process && service.port.is_some()).then(|| free_port(policy, ports));
+            delta.new.push(NewReplica { id, service: name.clone(), revision: revision.clone(), port });
+        }
+        delta
+    }
+
+    /// Something must be done.
+    pub(super) fn changed(&self) -> bool {
+        !self.new.is_empty() || !self.old.is_empty()
+    }
+
+    /// The new ones may not run beside the old ones, and there are such.
+    pub(super) fn stops_first(&self, input: &Input<'_>) -> bool {
+        matches!(self.service.order, UpdateOrder::StopFirst { .. }) && !self.new.is_empty() && !self.stopped_first(input).is_empty()
+    }
+
+    /// The old replicas that a stop-first update stops and an undo starts again.
+    pub(super) fn stopped_first(&self, input: &Input<'_>) -> Vec<Stopped> {
+        self.old.iter().filter(|id| input.observed.replicas[*id].state != ReplicaState::Created).map(|id| stopped(id, self.name, input, true)).collect()
+    }
+
+    /// Those that stand for the service when the rollout is done.
+    pub(super) fn after(&self) -> BTreeSet<ReplicaId> {
+        self.keep.iter().cloned().chain(self.new.iter().map(|n| n.id.clone())).collect()
+    }
+
+    /// Gates of the new ones.
+    pub(super) fn gates(&self) -> impl Iterator<Item = Gated> + '_ {
+        self.new.iter().map(|n| Gated { id: n.id.clone(), service: self.name.clone(), gate: self.service.gate.clone() })
+    }
+}
+
+/// It runs, or its restart policy is about to make it run.
+fn lives(replica: &Replica) -> bool {
+    !matches!(replica.state, ReplicaState::Exited { .. })
+}
+
+/// The file says that a replica which ended like this stays ended.
+fn meant_to_end(replica: &Replica, restart: Restart) -> bool {
+    match (restart, replica.state) {
+        (Restart::No, _) => true,
+        (Restart::OnFailure { max }, ReplicaState::Exited { code, .. }) => code == 0 || max > 0 && replica.restarts >= max,
+        _ => false,
+    }
+}
+
+/// How a replica is stopped: by the words of the release that made it, which are those of the previous spec.
+pub(super) fn stopped(id: &ReplicaId, service: &ServiceName, input: &Input<'_>, again: bool) -> Stopped {
+    let spec = input.previous.and_then(|s| s.services.get(service)).or_else(|| input.spec.services.get(service));
+    let (signal, grace_ms) = spec.map_or(("SIGTERM", 10_000), |s| (s.template.stop_signal.as_str(), s.template.stop_grace_ms));
+    let again = spec.filter(|_| again).map(|s| Gated { id: id.clone(), service: service.clone(), gate: s.gate.clone() });
+    Stopped { id: id.clone(), signal: signal.to_owned(), grace_ms, again }
+}
+
+/// `<service>-<release>-<what>`. Service names are at most 60 long and numbers at most 20, so this always is a replica id.
+pub(super) fn replica_id(service: &ServiceName, input: &Input<'_>, what: &str) -> ReplicaId {
+    let text = format!("{service}-{}-{what}", input.release);
+    text.parse().unwrap_or_else(|_| unreachable!("`{text}` is made of checked parts"))
+}
+
+/// The lowest port of the range that nobody has. When all are taken the last is assigned, and the gate says who holds it.
+fn free_port(policy: &Policy, taken: &mut BTreeSet<u16>) -> u16 {
+    let port = policy.ports.clone().find(|p| !taken.contains(p)).unwrap_or(*policy.ports.end());
+    taken.insert(port);
+    port
+}
