@@ -24,18 +24,18 @@ const BEFORE: Duration = Duration::from_secs(24 * 3600);
 
 /// The authority and what it signed.
 #[derive(Debug, Clone)]
-pub struct Certs {
+pub(crate) struct Certs {
     dir: PathBuf,
 }
 
 impl Certs {
     /// Names the directory.
-    pub fn new(dir: PathBuf) -> Self {
+    pub(crate) fn new(dir: PathBuf) -> Self {
         Self { dir }
     }
 
     /// The certificate of an app for these names, made when there is none, when the names changed, or when a third of its life is left.
-    pub fn for_app(&self, app: &str, hosts: &[String]) -> Result<CertificateFiles, CertError> {
+    pub(crate) fn for_app(&self, app: &str, hosts: &[String]) -> Result<CertificateFiles, CertError> {
         let names = digest(&hosts);
         let chain = self.dir.join(format!("{app}-{}.pem", names.short()));
         let key = self.dir.join(format!("{app}-{}.key", names.short()));

@@ -16,18 +16,18 @@ const PATIENCE: Duration = Duration::from_secs(15);
 
 /// The proxy, as the agent reaches it.
 #[derive(Debug, Clone)]
-pub struct ProxyControl {
+pub(crate) struct ProxyControl {
     socket: PathBuf,
 }
 
 impl ProxyControl {
     /// Names its socket.
-    pub fn new(socket: PathBuf) -> Self {
+    pub(crate) fn new(socket: PathBuf) -> Self {
         Self { socket }
     }
 
     /// Makes it carry requests by this table; waits for a proxy that is being restarted.
-    pub async fn swap(&self, table: &RouteTable) -> Result<(), ControlError> {
+    pub(crate) async fn swap(&self, table: &RouteTable) -> Result<(), ControlError> {
         let until = Instant::now() + PATIENCE;
         loop {
             match self.ask(&Ask::Swap { table: table.clone() }).await {
@@ -41,7 +41,7 @@ impl ProxyControl {
     }
 
     /// What it is doing.
-    pub async fn status(&self) -> Result<ProxyStatus, ControlError> {
+    pub(crate) async fn status(&self) -> Result<ProxyStatus, ControlError> {
         match self.ask(&Ask::Status).await? {
             Answer::Status(status) => Ok(status),
             _ => Err(ControlError::Unexpected),
@@ -49,7 +49,7 @@ impl ProxyControl {
     }
 
     /// Makes it close what endpoints still hold.
-    pub async fn close(&self, endpoints: Vec<String>, jitter_ms: u64) -> Result<(), ControlError> {
+    pub(crate) async fn close(&self, endpoints: Vec<String>, jitter_ms: u64) -> Result<(), ControlError> {
         match self.ask(&Ask::Close { endpoints, jitter_ms }).await? {
             Answer::Closing => Ok(()),
             _ => Err(ControlError::Unexpected),

@@ -33,7 +33,7 @@ impl Runtimes {
 }
 
 /// Everything the API, the rollouts and the background tasks work on.
-pub struct Core {
+pub(crate) struct Core {
     pub(crate) store: Store,
     pub(crate) runtimes: Runtimes,
     pub(crate) table: Table,

@@ -54,7 +54,7 @@ pub struct CertError {
 
 /// The proxy did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
-pub enum ControlError {
+pub(crate) enum ControlError {
     /// It cannot be spoken to.
     #[error("the proxy does not answer on {socket}")]
     Unreachable {
@@ -82,7 +82,7 @@ pub enum ControlError {
 
 /// A step of a plan failed.
 #[derive(Debug, thiserror::Error)]
-pub enum StepError {
+pub(crate) enum StepError {
     /// In the runtime.
     #[error(transparent)]
     Runtime(#[from] RuntimeError),
@@ -126,7 +126,7 @@ pub enum StepError {
 
 /// A request to the API was refused.
 #[derive(Debug, thiserror::Error)]
-pub enum RequestError {
+pub(crate) enum RequestError {
     /// One rollout at a time.
     #[error("{app} is busy: rollout {rollout} by {who} runs since {seconds} s")]
     Busy {
@@ -188,7 +188,7 @@ pub enum RequestError {
 
 impl RequestError {
     /// HTTP status of the answer.
-    pub fn status(&self) -> u16 {
+    pub(crate) fn status(&self) -> u16 {
         match self {
             Self::Busy { .. } | Self::HostTaken { .. } => 409,
             Self::NoApp(_) | Self::NoRelease { .. } | Self::NothingEarlier(_) | Self::NoRollout(_) | Self::NoReplica(_) | Self::NoService { .. } => 404,
@@ -198,7 +198,7 @@ impl RequestError {
     }
 
     /// As it crosses to the client.
-    pub fn failure(&self) -> Failure {
+    pub(crate) fn failure(&self) -> Failure {
         let (code, hint) = match self {
             Self::Busy { .. } => ("busy", Some("wait for it: `landfall status` shows where it is")),
             Self::NoApp(_) => ("no-app", Some("`landfall status` lists the apps; `landfall deploy` makes one")),
@@ -217,7 +217,7 @@ impl RequestError {
 
 impl StepError {
     /// As it is stored and crosses to the client.
-    pub fn failure(&self) -> Failure {
+    pub(crate) fn failure(&self) -> Failure {
         match self {
             Self::Runtime(e) => chain(e.code(), e, e.hints(), Vec::new()),
             Self::Control(e @ ControlError::Refused { code, .. }) => chain(code, e, Vec::new(), Vec::new()),

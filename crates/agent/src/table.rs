@@ -76,7 +76,8 @@ impl Table {
         let Some(canonical) = domains.next() else { return (Vec::new(), Vec::new()) };
         let mut hosts = vec![canonical];
         if let Some(local) = &self.local_host {
-            hosts.extend(format!("{}.{local}", app.as_str().replace('_', "-")).parse());
+            let here = format!("{}.{local}", app.as_str().replace('_', "-")).parse();
+            hosts.extend(here.ok().filter(|host| !spec.domains.contains(host)));
         }
         (hosts, domains.collect())
     }

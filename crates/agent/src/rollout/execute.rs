@@ -10,8 +10,8 @@ use landfall_model::api::What;
 use landfall_model::digest::Revision;
 use landfall_model::name::{ImageId, ImageRef, NetworkName, ReplicaId, ServiceName, VolumeName};
 use landfall_model::plan::{Job, NewReplica, Serving, Step, Stopped};
-use landfall_model::spec::{Program, PullPolicy, RuntimeKind, Service, Spec};
-use landfall_runtime::{Launch, Runtime};
+use landfall_model::spec::{Program, PullPolicy, RuntimeKind, Spec};
+use landfall_runtime::{Launch, Runtime, RuntimeError};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -57,10 +57,6 @@ impl Executor<'_> {
 
     pub(super) fn runtime(&self) -> &Arc<dyn Runtime> {
         self.core.runtimes.get(self.spec.runtime)
-    }
-
-    pub(super) fn service(&self, name: &ServiceName) -> Result<&Service, StepError> {
-        self.spec.services.get(name).ok_or_else(|| StepError::Unknown(name.clone()))
     }
 
     /// Tells of something inside a step.
@@ -185,8 +181,17 @@ impl Executor<'_> {
     }
 
     async fn stop(&self, replicas: &[Stopped]) -> Result<(), StepError> {
-        let stops = replicas.iter().map(|s| self.runtime().stop(&self.spec.app, &s.id, &s.signal, Duration::from_millis(s.grace_ms)));
-        try_join_all(stops).await?;
+        let stop = |s: &Stopped| {
+            let (id, signal, grace) = (s.id.clone(), s.signal.clone(), Duration::from_millis(s.grace_ms));
+            async move {
+                match self.runtime().stop(&self.spec.app, &id, &signal, grace).await {
+                    // Gone is stopped: an attempt before this one got as far as removing it.
+                    Err(RuntimeError::NoReplica(_)) => Ok(()),
+                    result => result,
+                }
+            }
+        };
+        try_join_all(replicas.iter().map(stop)).await?;
         Ok(())
     }
 }

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 
 /// One app.
 #[derive(Debug, Clone, PartialEq)]
-pub struct AppRow {
+pub(crate) struct AppRow {
     /// Which.
     pub name: AppName,
     /// What runs it.
@@ -25,14 +25,14 @@ pub struct AppRow {
 
 impl AppRow {
     /// An app that has nothing yet.
-    pub fn new(name: AppName, runtime: RuntimeKind) -> Self {
+    pub(crate) fn new(name: AppName, runtime: RuntimeKind) -> Self {
         Self { name, runtime, release: None, serving: Serving::default(), ports: BTreeMap::new() }
     }
 }
 
 impl Store {
     /// All apps, by name.
-    pub fn apps(&self) -> Result<Vec<AppRow>, StoreError> {
+    pub(crate) fn apps(&self) -> Result<Vec<AppRow>, StoreError> {
         let connection = self.lock();
         let mut query = connection.prepare_cached("SELECT * FROM app ORDER BY name").map_err(fail("list apps"))?;
         let rows = query.query_map([], read).map_err(fail("list apps"))?;
@@ -40,12 +40,12 @@ impl Store {
     }
 
     /// One app.
-    pub fn app(&self, name: &AppName) -> Result<Option<AppRow>, StoreError> {
+    pub(crate) fn app(&self, name: &AppName) -> Result<Option<AppRow>, StoreError> {
         self.lock().query_row("SELECT * FROM app WHERE name = ?1", [name.as_str()], read).optional().map_err(fail("read an app"))
     }
 
     /// Writes an app.
-    pub fn put_app(&self, app: &AppRow) -> Result<(), StoreError> {
+    pub(crate) fn put_app(&self, app: &AppRow) -> Result<(), StoreError> {
         self.lock()
             .execute(
                 "INSERT INTO app (name, runtime, release, serving, ports) VALUES (?1, ?2, ?3, ?4, ?5)
@@ -57,7 +57,7 @@ impl Store {
     }
 
     /// Writes who stands for what.
-    pub fn put_serving(&self, app: &AppName, serving: &Serving) -> Result<(), StoreError> {
+    pub(crate) fn put_serving(&self, app: &AppName, serving: &Serving) -> Result<(), StoreError> {
         self.lock().execute("UPDATE app SET serving = ?2 WHERE name = ?1", params![app.as_str(), json(serving)?]).map_err(fail("write who serves"))?;
         Ok(())
     }

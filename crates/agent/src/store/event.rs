@@ -13,7 +13,7 @@ const KEPT: u64 = 100_000;
 
 impl Store {
     /// Stores an event and wakes those who follow.
-    pub fn append(&self, app: Option<&AppName>, rollout: Option<&RolloutId>, who: Option<&str>, what: &What) -> Result<(), StoreError> {
+    pub(crate) fn append(&self, app: Option<&AppName>, rollout: Option<&RolloutId>, who: Option<&str>, what: &What) -> Result<(), StoreError> {
         let connection = self.lock();
         connection
             .prepare_cached("INSERT INTO event (at_ms, app, rollout, who, what) VALUES (?1, ?2, ?3, ?4, ?5)")
@@ -32,7 +32,7 @@ impl Store {
     }
 
     /// Events after `after` in order, at most `limit`.
-    pub fn events(&self, app: Option<&AppName>, rollout: Option<&RolloutId>, after: u64, limit: u32) -> Result<Vec<Event>, StoreError> {
+    pub(crate) fn events(&self, app: Option<&AppName>, rollout: Option<&RolloutId>, after: u64, limit: u32) -> Result<Vec<Event>, StoreError> {
         let connection = self.lock();
         let mut query = connection
             .prepare_cached(
@@ -44,7 +44,7 @@ impl Store {
     }
 
     /// Where a reader who wants the last `count` events of an app starts.
-    pub fn events_from_end(&self, app: Option<&AppName>, count: u32) -> Result<u64, StoreError> {
+    pub(crate) fn events_from_end(&self, app: Option<&AppName>, count: u32) -> Result<u64, StoreError> {
         self.lock()
             .query_row(
                 "SELECT coalesce(min(seq), 1) - 1 FROM (SELECT seq FROM event WHERE ?1 IS NULL OR app = ?1 ORDER BY seq DESC LIMIT ?2)",
@@ -55,7 +55,7 @@ impl Store {
     }
 
     /// Changes with every event.
-    pub fn newest(&self) -> watch::Receiver<u64> {
+    pub(crate) fn newest(&self) -> watch::Receiver<u64> {
         self.newest.subscribe()
     }
 }

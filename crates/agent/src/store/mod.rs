@@ -8,8 +8,8 @@ mod event;
 mod release;
 mod rollout;
 
-pub use app::AppRow;
-pub use rollout::{Kind, RolloutRow};
+pub(crate) use app::AppRow;
+pub(crate) use rollout::{Kind, RolloutRow};
 
 use crate::error::StoreError;
 use rusqlite::{Connection, OptionalExtension, Row};
@@ -49,7 +49,7 @@ const SCHEMA: &[&str] = &["
 
 /// The store. Cheap to clone.
 #[derive(Clone)]
-pub struct Store {
+pub(crate) struct Store {
     connection: Arc<Mutex<Connection>>,
     /// The newest event's number, for those who wait for the next.
     newest: watch::Sender<u64>,
@@ -57,7 +57,7 @@ pub struct Store {
 
 impl Store {
     /// Opens or makes the file. A file written by a newer Landfall is refused.
-    pub fn open(path: &Path) -> Result<Self, StoreError> {
+    pub(crate) fn open(path: &Path) -> Result<Self, StoreError> {
         let mut connection = Connection::open(path).map_err(fail("open its file"))?;
         connection.busy_timeout(std::time::Duration::from_secs(5)).map_err(fail("set its time-out"))?;
         connection.pragma_update(None, "journal_mode", "WAL").map_err(fail("set its journal"))?;

@@ -11,7 +11,7 @@ use rusqlite::{Row, params};
 
 impl Store {
     /// Commits a rollout: its release exists and is the app's current one, in one transaction. For `down`, the app has none from here on.
-    pub fn commit(&self, rollout: &RolloutRow, spec: &Spec) -> Result<(), StoreError> {
+    pub(crate) fn commit(&self, rollout: &RolloutRow, spec: &Spec) -> Result<(), StoreError> {
         let now = now_ms();
         let down = matches!(rollout.kind, Kind::Down { .. });
         let mut connection = self.lock();
@@ -33,7 +33,7 @@ impl Store {
     }
 
     /// The spec of a release.
-    pub fn release_spec(&self, app: &AppName, number: ReleaseNumber) -> Result<Option<Spec>, StoreError> {
+    pub(crate) fn release_spec(&self, app: &AppName, number: ReleaseNumber) -> Result<Option<Spec>, StoreError> {
         self.lock()
             .query_row("SELECT spec FROM release WHERE app = ?1 AND number = ?2", params![app.as_str(), number.0], |r| parsed(r, "spec"))
             .optional()
@@ -41,7 +41,7 @@ impl Store {
     }
 
     /// The newest release made before `number`.
-    pub fn release_before(&self, app: &AppName, number: ReleaseNumber) -> Result<Option<ReleaseNumber>, StoreError> {
+    pub(crate) fn release_before(&self, app: &AppName, number: ReleaseNumber) -> Result<Option<ReleaseNumber>, StoreError> {
         self.lock()
             .query_row("SELECT max(number) FROM release WHERE app = ?1 AND number < ?2", params![app.as_str(), number.0], |r| r.get::<_, Option<u64>>(0))
             .map(|n| n.map(ReleaseNumber))
@@ -49,7 +49,7 @@ impl Store {
     }
 
     /// The number the next release of an app gets: above every number a rollout ever asked for, so that ids never come twice.
-    pub fn next_release(&self, app: &AppName) -> Result<ReleaseNumber, StoreError> {
+    pub(crate) fn next_release(&self, app: &AppName) -> Result<ReleaseNumber, StoreError> {
         self.lock()
             .query_row(
                 "SELECT max(coalesce((SELECT max(number) FROM release WHERE app = ?1), 0), coalesce((SELECT max(release) FROM rollout WHERE app = ?1), 0)) + 1",
@@ -61,7 +61,7 @@ impl Store {
     }
 
     /// Releases of an app, newest first, at most 200.
-    pub fn releases(&self, app: &AppName) -> Result<Vec<Release>, StoreError> {
+    pub(crate) fn releases(&self, app: &AppName) -> Result<Vec<Release>, StoreError> {
         let connection = self.lock();
         let mut query = connection
             .prepare_cached(

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 /// What a rollout is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "kind")]
-pub enum Kind {
+pub(crate) enum Kind {
     /// Makes a release, of a new spec or of an earlier release's.
     Release,
     /// Takes the app away.
@@ -27,7 +27,7 @@ pub enum Kind {
 
 /// One rollout.
 #[derive(Debug, Clone, PartialEq)]
-pub struct RolloutRow {
+pub(crate) struct RolloutRow {
     /// Decided by the client.
     pub id: RolloutId,
     /// Whose.
@@ -56,7 +56,7 @@ pub struct RolloutRow {
 
 /// One plan of a rollout and how far it got. There is more than one when images were pulled or the agent died.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Attempt {
+pub(crate) struct Attempt {
     /// Counted from 1.
     pub number: u32,
     /// The plan.
@@ -67,7 +67,7 @@ pub struct Attempt {
 
 impl Store {
     /// Writes a new rollout.
-    pub fn begin(&self, row: &RolloutRow) -> Result<(), StoreError> {
+    pub(crate) fn begin(&self, row: &RolloutRow) -> Result<(), StoreError> {
         self.lock()
             .execute(
                 "INSERT INTO rollout (id, app, purpose, who, release, kind, spec, before, state, committed, started_ms) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, 0, ?10)",
@@ -81,12 +81,12 @@ impl Store {
     }
 
     /// One rollout.
-    pub fn rollout(&self, id: &RolloutId) -> Result<Option<RolloutRow>, StoreError> {
+    pub(crate) fn rollout(&self, id: &RolloutId) -> Result<Option<RolloutRow>, StoreError> {
         self.lock().query_row("SELECT * FROM rollout WHERE id = ?1", [id.as_str()], read).optional().map_err(fail("read a rollout"))
     }
 
     /// The app's newest rollout that a person asked for.
-    pub fn last_rollout(&self, app: &AppName) -> Result<Option<RolloutRow>, StoreError> {
+    pub(crate) fn last_rollout(&self, app: &AppName) -> Result<Option<RolloutRow>, StoreError> {
         self.lock()
             .query_row(
                 "SELECT * FROM rollout WHERE app = ?1 AND purpose <> 'repair' ORDER BY started_ms DESC, rowid DESC LIMIT 1",
@@ -98,7 +98,7 @@ impl Store {
     }
 
     /// Rollouts that have not ended.
-    pub fn unfinished(&self) -> Result<Vec<RolloutRow>, StoreError> {
+    pub(crate) fn unfinished(&self) -> Result<Vec<RolloutRow>, StoreError> {
         let connection = self.lock();
         let mut query = connection.prepare_cached("SELECT * FROM rollout WHERE ended_ms IS NULL ORDER BY started_ms").map_err(fail("list rollouts"))?;
         let rows = query.query_map([], read).map_err(fail("list rollouts"))?;
@@ -106,13 +106,13 @@ impl Store {
     }
 
     /// Writes the spec with the images that were pulled.
-    pub fn put_spec(&self, id: &RolloutId, spec: &Spec) -> Result<(), StoreError> {
+    pub(crate) fn put_spec(&self, id: &RolloutId, spec: &Spec) -> Result<(), StoreError> {
         self.lock().execute("UPDATE rollout SET spec = ?2 WHERE id = ?1", params![id.as_str(), json(spec)?]).map_err(fail("write a spec"))?;
         Ok(())
     }
 
     /// Writes how a rollout stands; a final state ends it.
-    pub fn put_state(&self, id: &RolloutId, state: RolloutState, failure: Option<&Failure>) -> Result<(), StoreError> {
+    pub(crate) fn put_state(&self, id: &RolloutId, state: RolloutState, failure: Option<&Failure>) -> Result<(), StoreError> {
         let failure = failure.map(json).transpose()?;
         self.lock()
             .execute(
@@ -124,7 +124,7 @@ impl Store {
     }
 
     /// Journals a plan before its first step; answers the attempt's number.
-    pub fn begin_attempt(&self, id: &RolloutId, plan: &Plan) -> Result<u32, StoreError> {
+    pub(crate) fn begin_attempt(&self, id: &RolloutId, plan: &Plan) -> Result<u32, StoreError> {
         self.lock()
             .query_row(
                 "INSERT INTO attempt (rollout, number, plan) VALUES (?1, 1 + coalesce((SELECT max(number) FROM attempt WHERE rollout = ?1), 0), ?2) RETURNING number",
@@ -135,7 +135,7 @@ impl Store {
     }
 
     /// Journals that a step is about to be done.
-    pub fn begin_step(&self, id: &RolloutId, attempt: u32, undo: bool, number: usize) -> Result<(), StoreError> {
+    pub(crate) fn begin_step(&self, id: &RolloutId, attempt: u32, undo: bool, number: usize) -> Result<(), StoreError> {
         self.lock()
             .execute(
                 "INSERT OR REPLACE INTO step (rollout, attempt, undo, number, begun_ms) VALUES (?1, ?2, ?3, ?4, ?5)",
@@ -146,7 +146,7 @@ impl Store {
     }
 
     /// Journals that a step is done.
-    pub fn finish_step(&self, id: &RolloutId, attempt: u32, undo: bool, number: usize) -> Result<(), StoreError> {
+    pub(crate) fn finish_step(&self, id: &RolloutId, attempt: u32, undo: bool, number: usize) -> Result<(), StoreError> {
         self.lock()
             .execute(
                 "UPDATE step SET done_ms = ?5 WHERE rollout = ?1 AND attempt = ?2 AND undo = ?3 AND number = ?4",
@@ -157,7 +157,7 @@ impl Store {
     }
 
     /// Every attempt, oldest first.
-    pub fn attempts(&self, id: &RolloutId) -> Result<Vec<Attempt>, StoreError> {
+    pub(crate) fn attempts(&self, id: &RolloutId) -> Result<Vec<Attempt>, StoreError> {
         let connection = self.lock();
         let mut query = connection
             .prepare_cached(
@@ -175,7 +175,7 @@ impl Store {
     }
 
     /// How many steps of its undo were done.
-    pub fn undone(&self, id: &RolloutId) -> Result<usize, StoreError> {
+    pub(crate) fn undone(&self, id: &RolloutId) -> Result<usize, StoreError> {
         let count = "SELECT count(*) FROM step WHERE rollout = ?1 AND undo = 1 AND done_ms IS NOT NULL";
         let undone: u64 = self.lock().query_row(count, [id.as_str()], |r| r.get(0)).map_err(fail("read the journal"))?;
         Ok(usize::try_from(undone).unwrap_or(usize::MAX))

@@ -1,0 +1,122 @@
+//! The agent is killed at every operation of a rollout, on either side of its effect: the release is finished or undone, never half.
+
+use landfall_model::api::RolloutState;
+use landfall_model::name::ReleaseNumber;
+use landfall_model::route::RouteTable;
+use landfall_sim::{App, CrashAt, Ending, Moment, Server};
+
+const OLD: App = App { version: 1, database: 1 };
+
+fn with_first_release() -> Server {
+    let mut server = Server::new();
+    assert_eq!(server.deploy(OLD, None), Ending::Rollout(RolloutState::Succeeded));
+    server
+}
+
+/// From the first release on, no table the proxy was told left the frontend, or the backend inside, without an endpoint.
+fn always_served(tables: &[RouteTable]) {
+    for table in tables {
+        for service in ["sim/frontend", "sim/backend"] {
+            assert!(!table.upstreams[service].endpoints.is_empty(), "{service} had no endpoint: {table:#?}");
+        }
+    }
+}
+
+/// One release serves, wholly, and nothing else runs.
+fn whole(server: &Server, release: u64, database: u64) {
+    let (current, serving) = server.stored();
+    assert_eq!(current, Some(ReleaseNumber(release)));
+    let running = server.running();
+    assert_eq!(serving.names, running, "who serves is who runs");
+    let made_by = |id: &landfall_model::name::ReplicaId| id.as_str().split('-').nth(1).unwrap().parse::<u64>().unwrap();
+    for (service, replicas) in &running {
+        let expected = if service.as_str() == "db" { database } else { release };
+        assert!(replicas.iter().all(|id| made_by(id) == expected), "{replicas:?} of {service}, release {release}");
+        assert_eq!(replicas.len(), if service.as_str() == "backend" { 2 } else { 1 });
+    }
+    let table = server.tables().pop().unwrap();
+    let endpoints: usize = table.upstreams.values().map(|u| u.endpoints.len()).sum();
+    assert_eq!(endpoints, 4, "the proxy was told of those who serve and nobody else: {table:#?}");
+}
+
+/// Crashes at the `call`th operation. False when the rollout has fewer.
+fn crash_and_recover(new: App, call: usize, moment: Moment) -> bool {
+    let mut server = with_first_release();
+    let before = server.tables().len();
+    let ending = server.deploy(new, Some(CrashAt { call, moment }));
+    if ending != Ending::Crashed {
+        assert_eq!(ending, Ending::Rollout(RolloutState::Succeeded));
+        return false;
+    }
+    assert_eq!(server.recover(None), Ending::Rollout(RolloutState::Succeeded), "crash at {call} {moment:?}");
+    whole(&server, 2, u64::from(new.database));
+    always_served(&server.tables()[before..]);
+    assert!(server.runs(&"backend-2-migrate".parse().unwrap()) <= 1, "the migration ran twice");
+    true
+}
+
+fn every_crash(new: App, moment: Moment) {
+    let crashes = (1..).take_while(|call| crash_and_recover(new, *call, moment)).count();
+    assert!(crashes >= 10, "only {crashes} operations were crashed at");
+}
+
+#[test]
+fn a_crash_before_any_operation_is_recovered_from() {
+    every_crash(App { version: 2, database: 1 }, Moment::Before);
+}
+
+#[test]
+fn a_crash_after_any_operation_is_recovered_from() {
+    every_crash(App { version: 2, database: 1 }, Moment::After);
+}
+
+#[test]
+fn a_crash_while_the_database_is_replaced_is_recovered_from() {
+    every_crash(App { version: 2, database: 2 }, Moment::Before);
+    every_crash(App { version: 2, database: 2 }, Moment::After);
+}
+
+/// A release that fails is undone; the agent dies at every operation of that too.
+#[test]
+fn a_crash_while_a_failed_release_is_undone_is_recovered_from() {
+    let mut undone = 0;
+    for call in 1..40 {
+        let mut server = with_first_release();
+        let before = server.tables().len();
+        server.runtime().set_healthy("frontend-2-1", false);
+        match server.deploy(App { version: 2, database: 2 }, Some(CrashAt { call, moment: Moment::After })) {
+            Ending::Crashed => {
+                let ending = server.recover(None);
+                assert_eq!(ending, Ending::Rollout(RolloutState::RolledBack), "crash at {call}: {:#?}", server.story());
+            }
+            ending => assert_eq!(ending, Ending::Rollout(RolloutState::RolledBack)),
+        }
+        whole(&server, 1, 1);
+        always_served(&server.tables()[before..]);
+        undone += 1;
+    }
+    assert_eq!(undone, 39);
+}
+
+/// The agent dies again and again during one rollout: it is given up and undone instead of being tried for ever.
+#[test]
+fn a_rollout_that_always_kills_the_agent_is_given_up() {
+    let mut server = with_first_release();
+    let trap = CrashAt { call: 1, moment: Moment::Before };
+    assert_eq!(server.deploy(App { version: 2, database: 1 }, Some(trap)), Ending::Crashed);
+    let mut lives = 0;
+    while server.recover(Some(CrashAt { call: 2, moment: Moment::Before })) == Ending::Crashed {
+        lives += 1;
+        assert!(lives < 20, "never given up");
+    }
+    assert_eq!(server.recover(None), Ending::Rollout(RolloutState::RolledBack));
+    whole(&server, 1, 1);
+}
+
+#[test]
+fn deploying_the_same_again_changes_nothing() {
+    let mut server = with_first_release();
+    let tables = server.tables().len();
+    assert_eq!(server.deploy(OLD, None), Ending::Unchanged);
+    assert_eq!(server.tables().len(), tables);
+}
