@@ -54,9 +54,12 @@ struct Holder {
 }
 
 impl Core {
-    pub(crate) fn new(store: Store, runtimes: Runtimes, table: Table, urls: (Option<String>, Option<String>)) -> Self {
+    /// `seed` is any text that differs between servers: it spreads the ports they begin with.
+    pub(crate) fn new(store: Store, runtimes: Runtimes, table: Table, urls: (Option<String>, Option<String>), seed: &str) -> Self {
         let (http, https) = urls;
-        Self { store, runtimes, table, policy: Policy::default(), https, http, busy: Mutex::default() }
+        let spread = seed.bytes().fold(0_u16, |sum, b| sum.wrapping_mul(31).wrapping_add(b.into()));
+        let policy = Policy { first_port: 20_000 + spread % 9_000, ..Policy::default() };
+        Self { store, runtimes, table, policy, https, http, busy: Mutex::default() }
     }
 
     /// Keeps an app for one rollout until the guard is dropped. The guard dies with its owner, so nothing is left locked by a crash.

@@ -1,2 +1,52 @@
-//! The binary.
-fn main() {}
+//! The binary: the command line, the agent, the proxy and the supervisor are one program.
+//!
+//! Parse, run, say how it ended. What can be typed is in `cli`, what it does in `command`, what it prints in `output`, how it fails in `error`.
+
+#![allow(unreachable_pub, reason = "a binary exports nothing: `pub` here means what a module offers to the others")]
+
+mod cli;
+mod client;
+mod command;
+mod error;
+mod follow;
+mod output;
+mod program;
+mod project;
+mod rollout;
+mod settings;
+mod supervise;
+mod trace;
+
+use clap::Parser as _;
+use cli::{Cli, Verb};
+use command::Context;
+use output::Printer;
+use settings::Settings;
+use std::process::ExitCode;
+
+/// Ends here and not by unwinding, which a release build does not do: it would abort without the exit code that says "bug".
+#[expect(clippy::disallowed_methods, reason = "nothing that could still be saved is held by a command that panicked")]
+fn end_with_bug(panic: &std::panic::PanicHookInfo<'_>) {
+    output::bug(panic);
+    std::process::exit(i32::from(error::Kind::Bug.exit_code()));
+}
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            Printer::usage(&error);
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+        }
+    };
+    // A server process survives (or is started again after) a panic in one of its tasks; a command does not go on after one.
+    if !matches!(cli.verb, Verb::Agent(_) | Verb::Proxy(_) | Verb::Supervise(_)) {
+        std::panic::set_hook(Box::new(end_with_bug));
+    }
+    let printer = Printer::new(cli.global.json, cli.global.color);
+    let done = Settings::resolve(&cli.global).and_then(|settings| command::run(cli.verb, &Context { settings, printer }));
+    done.unwrap_or_else(|problem| {
+        printer.problem(&problem);
+        ExitCode::from(problem.kind().exit_code())
+    })
+}

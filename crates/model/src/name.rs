@@ -106,9 +106,9 @@ name!(
     |t| of(t, 100, |b| b.is_ascii_alphanumeric(), |b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'))
 );
 name!(
-    /// The name of an environment variable, as POSIX shells accept it.
-    EnvKey, "variable name", "letters, digits and `_`, not starting with a digit, at most 200",
-    |t| of(t, 200, |b| b.is_ascii_alphabetic() || b == b'_', |b| b.is_ascii_alphanumeric() || b == b'_')
+    /// The name of an environment variable: what POSIX shells accept, and `.` and `-`, which programs such as Elasticsearch read.
+    EnvKey, "variable name", "letters, digits, `_`, `.` and `-`, starting with a letter or `_`, at most 200",
+    |t| of(t, 200, |b| b.is_ascii_alphabetic() || b == b'_', |b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-'))
 );
 name!(
     /// A DNS name in lower case without trailing dot (RFC 1035 §2.3.1, RFC 1123 §2.1); punycode for international names.

@@ -116,8 +116,8 @@ pub struct Template {
     pub labels: BTreeMap<String, String>,
     /// What happens when it ends.
     pub restart: Restart,
-    /// Signal name that asks it to stop, such as `SIGTERM`.
-    pub stop_signal: String,
+    /// Signal name that asks it to stop; absent: the image's own, or `SIGTERM` for an executable.
+    pub stop_signal: Option<String>,
     /// How long it has after that signal before it is killed, milliseconds.
     pub stop_grace_ms: u64,
     /// The Compose healthcheck.

@@ -23,7 +23,7 @@ fn template(version: &str) -> Template {
         ports: Vec::new(),
         labels: BTreeMap::new(),
         restart: Restart::UnlessStopped,
-        stop_signal: "SIGTERM".into(),
+        stop_signal: None,
         stop_grace_ms: 10_000,
         healthcheck: None,
         limits: Limits::default(),
@@ -222,7 +222,7 @@ fn the_next_release_touches_only_what_changed_and_switches_once() {
             "switch to backend-2-1, backend-2-2, db-1-1, frontend-2-1",
             "commit",
             "drain backend-1-1 (up to 30 s), backend-1-2 (up to 30 s), frontend-1-1 (up to 30 s)",
-            "stop backend-1-1 (SIGTERM, 10 s to end), backend-1-2 (SIGTERM, 10 s to end), frontend-1-1 (SIGTERM, 10 s to end)",
+            "stop backend-1-1 (10 s to end), backend-1-2 (10 s to end), frontend-1-1 (10 s to end)",
             "remove backend-1-1, backend-1-2, backend-1-migrate, frontend-1-1",
         ]
     );

@@ -8,7 +8,9 @@ pub mod conformance;
 pub mod docker;
 mod error;
 pub mod fake;
+mod listener;
 pub mod process;
+mod signal;
 
 pub use error::RuntimeError;
 
@@ -137,8 +139,8 @@ pub trait Runtime: Send + Sync {
     /// Waits for a job's end.
     async fn wait(&self, app: &AppName, id: &ReplicaId) -> Result<Exit, RuntimeError>;
 
-    /// Sends the signal, waits `grace`, kills. Done when it has ended; it is not started again by its restart policy.
-    async fn stop(&self, app: &AppName, id: &ReplicaId, signal: &str, grace: Duration) -> Result<(), RuntimeError>;
+    /// Sends the signal (the replica's own when absent), waits `grace`, kills. Done when it has ended; it is not started again by its restart policy.
+    async fn stop(&self, app: &AppName, id: &ReplicaId, signal: Option<&str>, grace: Duration) -> Result<(), RuntimeError>;
 
     /// Deletes a replica that has ended (kills it first if it has not) and its anonymous volumes.
     async fn remove(&self, app: &AppName, id: &ReplicaId) -> Result<(), RuntimeError>;

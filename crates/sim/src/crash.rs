@@ -98,7 +98,7 @@ impl Runtime for Trapped {
     async fn wait(&self, app: &AppName, id: &ReplicaId) -> Result<Exit, RuntimeError> {
         self.pass(self.inner.wait(app, id)).await
     }
-    async fn stop(&self, app: &AppName, id: &ReplicaId, signal: &str, grace: Duration) -> Result<(), RuntimeError> {
+    async fn stop(&self, app: &AppName, id: &ReplicaId, signal: Option<&str>, grace: Duration) -> Result<(), RuntimeError> {
         self.pass(self.inner.stop(app, id, signal, grace)).await
     }
     async fn remove(&self, app: &AppName, id: &ReplicaId) -> Result<(), RuntimeError> {

@@ -152,7 +152,7 @@ impl Executor<'_> {
                 exit => format!("ended with code {}", exit.code),
             },
             Err(_) => {
-                self.runtime().stop(&self.spec.app, &job.id, "SIGTERM", Duration::from_secs(5)).await?;
+                self.runtime().stop(&self.spec.app, &job.id, None, Duration::from_secs(5)).await?;
                 format!("did not end within {} s", limit.as_secs())
             }
         };
@@ -184,7 +184,7 @@ impl Executor<'_> {
         let stop = |s: &Stopped| {
             let (id, signal, grace) = (s.id.clone(), s.signal.clone(), Duration::from_millis(s.grace_ms));
             async move {
-                match self.runtime().stop(&self.spec.app, &id, &signal, grace).await {
+                match self.runtime().stop(&self.spec.app, &id, signal.as_deref(), grace).await {
                     // Gone is stopped: an attempt before this one got as far as removing it.
                     Err(RuntimeError::NoReplica(_)) => Ok(()),
                     result => result,

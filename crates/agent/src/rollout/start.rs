@@ -96,7 +96,7 @@ async fn consider(core: &Arc<Core>, name: &AppName, request: RolloutRequest, who
     pin(&mut spec, &observed, &BTreeMap::new());
     if !down {
         hosts_are_free(core, name, &spec)?;
-        assign_internal_ports(&mut app, &spec, &observed);
+        assign_internal_ports(&mut app, &spec, &observed, core.policy.first_port);
     }
     let previous = core.current_spec(&app)?;
     let release = if down { app.release.unwrap_or(ReleaseNumber(0)) } else { core.store.next_release(name)? };
@@ -178,14 +178,16 @@ fn hosts_are_free(core: &Core, name: &AppName, spec: &Spec) -> Result<(), Reques
 }
 
 /// A service of the process runtime keeps the port by which others know it for as long as the app exists.
-fn assign_internal_ports(app: &mut AppRow, spec: &Spec, observed: &Observed) {
+fn assign_internal_ports(app: &mut AppRow, spec: &Spec, observed: &Observed, seed: u16) {
     if spec.runtime != RuntimeKind::Process {
         return;
     }
     for name in spec.services.iter().filter(|(_, s)| s.port.is_some()).map(|(n, _)| n) {
         if !app.ports.contains_key(name) {
             let taken: Vec<u16> = app.ports.values().copied().collect();
-            let free = INTERNAL_PORTS.clone().find(|p| !taken.contains(p) && !observed.busy_ports.contains(p));
+            let first = INTERNAL_PORTS.start() + seed % 1_900;
+            let mut ports = (first..=*INTERNAL_PORTS.end()).chain(INTERNAL_PORTS);
+            let free = ports.find(|p| !taken.contains(p) && !observed.busy_ports.contains(p));
             app.ports.insert(name.clone(), free.unwrap_or(*INTERNAL_PORTS.end()));
         }
     }

@@ -92,9 +92,9 @@ fn meant_to_end(replica: &Replica, restart: Restart) -> bool {
 /// How a replica is stopped: by the words of the release that made it, which are those of the previous spec.
 pub(super) fn stopped(id: &ReplicaId, service: &ServiceName, input: &Input<'_>, again: bool) -> Stopped {
     let spec = input.previous.and_then(|s| s.services.get(service)).or_else(|| input.spec.services.get(service));
-    let (signal, grace_ms) = spec.map_or(("SIGTERM", 10_000), |s| (s.template.stop_signal.as_str(), s.template.stop_grace_ms));
+    let (signal, grace_ms) = spec.map_or((None, 10_000), |s| (s.template.stop_signal.clone(), s.template.stop_grace_ms));
     let again = spec.filter(|_| again).map(|s| Gated { id: id.clone(), service: service.clone(), gate: s.gate.clone() });
-    Stopped { id: id.clone(), signal: signal.to_owned(), grace_ms, again }
+    Stopped { id: id.clone(), signal, grace_ms, again }
 }
 
 /// `<service>-<release>-<what>`. Service names are at most 60 long and numbers at most 20, so this always is a replica id.
@@ -103,9 +103,10 @@ pub(super) fn replica_id(service: &ServiceName, input: &Input<'_>, what: &str) -
     text.parse().unwrap_or_else(|_| unreachable!("`{text}` is made of checked parts"))
 }
 
-/// The lowest port of the range that nobody has. When all are taken the last is assigned, and the gate says who holds it.
+/// The next port of the range that nobody has. When all are taken the last is assigned, and the gate says who holds it.
 fn free_port(policy: &Policy, taken: &mut BTreeSet<u16>) -> u16 {
-    let port = policy.ports.clone().find(|p| !taken.contains(p)).unwrap_or(*policy.ports.end());
+    let (first, last) = (policy.first_port.clamp(*policy.ports.start(), *policy.ports.end()), *policy.ports.end());
+    let port = (first..=last).chain(policy.ports.clone()).find(|p| !taken.contains(p)).unwrap_or(last);
     taken.insert(port);
     port
 }

@@ -194,8 +194,8 @@ pub struct Drained {
 pub struct Stopped {
     /// Which.
     pub id: ReplicaId,
-    /// Signal name; that of the template it was made from when known.
-    pub signal: String,
+    /// Signal name; absent: its own.
+    pub signal: Option<String>,
     /// Milliseconds.
     pub grace_ms: u64,
     /// What it must pass should it be started again; absent for what will not be.

@@ -48,6 +48,8 @@ pub enum Mode {
 pub struct Policy {
     /// Ports that processes are given.
     pub ports: RangeInclusive<u16>,
+    /// Where in that range the search begins: two servers on one machine do not race for the same ports.
+    pub first_port: u16,
     /// Of jobs and migrations, milliseconds.
     pub job_deadline_ms: u64,
     /// Of replicas whose service is gone from the file, milliseconds.
@@ -58,7 +60,7 @@ pub struct Policy {
 
 impl Default for Policy {
     fn default() -> Self {
-        Self { ports: 20_000..=29_999, job_deadline_ms: 30 * 60 * 1000, drain_ms: 30_000, linger_ms: 1_000 }
+        Self { ports: 20_000..=29_999, first_port: 20_000, job_deadline_ms: 30 * 60 * 1000, drain_ms: 30_000, linger_ms: 1_000 }
     }
 }
 
@@ -224,7 +226,9 @@ impl Draft<'_> {
         self.steps.push(Step::Start { replicas });
         self.steps.push(Step::Gate { replicas: deltas.iter().flat_map(|d| d.gates()).collect() });
         let mut named = false;
-        for delta in deltas.iter().filter(|d| d.service.port.is_some()) {
+        // In a container network a name is an address, whatever listens there; without one it is a port that the proxy forwards.
+        let container = self.input.spec.runtime == RuntimeKind::Docker;
+        for delta in deltas.iter().filter(|d| container || d.service.port.is_some()) {
             if self.serving.names.get(delta.name).is_none_or(BTreeSet::is_empty) {
                 self.serving.names.insert(delta.name.clone(), delta.after());
                 named = true;

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 /// How long a failed new replica that had already been given requests may finish them, milliseconds.
 const DRAIN_MS: u64 = 5_000;
-/// How long it has between SIGTERM and SIGKILL, milliseconds.
+/// How long it has between its stop signal and SIGKILL, milliseconds.
 const GRACE_MS: u64 = 5_000;
 
 /// Plans the way back. `begun` is how many steps were begun; the last of them may have been done half, which its inverse must bear.
@@ -33,7 +33,7 @@ fn invert(step: &Step, steps: &mut Vec<Step>) {
     match step {
         Step::Start { replicas } => {
             let drained = |r: &NewReplica| Drained { id: r.id.clone(), limit_ms: DRAIN_MS, linger_ms: 0 };
-            let stopped = |r: &NewReplica| Stopped { id: r.id.clone(), signal: "SIGTERM".into(), grace_ms: GRACE_MS, again: None };
+            let stopped = |r: &NewReplica| Stopped { id: r.id.clone(), signal: None, grace_ms: GRACE_MS, again: None };
             steps.push(Step::Drain { replicas: replicas.iter().map(drained).collect() });
             steps.push(Step::Stop { replicas: replicas.iter().map(stopped).collect() });
             steps.push(Step::Remove { replicas: replicas.iter().map(|r| r.id.clone()).collect() });

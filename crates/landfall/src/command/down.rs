@@ -1,0 +1,101 @@
+//! `landfall down`: an app's replicas and networks gone; with `--volumes` and a typed confirmation, its data too.
+//!
+//! A supervisor that `up --detach` left running ends with the last app.
+
+use super::Context;
+use crate::cli::Down;
+use crate::client::Client;
+use crate::error::{Outcome, Plain};
+use crate::output::took;
+use crate::project::Project;
+use crate::rollout::{Ended, detachable, roll_out};
+use crate::supervise::Record;
+use landfall_model::api::{AppStatus, Want};
+use landfall_model::name::AppName;
+use std::process::ExitCode;
+use std::time::Duration;
+
+/// What must be typed before data is deleted. Agreed in PRODUCT.md; scripts contain it.
+const CONFIRMATION: &str = "RESET_ALL_VOLUMES";
+/// Longest wait for a supervisor's end: its proxy's drain limit and a margin.
+const SUPERVISOR_LIMIT: Duration = Duration::from_secs(45);
+
+/// Stops the app.
+pub async fn run(context: &Context, args: Down) -> Outcome<ExitCode> {
+    let app = which(context, &args)?;
+    if args.volumes {
+        confirm(context, &app, args.confirm.as_deref())?;
+    }
+    let client = context.client();
+    let want = Want::Down { volumes: args.volumes };
+    let ended = detachable(&app, roll_out(&client, &context.printer, &app, want)).await?;
+    let took_ms = if let Ended::Done { took_ms, .. } = ended { took_ms } else { 0 };
+    let supervisor = end_supervisor(context, &client).await?;
+    if context.printer.is_json() {
+        context.printer.json_line(&serde_json::json!({ "app": app, "down": true, "volumes": args.volumes, "took_ms": took_ms, "supervisor_ended": supervisor }))?;
+    } else {
+        let data = if args.volumes { "its volumes are deleted" } else { "its volumes are kept" };
+        context.printer.done(&format!("{app} is down; {data} ({})", took(took_ms)))?;
+        if supervisor {
+            context.printer.note("no app is left: agent and proxy have ended");
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// A word without a slash that names no file is the app's name.
+fn which(context: &Context, args: &Down) -> Outcome<AppName> {
+    if let Some(typed) = &args.app {
+        let is_path = typed.contains('/') || typed == "." || typed == ".." || context.settings.cwd.join(typed).is_file();
+        if !is_path {
+            return Ok(typed.parse::<AppName>().map_err(|e| Plain::usage("bad-name", e.to_string()))?);
+        }
+    }
+    if let Some(name) = &args.project.project_name {
+        return Ok(name.clone());
+    }
+    let path = args.app.as_deref().map(std::path::Path::new);
+    Project::locate(&context.settings, path, &args.project)?.app(&context.settings)
+}
+
+/// Data is deleted only when somebody typed that it should be.
+fn confirm(context: &Context, app: &AppName, given: Option<&str>) -> Outcome {
+    let refused = |message: String| Plain::usage("not-confirmed", message).hint(format!("to delete all data of {app}: `landfall down {app} --volumes --confirm {CONFIRMATION}`"));
+    if given == Some(CONFIRMATION) {
+        return Ok(());
+    }
+    if given.is_some() {
+        return Err(refused("the confirmation is not right; nothing was touched".to_owned()).into());
+    }
+    context.printer.warning(&format!("this deletes every volume of {app} and all data in them, for good"));
+    match context.printer.ask(&format!("Type {CONFIRMATION} to go on:")).as_deref() {
+        Some(CONFIRMATION) => Ok(()),
+        Some(_) => Err(refused("not confirmed; nothing was touched".to_owned()).into()),
+        None => Err(refused("deleting volumes needs a confirmation, and nobody can type it here; nothing was touched".to_owned()).into()),
+    }
+}
+
+/// Ends a detached supervisor that has no app left. Answers whether it did.
+async fn end_supervisor(context: &Context, client: &Client) -> Outcome<bool> {
+    let Some(record) = Record::alive(&context.settings.home).filter(|record| record.detached) else { return Ok(false) };
+    if client.apps().await?.iter().any(has_something) {
+        return Ok(false);
+    }
+    record.signal(rustix::process::Signal::TERM);
+    let ended = async {
+        while Record::alive(&context.settings.home).is_some() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    match tokio::time::timeout(SUPERVISOR_LIMIT, ended).await {
+        Ok(()) => Ok(true),
+        Err(_) => {
+            context.printer.warning(&format!("the supervisor (process {}) still ends", record.pid));
+            Ok(false)
+        }
+    }
+}
+
+fn has_something(app: &AppStatus) -> bool {
+    app.rollout.is_some() || app.services.iter().any(|service| !service.job && !service.replicas.is_empty())
+}

@@ -1,0 +1,101 @@
+//! One file per verb; this one only chooses.
+
+mod ca;
+mod check;
+mod completions;
+mod config;
+mod daemon;
+mod deploy;
+mod down;
+mod events;
+mod exec;
+mod logs;
+mod plan;
+mod releases;
+mod rollback;
+mod status;
+mod up;
+
+use crate::cli::{AppArgs, Verb};
+use crate::client::Client;
+use crate::error::{Outcome, Plain};
+use crate::output::Printer;
+use crate::project::app_named;
+use crate::settings::Settings;
+use landfall_model::name::AppName;
+use std::process::ExitCode;
+
+/// What a verb works with.
+pub struct Context {
+    /// Where.
+    pub settings: Settings,
+    /// How to tell.
+    pub printer: Printer,
+}
+
+/// Does what was asked. The exit code is that of a good end; most have one, `exec` has its command's.
+pub fn run(verb: Verb, context: &Context) -> Outcome<ExitCode> {
+    match verb {
+        // These two end up as other programs, or stand beside every replica: they get no runtime and no threads.
+        Verb::Stage(args) => daemon::stage(args),
+        Verb::Shim(args) => Ok(daemon::shim(&args)),
+        Verb::Agent(args) => daemon::agent(context, args),
+        Verb::Proxy(args) => daemon::proxy(context, &args),
+        Verb::Completions(args) => completions::run(context, args),
+        Verb::Check(args) => check::run(context, &args),
+        Verb::Config(args) => config::run(context, &args),
+        Verb::Ca(args) => ca::run(context, &args),
+        verb => talk(verb, context),
+    }
+}
+
+/// Verbs that speak to other processes.
+fn talk(verb: Verb, context: &Context) -> Outcome<ExitCode> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|e| Plain::failed("no-runtime", "cannot set up input and output").because(e))?;
+    let done = runtime.block_on(async {
+        match verb {
+            Verb::Up(args) => up::run(context, args).await,
+            Verb::Supervise(args) => daemon::supervise(context, args).await,
+            Verb::Down(args) => down::run(context, args).await,
+            Verb::Plan(args) => plan::run(context, args).await,
+            Verb::Deploy(args) => deploy::run(context, args).await,
+            Verb::Rollback(args) => rollback::run(context, args).await,
+            Verb::Releases(args) => releases::run(context, args).await,
+            Verb::Status(args) => status::run(context, args).await,
+            Verb::Logs(args) => logs::run(context, args).await,
+            Verb::Events(args) => events::run(context, args).await,
+            Verb::Exec(args) => exec::exec(context, args).await,
+            Verb::Run(args) => exec::run(context, args).await,
+            other => run(other, context),
+        }
+    });
+    // A read of standard input cannot be taken back; it must not keep the process alive.
+    runtime.shutdown_background();
+    done
+}
+
+impl Context {
+    /// A client of the agent of this home.
+    pub fn client(&self) -> Client {
+        Client::new(&self.settings.home)
+    }
+
+    /// The app a verb is about: named, that of the file here, or the only one there is.
+    pub async fn app(&self, client: &Client, args: &AppArgs) -> Outcome<AppName> {
+        if let Some(app) = app_named(&self.settings, args)? {
+            return Ok(app);
+        }
+        let apps = client.apps().await?;
+        match apps.as_slice() {
+            [only] => Ok(only.app.clone()),
+            [] => Err(Plain::usage("which-app", "no app runs here and there is no Compose file").hint("`landfall up PATH` makes one").into()),
+            several => {
+                let names: Vec<&str> = several.iter().map(|app| app.app.as_str()).collect();
+                Err(Plain::usage("which-app", format!("which app? there are {}", names.join(", "))).hint("name one: `-p NAME`").into())
+            }
+        }
+    }
+}

@@ -1,0 +1,19 @@
+//! `landfall rollback`: a rollout to the spec of an earlier release.
+
+use super::Context;
+use crate::cli::Rollback;
+use crate::error::Outcome;
+use crate::rollout::{detachable, roll_out, tell_serving};
+use landfall_model::api::Want;
+use landfall_model::name::ReleaseNumber;
+use std::process::ExitCode;
+
+/// Goes back.
+pub async fn run(context: &Context, args: Rollback) -> Outcome<ExitCode> {
+    let client = context.client();
+    let app = context.app(&client, &args.app).await?;
+    let want = Want::Rollback { release: args.release.map(ReleaseNumber) };
+    let ended = detachable(&app, roll_out(&client, &context.printer, &app, want)).await?;
+    tell_serving(&client, &context.printer, &app, &ended).await?;
+    Ok(ExitCode::SUCCESS)
+}

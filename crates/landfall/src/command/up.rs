@@ -1,0 +1,205 @@
+//! `landfall up`: the whole of Landfall for one machine, in one command.
+//!
+//! In the foreground this process is the supervisor: it runs agent and proxy, deploys, shows what services write, and on Ctrl-C stops
+//! everything it started. Detached, a supervisor is left in the background. Where one runs already, `up` deploys to it.
+
+use super::Context;
+use super::deploy::Ready;
+use crate::cli::Up;
+use crate::client::Client;
+use crate::error::{Kind, Outcome, Plain, Problem};
+use crate::follow::follow;
+use crate::project::Project;
+use crate::rollout::{detachable, roll_out, tell_serving};
+use crate::supervise::{Listeners, Lock, Record, Start, Started, Supervisor};
+use landfall_model::api::Want;
+use landfall_model::name::AppName;
+use std::process::ExitCode;
+use std::time::Duration;
+use tokio::io::{AsyncBufReadExt as _, BufReader};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+/// Longest wait for a supervisor in the background to say how its start went.
+const START_LIMIT: Duration = Duration::from_secs(30);
+/// Longest wait for a rollout under way before its app is stopped.
+const BUSY_LIMIT: Duration = Duration::from_secs(600);
+
+/// Who supervises this home.
+enum Server {
+    /// Nobody: this process may.
+    Free(Lock),
+    /// Somebody.
+    Runs(Record),
+}
+
+/// Runs it.
+pub async fn run(context: &Context, args: Up) -> Outcome<ExitCode> {
+    // A file that cannot be deployed starts nothing.
+    let project = Project::locate(&context.settings, args.path.as_deref(), &args.project)?;
+    let ready = Ready::check(context, project)?;
+    match look(context).await? {
+        Server::Free(lock) if args.detach => {
+            // The supervisor takes it.
+            drop(lock);
+            let record = start_in_background(context, &args).await?;
+            deploy(context, ready).await?;
+            context.printer.note(&format!("Landfall runs in the background (process {}); stop with `landfall down`", record.pid));
+        }
+        Server::Free(lock) => return in_foreground(context, args, ready, lock).await,
+        Server::Runs(record) => {
+            context.printer.note(&format!("deploying to the Landfall that runs here (process {})", record.pid));
+            deploy(context, ready).await?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Finds out who supervises. A lock without a record is a supervisor that is just starting or ending, or somebody who looks.
+async fn look(context: &Context) -> Outcome<Server> {
+    let home = &context.settings.home;
+    for _ in 0..40 {
+        if let Some(lock) = Lock::take(home)? {
+            return Ok(Server::Free(lock));
+        }
+        if let Some(record) = Record::alive(home) {
+            return Ok(Server::Runs(record));
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    Err(Plain::failed("already-supervised", format!("another process holds {}", home.supervisor_lock().display())).into())
+}
+
+async fn deploy(context: &Context, ready: Ready) -> Outcome {
+    let client = context.client();
+    let app = ready.app().clone();
+    let ended = detachable(&app.clone(), ready.deploy(context, &client)).await?;
+    tell_serving(&client, &context.printer, &app, &ended).await
+}
+
+async fn start_in_background(context: &Context, args: &Up) -> Outcome<Record> {
+    let home = &context.settings.home;
+    let failed = |e: std::io::Error| Plain::failed("no-supervisor", "cannot start the supervisor").because(e);
+    let log = crate::supervise::open_log(&home.log("supervisor")).map_err(failed)?;
+    let mut child = tokio::process::Command::new(crate::supervise::own_binary()?)
+        .arg("supervise")
+        .arg("--home")
+        .arg(home.path())
+        .arg(format!("--http={}", args.listen.http))
+        .arg(format!("--https={}", args.listen.https))
+        .current_dir("/")
+        .stdin(std::process::Stdio::null())
+        .stdout(std::process::Stdio::piped())
+        .stderr(log)
+        .spawn()
+        .map_err(failed)?;
+    let mut line = String::new();
+    if let Some(stdout) = child.stdout.take() {
+        let mut reader = BufReader::new(stdout);
+        let read = tokio::time::timeout(START_LIMIT, reader.read_line(&mut line)).await;
+        read.map_err(|_| Plain::failed("no-supervisor", "the supervisor does not say how its start went"))?.map_err(failed)?;
+    }
+    match serde_json::from_str(&line) {
+        Ok(Started::Ready { supervisor }) => Ok(supervisor),
+        Ok(Started::Failed { failure }) => Err(crate::error::Remote::failed(*failure).into()),
+        Err(_) => Err(Plain::failed("no-supervisor", "the supervisor ended at once").hint(format!("see {}", home.log("supervisor").display())).into()),
+    }
+}
+
+/// SIGINT and SIGTERM, which mean the same here.
+struct Stops {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Stops {
+    fn new() -> Outcome<Self> {
+        let listen = |kind| signal(kind).map_err(|e| Plain::failed("no-signals", "cannot listen for signals").because(e));
+        Ok(Self { interrupt: listen(SignalKind::interrupt())?, terminate: listen(SignalKind::terminate())? })
+    }
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
+}
+
+async fn in_foreground(context: &Context, args: Up, ready: Ready, lock: Lock) -> Outcome<ExitCode> {
+    let home = context.settings.home.clone();
+    let mut stops = Stops::new()?;
+    let listeners = Listeners::bind(&args.listen)?;
+    crate::trace::to_file(&home.log("supervisor"))?;
+    let supervisor = Supervisor::start(Start { home, lock, listeners, detached: false }).await?;
+    let client = context.client();
+    let app = ready.app().clone();
+    // What goes wrong here is told after everything was stopped.
+    let done = tokio::select! {
+        done = serve(context, &client, ready, args.quiet) => done,
+        () = stops.next() => Ok(()),
+    };
+    context.printer.note(&format!("stopping {app} (again to force)"));
+    let kill = supervisor.killer();
+    let stopped = async {
+        let down = stop_apps(context, &client).await;
+        supervisor.stop().await;
+        down
+    };
+    tokio::select! {
+        down = stopped => {
+            done.and(down)?;
+            context.printer.note("stopped");
+            Ok(ExitCode::SUCCESS)
+        }
+        () = stops.next() => {
+            kill();
+            Err(Plain::interrupted("agent and proxy were stopped; programs may still run").hint("`landfall up` takes them over again, `landfall down` then stops them").into())
+        }
+    }
+}
+
+/// Deploys and then shows what goes on, for ever. Ends when nothing serves that could be shown.
+async fn serve(context: &Context, client: &Client, ready: Ready, quiet: bool) -> Outcome {
+    let app = ready.app().clone();
+    match ready.deploy(context, client).await {
+        Ok(ended) => tell_serving(client, &context.printer, &app, &ended).await?,
+        // The old release serves: that is worth staying for.
+        Err(problem) if problem.kind() == Kind::RolledBack && serves(client, &app).await => context.printer.problem(&problem),
+        Err(problem) => return Err(problem),
+    }
+    context.printer.note("Ctrl-C stops it");
+    follow(context, client, &app, quiet).await
+}
+
+async fn serves(client: &Client, app: &AppName) -> bool {
+    client.app(app).await.is_ok_and(|status| status.release.is_some())
+}
+
+/// Stops every app of this home: without agent and proxy their replicas would be of no use to anybody.
+async fn stop_apps(context: &Context, client: &Client) -> Outcome {
+    let mut first = Ok(());
+    for status in client.apps().await? {
+        if status.services.iter().all(|service| service.replicas.is_empty()) && status.rollout.is_none() {
+            continue;
+        }
+        let done = stop_app(context, client, &status.app).await;
+        first = first.and(done);
+    }
+    first
+}
+
+/// A rollout under way ends first; the agent does one at a time for each app.
+async fn stop_app(context: &Context, client: &Client, app: &AppName) -> Outcome {
+    let began = tokio::time::Instant::now();
+    loop {
+        match roll_out(client, &context.printer, app, Want::Down { volumes: false }).await {
+            Ok(_) => return Ok(()),
+            Err(problem) if is_busy(&problem) && began.elapsed() < BUSY_LIMIT => tokio::time::sleep(Duration::from_millis(200)).await,
+            Err(problem) => return Err(problem),
+        }
+    }
+}
+
+/// The agent's word for an app that is being rolled out.
+fn is_busy(problem: &Problem) -> bool {
+    problem.failure().code == "busy"
+}

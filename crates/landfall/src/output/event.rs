@@ -1,0 +1,48 @@
+//! One stored event as one line.
+
+use super::style::{ERROR, FAINT, GOOD, STRONG, WARNING, harmless, paint};
+use super::time::{date_clock, took};
+use landfall_model::api::{Event, RolloutState, What};
+
+/// `2026-03-01 12:00:01  tutor  release 4 serves`
+pub fn render(event: &Event) -> String {
+    let app = event.app.as_ref().map(|app| format!("{}  ", paint(STRONG, app))).unwrap_or_default();
+    let who = event.who.as_ref().map(|who| paint(FAINT, format!("  by {who}"))).unwrap_or_default();
+    format!("{}  {app}{}{who}", paint(FAINT, date_clock(event.at_ms)), what(&event.what))
+}
+
+/// What happened, in words. Steps are named as the plan names them.
+pub fn what(what: &What) -> String {
+    match what {
+        // Going down and repairing make no release.
+        What::RolloutStarted { purpose, .. } if purpose == "down" || purpose == "repair" => format!("{purpose} began"),
+        What::RolloutStarted { purpose, release } => format!("{purpose} began, to make release {release}"),
+        What::Planned { lines } => format!("planned {} steps", lines.len()),
+        What::StepStarted { index, of, undo, line, .. } => format!("{}step {} of {of}: {}", undoing(*undo), index + 1, harmless(line)),
+        What::Progress { service: Some(service), line } => format!("{service}: {}", harmless(line)),
+        What::Progress { service: None, line } => harmless(line),
+        What::StepDone { index, undo, took_ms } => format!("{}step {} done ({})", undoing(*undo), index + 1, took(*took_ms)),
+        What::StepFailed { index, undo, failure } => {
+            format!("{}{} {}", undoing(*undo), paint(ERROR, format!("step {} failed:", index + 1)), harmless(&failure.message))
+        }
+        What::Released { release } => paint(GOOD, format!("release {release} serves")),
+        What::RolloutEnded { state, failure, took_ms } => ended(*state, failure.as_ref().map(|f| f.message.as_str()), *took_ms),
+        What::AgentStarted { version } => format!("agent {version} started"),
+        What::ReplicaDied { replica, reason } => format!("{} {}", paint(ERROR, format!("{replica} died:")), harmless(reason)),
+    }
+}
+
+fn ended(state: RolloutState, why: Option<&str>, took_ms: u64) -> String {
+    let why = why.map(|why| format!(": {}", harmless(why))).unwrap_or_default();
+    let took = took(took_ms);
+    match state {
+        RolloutState::Succeeded => paint(GOOD, format!("rollout succeeded ({took})")),
+        RolloutState::RolledBack => format!("{} ({took}){why}", paint(WARNING, "rolled back")),
+        RolloutState::Failed => format!("{} ({took}){why}", paint(ERROR, "rollout failed")),
+        RolloutState::Running | RolloutState::Undoing => "rollout runs".to_owned(),
+    }
+}
+
+fn undoing(undo: bool) -> &'static str {
+    if undo { "undo: " } else { "" }
+}

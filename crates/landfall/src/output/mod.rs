@@ -1,0 +1,243 @@
+//! The only place that prints.
+//!
+//! Results go to standard output, everything about the way there (diagnostics, progress, errors) to standard error, so that a pipe gets
+//! the result alone. Text is always written with colours and stripped at the edge when they are not wanted; colour never carries meaning
+//! alone. Whoever reads standard output may leave (`landfall logs | head`): that ends the command quietly.
+
+mod diagnostic;
+mod event;
+mod failure;
+mod log;
+mod plan;
+mod progress;
+mod release;
+mod status;
+mod style;
+mod table;
+mod time;
+mod yaml;
+
+pub use log::LogView;
+pub use progress::Progress;
+pub use style::paint;
+pub use time::took;
+
+use crate::cli::Color;
+use crate::error::{Explain, Kind, Outcome, Problem};
+use anstream::{AutoStream, ColorChoice};
+use landfall_model::api::{AppStatus, Event, Planned, Release};
+use landfall_model::diagnostic::Diagnostic;
+use landfall_model::name::ServiceName;
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::io::{IsTerminal as _, Write as _};
+
+/// Nobody reads standard output any more.
+#[derive(Debug, thiserror::Error)]
+#[error("standard output was closed")]
+struct OutputClosed(#[source] std::io::Error);
+
+impl Explain for OutputClosed {
+    fn code(&self) -> &str {
+        "output-closed"
+    }
+    fn kind(&self) -> Kind {
+        // A reader that left is no failure; a full disk is.
+        if self.0.kind() == std::io::ErrorKind::BrokenPipe { Kind::OutputClosed } else { Kind::Failed }
+    }
+}
+
+/// A line of a child that will not become its program: to its log, through its standard error.
+pub fn child_note(text: &str) {
+    let _ = writeln!(std::io::stderr().lock(), "landfall: {text}");
+}
+
+/// Something that cannot be. Told by the panic hook, which has nothing to rely on.
+pub fn bug(panic: &std::panic::PanicHookInfo<'_>) {
+    let payload = panic.payload();
+    let what = payload.downcast_ref::<&str>().copied().or_else(|| payload.downcast_ref::<String>().map(String::as_str)).unwrap_or("it does not say what");
+    let place = panic.location().map(ToString::to_string).unwrap_or_default();
+    let mut err = std::io::stderr().lock();
+    let _ = writeln!(err, "bug: this is a bug in Landfall: {what} ({place}, version {}) [bug]", env!("CARGO_PKG_VERSION"));
+    let _ = writeln!(err, "  try: report it with this message and the command that you typed");
+}
+
+/// Prints, as the user wants it. Passed down from `main`.
+#[derive(Debug, Clone, Copy)]
+pub struct Printer {
+    json: bool,
+    out: ColorChoice,
+    err: ColorChoice,
+    live: bool,
+    terminal: bool,
+}
+
+impl Printer {
+    /// `color` as typed; NO_COLOR and the like are honoured for `auto`.
+    pub fn new(json: bool, color: Color) -> Self {
+        let (stdout, stderr) = (std::io::stdout(), std::io::stderr());
+        let choice = |automatic: ColorChoice| match color {
+            Color::Auto => automatic,
+            Color::Always => ColorChoice::AlwaysAnsi,
+            Color::Never => ColorChoice::Never,
+        };
+        Self {
+            json,
+            out: choice(AutoStream::choice(&stdout)),
+            err: choice(AutoStream::choice(&stderr)),
+            live: !json && stderr.is_terminal() && std::env::var_os("TERM").is_none_or(|term| term != "dumb"),
+            terminal: stdout.is_terminal(),
+        }
+    }
+
+    /// Whether `--json` was given.
+    pub fn is_json(&self) -> bool {
+        self.json
+    }
+
+    /// Whether standard output is a terminal, so that control characters must not reach it.
+    fn to_terminal(self) -> bool {
+        self.terminal
+    }
+
+    /// Text as it is, to standard output.
+    pub fn text(&self, text: &str) -> Outcome {
+        let mut out = AutoStream::new(std::io::stdout().lock(), self.out);
+        out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(|e| Problem::from(OutputClosed(e)))
+    }
+
+    /// One line to standard output.
+    pub fn line(&self, text: &str) -> Outcome {
+        self.text(&format!("{text}\n"))
+    }
+
+    /// A whole value to standard output.
+    pub fn json<T: Serialize>(&self, value: &T) -> Outcome {
+        self.json_text(serde_json::to_string_pretty(value))
+    }
+
+    /// One value of a stream to standard output.
+    pub fn json_line<T: Serialize>(&self, value: &T) -> Outcome {
+        self.json_text(serde_json::to_string(value))
+    }
+
+    fn json_text(&self, text: serde_json::Result<String>) -> Outcome {
+        let text = text.map_err(|e| crate::error::Plain::failed("json", "cannot write JSON").because(e))?;
+        self.line(&text)
+    }
+
+    /// One line about the way there, to standard error. Nothing can be done when that fails.
+    pub fn note(&self, text: &str) {
+        let mut err = AutoStream::new(std::io::stderr().lock(), self.err);
+        let _ = writeln!(err, "{text}");
+    }
+
+    /// A warning, to standard error.
+    pub fn warning(&self, text: &str) {
+        self.note(&format!("{} {text}", paint(style::WARNING, "warning:")));
+    }
+
+    /// What was wanted is done.
+    pub fn done(&self, text: &str) -> Outcome {
+        self.line(&format!("{} {text}", paint(style::GOOD, "✔")))
+    }
+
+    /// Something that happened beside what this command does.
+    pub fn news(&self, event: &Event) -> Outcome {
+        if self.json {
+            return self.json_line(event);
+        }
+        self.note(&format!("{} {}", paint(style::FAINT, time::clock(event.at_ms)), event::what(&event.what)));
+        Ok(())
+    }
+
+    /// Whether builds write to the terminal as they go.
+    pub fn shows_builds(&self) -> bool {
+        self.live
+    }
+
+    /// A build begins.
+    pub fn building(&self, service: &ServiceName, argv: &str) {
+        self.note(&format!("{} {} {argv}", paint(style::STRONG, service), paint(style::FAINT, "builds:")));
+    }
+
+    /// Bytes of another program, which has this terminal for its own. When nobody reads them the program's end still tells.
+    pub fn pass_stdout(bytes: &[u8]) {
+        let mut out = std::io::stdout().lock();
+        let _ = out.write_all(bytes).and_then(|()| out.flush());
+    }
+
+    /// Likewise.
+    pub fn pass_stderr(bytes: &[u8]) {
+        let _ = std::io::stderr().lock().write_all(bytes);
+    }
+
+    /// Why the command did not end well.
+    pub fn problem(&self, problem: &Problem) {
+        if problem.kind() == Kind::OutputClosed {
+            return;
+        }
+        let failure = problem.failure();
+        if self.json {
+            let text = serde_json::json!({ "error": failure });
+            self.note(&text.to_string());
+        } else {
+            self.note(failure::render(&failure, problem.kind()).trim_end());
+        }
+    }
+
+    /// Complaints about files, to standard error, drawn on the excerpt.
+    pub fn diagnostics(&self, diagnostics: &[Diagnostic], sources: &BTreeMap<String, String>) {
+        let width = rustix::termios::tcgetwinsize(std::io::stderr()).map_or(140, |size| usize::from(size.ws_col).clamp(60, 160));
+        for diagnostic in diagnostics {
+            self.note(&format!("{}\n", diagnostic::render(diagnostic, sources, width)));
+        }
+    }
+
+    /// What `landfall status` shows.
+    pub fn status(&self, apps: &[AppStatus], now_ms: u64) -> Outcome {
+        self.text(&status::render(apps, now_ms))
+    }
+
+    /// What `landfall releases` shows.
+    pub fn releases(&self, releases: &[Release]) -> Outcome {
+        self.text(&release::render(releases))
+    }
+
+    /// What `landfall plan` shows.
+    pub fn plan(&self, planned: &Planned) -> Outcome {
+        self.text(&plan::render(planned))
+    }
+
+    /// One line of `landfall events`.
+    pub fn event(&self, event: &Event) -> Outcome {
+        if self.json { self.json_line(event) } else { self.line(&event::render(event)) }
+    }
+
+    /// A value as YAML.
+    pub fn yaml(&self, value: &serde_json::Value) -> Outcome {
+        self.text(&yaml::render(value))
+    }
+
+    /// Asks for words to be typed; `None` when there is nobody to type.
+    pub fn ask(&self, question: &str) -> Option<String> {
+        if !std::io::stdin().is_terminal() {
+            return None;
+        }
+        let mut err = AutoStream::new(std::io::stderr().lock(), self.err);
+        let _ = write!(err, "{question} ").and_then(|()| err.flush());
+        let mut answer = String::new();
+        std::io::stdin().read_line(&mut answer).ok()?;
+        Some(answer.trim().to_owned())
+    }
+
+    /// Shows a rollout as it goes.
+    pub fn progress(&self) -> Progress {
+        Progress::new(*self)
+    }
+
+    /// What clap says about the command line; it knows where it belongs.
+    pub fn usage(error: &clap::Error) {
+        let _ = error.print();
+    }
+}

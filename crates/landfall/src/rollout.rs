@@ -1,0 +1,134 @@
+//! Making a rollout happen and watching it to its end: what `up`, `deploy`, `rollback` and `down` have in common.
+
+use crate::client::Client;
+use crate::error::{Outcome, Plain, Remote};
+use crate::output::{Printer, took};
+use landfall_model::api::{Accepted, Failure, RolloutRequest, RolloutState, Want, What};
+use landfall_model::name::{AppName, ReleaseNumber, RolloutId};
+use std::io::Read as _;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+/// How a rollout that was wanted ended well.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ended {
+    /// It was done.
+    Done {
+        /// The release it made.
+        release: ReleaseNumber,
+        /// From start to end, milliseconds.
+        took_ms: u64,
+    },
+    /// Nothing had to be done.
+    Unchanged {
+        /// The release that serves.
+        release: ReleaseNumber,
+    },
+}
+
+/// A fresh name for a rollout, so that asking twice is asking once.
+pub fn fresh_id() -> Outcome<RolloutId> {
+    let mut bytes = [0; 8];
+    let read = std::fs::File::open("/dev/urandom").and_then(|mut file| file.read_exact(&mut bytes));
+    read.map_err(|e| Plain::failed("no-randomness", "cannot read /dev/urandom").because(e))?;
+    let id = landfall_model::digest::hex(&bytes).parse::<RolloutId>();
+    Ok(id.map_err(|e| Plain::failed("no-randomness", "cannot name the rollout").because(e))?)
+}
+
+/// Lets Ctrl-C leave a rollout running: what the server does does not depend on this terminal.
+pub async fn detachable(app: &AppName, rollout: impl Future<Output = Outcome<Ended>>) -> Outcome<Ended> {
+    let mut interrupt = interrupts()?;
+    tokio::select! {
+        ended = rollout => ended,
+        _ = interrupt.recv() => Err(Plain::interrupted(format!("this terminal no longer follows {app}; a rollout that began goes on"))
+            .hint(format!("follow it with `landfall status -p {app}` or `landfall events -f -p {app}`"))
+            .into()),
+    }
+}
+
+/// Asks for it, shows it, and answers how it ended.
+pub async fn roll_out(client: &Client, printer: &Printer, app: &AppName, want: Want) -> Outcome<Ended> {
+    let request = RolloutRequest { id: fresh_id()?, want };
+    let (id, release) = match client.roll_out(app, &request).await? {
+        Accepted::Unchanged { release } => return Ok(Ended::Unchanged { release }),
+        Accepted::Rollout { id, release } => (id, release),
+    };
+    let mut progress = printer.progress();
+    let mut events = client.rollout_events(&id);
+    while let Some(event) = events.next().await? {
+        progress.event(&event)?;
+        if let What::RolloutEnded { state, failure, took_ms } = event.what {
+            progress.finish();
+            if state == RolloutState::RolledBack && !printer.is_json() {
+                tell_undone(client, printer, app, release).await;
+            }
+            return verdict(app, release, took_ms, state, failure);
+        }
+    }
+    Err(Plain::failed("rollout-lost", format!("the agent does not say how the rollout of {app} ended")).hint(format!("see `landfall status -p {app}`")).into())
+}
+
+/// What a failed rollout left: the most important thing to know about it. The failure itself follows.
+async fn tell_undone(client: &Client, printer: &Printer, app: &AppName, failed: ReleaseNumber) {
+    let Ok(status) = client.app(app).await else { return };
+    let left = match status.release {
+        Some(release) => format!("release {release} still serves {}", status.urls.join(" ")),
+        None => "there was none before it, so nothing serves".to_owned(),
+    };
+    printer.note(&format!("release {failed} of {app} is undone; {}", left.trim_end()));
+}
+
+/// From how it ended to what the command says and exits with.
+fn verdict(app: &AppName, release: ReleaseNumber, took_ms: u64, state: RolloutState, failure: Option<Failure>) -> Outcome<Ended> {
+    let why = || {
+        let message = format!("the rollout of {app} failed without saying why");
+        failure.unwrap_or(Failure { code: "rollout-failed".into(), message, causes: Vec::new(), hints: Vec::new(), log: Vec::new() })
+    };
+    match state {
+        RolloutState::Succeeded => Ok(Ended::Done { release, took_ms }),
+        RolloutState::RolledBack => Err(Remote::rolled_back(why()).into()),
+        // An end that is none cannot be; it is no success.
+        RolloutState::Failed | RolloutState::Running | RolloutState::Undoing => Err(Remote::failed(why()).into()),
+    }
+}
+
+/// `Release 4 of tutor serves https://… (3.2 s)`
+pub async fn tell_serving(client: &Client, printer: &Printer, app: &AppName, ended: &Ended) -> Outcome {
+    let status = client.app(app).await?;
+    if printer.is_json() {
+        let (release, took_ms) = match ended {
+            Ended::Done { release, took_ms } => (release, Some(*took_ms)),
+            Ended::Unchanged { release } => (release, None),
+        };
+        return printer.json_line(&serde_json::json!({ "app": app, "release": release, "changed": took_ms.is_some(), "took_ms": took_ms, "urls": status.urls }));
+    }
+    let urls = if status.urls.is_empty() { "without routes from outside".to_owned() } else { status.urls.join(" ") };
+    match ended {
+        Ended::Done { release, took_ms } => printer.done(&format!("Release {release} of {app} serves {urls} ({})", took(*took_ms))),
+        Ended::Unchanged { release } => printer.done(&format!("nothing to change: release {release} of {app} serves {urls}")),
+    }
+}
+
+/// Ctrl-C.
+pub fn interrupts() -> Outcome<Signal> {
+    Ok(signal(SignalKind::interrupt()).map_err(|e| Plain::failed("no-signals", "cannot listen for signals").because(e))?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Kind;
+
+    #[test]
+    fn each_end_has_its_exit_code() {
+        let app: AppName = "a".parse().unwrap();
+        let kind = |state| verdict(&app, ReleaseNumber(2), 5, state, None).map_err(|problem| problem.kind());
+        assert_eq!(kind(RolloutState::Succeeded), Ok(Ended::Done { release: ReleaseNumber(2), took_ms: 5 }));
+        assert_eq!(kind(RolloutState::RolledBack), Err(Kind::RolledBack));
+        assert_eq!(kind(RolloutState::Failed), Err(Kind::Failed));
+    }
+
+    #[test]
+    fn ids_are_fresh() {
+        assert_ne!(fresh_id().unwrap(), fresh_id().unwrap());
+    }
+}

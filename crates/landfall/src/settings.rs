@@ -1,0 +1,134 @@
+//! From what was typed to what holds: the home directory and the paths in it.
+//!
+//! Flags win over the environment, which wins over defaults. The layout of the home directory is agreed between supervisor, agent and
+//! proxy; this is the command line's only copy of it. Everything in it is for its owner alone (0700).
+
+use crate::cli::Global;
+use crate::error::{Outcome, Plain};
+use std::ffi::OsString;
+use std::fs::DirBuilder;
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::{Path, PathBuf};
+
+/// What holds for every verb.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// State of this server.
+    pub home: Home,
+    /// Where the command was typed; absolute.
+    pub cwd: PathBuf,
+}
+
+impl Settings {
+    /// Reads the environment once; nothing below asks it again.
+    pub fn resolve(global: &Global) -> Outcome<Self> {
+        let cwd = std::env::current_dir()
+            .map_err(|e| Plain::failed("no-directory", "the current directory cannot be read").because(e).hint("change into a directory that exists"))?;
+        let home = match &global.home {
+            Some(typed) => typed.clone(),
+            None => default_home(rustix::process::geteuid().is_root(), |name| std::env::var_os(name))?,
+        };
+        Ok(Self { home: Home::new(cwd.join(home))?, cwd })
+    }
+}
+
+/// Where state is kept when nobody says: root has the system's directory, others their own (XDG Base Directory Specification).
+fn default_home(root: bool, variable: impl Fn(&str) -> Option<OsString>) -> Outcome<PathBuf> {
+    if root {
+        return Ok("/var/lib/landfall".into());
+    }
+    // The specification says that a relative path is to be ignored.
+    let absolute = |name: &str| variable(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    match (absolute("XDG_STATE_HOME"), absolute("HOME")) {
+        (Some(state), _) => Ok(state.join("landfall")),
+        (None, Some(home)) => Ok(home.join(".local/state/landfall")),
+        (None, None) => Err(Plain::usage("no-home", "there is no place for Landfall's state: neither XDG_STATE_HOME nor HOME is set")
+            .hint("say where: `--home DIR` or LANDFALL_HOME")
+            .into()),
+    }
+}
+
+/// Longest path of a Unix socket (`sun_path` of unix(7), less its terminating zero).
+const MAX_SOCKET_PATH: usize = 107;
+
+/// The home directory and what lies where in it.
+#[derive(Debug, Clone)]
+pub struct Home(PathBuf);
+
+impl Home {
+    fn new(path: PathBuf) -> Outcome<Self> {
+        let home = Self(path);
+        if home.notify_socket().as_os_str().as_bytes().len() > MAX_SOCKET_PATH {
+            return Err(Plain::usage("home-too-long", format!("the path of the home directory is too long for a Unix socket in it: {}", home.0.display()))
+                .hint("choose a shorter one with `--home DIR`")
+                .into());
+        }
+        Ok(home)
+    }
+
+    /// Itself.
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+    /// Where the agent answers.
+    pub fn agent_socket(&self) -> PathBuf {
+        self.0.join("run/agent.sock")
+    }
+    /// Where the supervisor hears its children (sd_notify protocol).
+    pub fn notify_socket(&self) -> PathBuf {
+        self.0.join("run/notify.sock")
+    }
+    /// Who supervises.
+    pub fn supervisor_record(&self) -> PathBuf {
+        self.0.join("run/supervisor.json")
+    }
+    /// Held as long as somebody supervises.
+    pub fn supervisor_lock(&self) -> PathBuf {
+        self.0.join("run/supervisor.lock")
+    }
+    /// Log of one of our own processes: `agent`, `proxy`, `supervisor`.
+    pub fn log(&self, of: &str) -> PathBuf {
+        self.0.join("logs").join(format!("{of}.log"))
+    }
+    /// Root certificate of this server's own authority.
+    pub fn ca(&self) -> PathBuf {
+        self.0.join("certs/ca.pem")
+    }
+
+    /// Makes it and what the supervisor needs in it.
+    pub fn create(&self) -> Outcome {
+        for part in ["", "run", "logs"] {
+            let dir = self.0.join(part);
+            DirBuilder::new().recursive(true).mode(0o700).create(&dir).map_err(|e| {
+                Plain::failed("home-unusable", format!("cannot make {}", dir.display())).because(e).hint("choose another place with `--home DIR` or LANDFALL_HOME")
+            })?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn home(root: bool, variables: &[(&str, &str)]) -> Option<String> {
+        let variable = |name: &str| variables.iter().find(|(k, _)| *k == name).map(|(_, v)| OsString::from(v));
+        default_home(root, variable).ok().map(|path| path.display().to_string())
+    }
+
+    #[test]
+    fn the_home_follows_user_and_environment() {
+        assert_eq!(home(true, &[("HOME", "/root")]).as_deref(), Some("/var/lib/landfall"));
+        assert_eq!(home(false, &[("HOME", "/home/a")]).as_deref(), Some("/home/a/.local/state/landfall"));
+        assert_eq!(home(false, &[("HOME", "/home/a"), ("XDG_STATE_HOME", "/s")]).as_deref(), Some("/s/landfall"));
+        assert_eq!(home(false, &[("HOME", "/home/a"), ("XDG_STATE_HOME", "relative")]).as_deref(), Some("/home/a/.local/state/landfall"));
+        assert_eq!(home(false, &[]), None);
+    }
+
+    #[test]
+    fn a_home_that_no_socket_fits_in_is_refused_at_once() {
+        assert!(Home::new(format!("/{}", "x".repeat(100)).into()).is_err());
+        assert!(Home::new("/tmp/x".into()).is_ok());
+    }
+}

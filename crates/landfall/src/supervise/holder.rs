@@ -1,0 +1,59 @@
+//! Who listens on a port, as far as /proc tells this user.
+
+use std::fmt;
+use std::net::SocketAddr;
+
+/// A process that holds a port.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Holder {
+    name: String,
+    pid: u32,
+}
+
+impl fmt::Display for Holder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "`{}` (process {})", self.name, self.pid)
+    }
+}
+
+/// The process that listens on that port at that address or at every address.
+pub(super) fn holder_of(address: SocketAddr) -> Option<Holder> {
+    let inode = ["/proc/net/tcp", "/proc/net/tcp6"].iter().find_map(|table| listening_inode(&std::fs::read_to_string(table).ok()?, address.port()))?;
+    let wanted = format!("socket:[{inode}]");
+    for process in std::fs::read_dir("/proc").ok()?.flatten() {
+        let Some(pid) = process.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else { continue };
+        // Another user's descriptors cannot be read; then nobody is named.
+        let Ok(descriptors) = std::fs::read_dir(process.path().join("fd")) else { continue };
+        let holds = descriptors.flatten().any(|fd| std::fs::read_link(fd.path()).is_ok_and(|to| to.as_os_str() == wanted.as_str()));
+        if holds {
+            let name = std::fs::read_to_string(process.path().join("comm")).unwrap_or_default();
+            return Some(Holder { name: name.trim().to_owned(), pid });
+        }
+    }
+    None
+}
+
+/// Inode of a listening socket on that port, in a table of proc_net_tcp(5).
+fn listening_inode(table: &str, port: u16) -> Option<u64> {
+    const LISTEN: &str = "0A";
+    table.lines().skip(1).find_map(|line| {
+        let fields: Vec<&str> = line.split_ascii_whitespace().collect();
+        let (_, hex) = fields.get(1)?.rsplit_once(':')?;
+        let here = fields.get(3) == Some(&LISTEN) && u16::from_str_radix(hex, 16) == Ok(port);
+        if here { fields.get(9)?.parse().ok() } else { None }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_holder_of_a_port_is_found() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let holder = holder_of(listener.local_addr().unwrap()).unwrap();
+        assert_eq!(holder.pid, std::process::id());
+        drop(listener);
+        assert_eq!(listening_inode("nonsense\n a b\n\n: : :", 80), None);
+    }
+}

@@ -1,0 +1,224 @@
+//! Keeps one proxy alive, and replaces it without refusing a connection.
+//!
+//! Replacing: the new proxy is started on the same sockets and waited for; then the old one is asked to end and finishes what it holds beside
+//! the new one. A proxy that dies is started again at once; connections that arrive in between wait in the kernel's queue.
+
+use super::child::{Backoff, Child, Program};
+use super::notify::{Notice, NotifySocket, Said};
+use super::store::FdStore;
+use super::{Listeners, Order, PROXY_DRAIN, end, stop_ordered};
+use crate::error::{Explain, Outcome, Plain};
+use crate::settings::Home;
+use landfall_model::api::Failure;
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{Notify, oneshot, watch};
+
+/// How long a new proxy may take until it carries requests.
+const READY_LIMIT: Duration = Duration::from_secs(15);
+/// Over and above the drain limit, before a proxy that was asked to end is killed.
+const DRAIN_MARGIN: Duration = Duration::from_secs(5);
+
+/// The proxy did not come up.
+#[derive(Debug, thiserror::Error)]
+#[error("the proxy did not start: {reason}")]
+pub(super) struct ProxyFailed {
+    reason: String,
+    log: Vec<String>,
+}
+
+impl ProxyFailed {
+    /// Its keeper is gone.
+    pub(super) fn lost() -> Self {
+        Self { reason: "its keeper ended".to_owned(), log: Vec::new() }
+    }
+}
+
+impl Explain for ProxyFailed {
+    fn code(&self) -> &str {
+        "proxy-failed"
+    }
+    fn failure(&self) -> Failure {
+        Failure { code: self.code().to_owned(), message: self.to_string(), causes: Vec::new(), hints: Vec::new(), log: self.log.clone() }
+    }
+}
+
+/// Keeps the proxy.
+pub(super) struct ProxyKeeper {
+    program: Program,
+    sockets: Vec<(String, Arc<OwnedFd>)>,
+    store: FdStore,
+    notify: NotifySocket,
+    nudge: Arc<Notify>,
+}
+
+/// Why a phase of a proxy's life ended.
+enum Turn {
+    Ready,
+    Ended(String),
+    Replace,
+    Stop,
+    Late,
+}
+
+impl ProxyKeeper {
+    /// Nothing runs yet.
+    pub(super) fn new(home: &Home, binary: PathBuf, listeners: Listeners) -> Outcome<Self> {
+        let path = home.notify_socket();
+        let notify = NotifySocket::bind(&path).map_err(|e| Plain::failed("home-unusable", format!("cannot bind {}", path.display())).because(e))?;
+        let drain = PROXY_DRAIN.as_secs().to_string();
+        let argv = vec!["proxy".into(), "--home".into(), home.path().as_os_str().to_owned(), "--drain".into(), drain.into()];
+        let program = Program { binary, argv, log: home.log("proxy"), notify: Some(path), fds: Vec::new() };
+        Ok(Self { program, sockets: listeners.into_named(), store: FdStore::default(), notify, nudge: Arc::new(Notify::new()) })
+    }
+
+    /// What asks for a replacement.
+    pub(super) fn nudge(&self) -> Arc<Notify> {
+        Arc::clone(&self.nudge)
+    }
+
+    /// Runs until told otherwise. `ready` hears how the first start went.
+    pub(super) async fn keep(mut self, mut orders: watch::Receiver<Order>, ready: oneshot::Sender<Result<(), ProxyFailed>>) {
+        let mut ready = Some(ready);
+        let mut backoff = Backoff::default();
+        loop {
+            let (reason, up) = match self.spawn() {
+                Ok(child) => match self.live(child, &mut orders, &mut ready).await {
+                    Some(ended) => ended,
+                    None => return,
+                },
+                Err(error) => (error.to_string(), Duration::ZERO),
+            };
+            tracing::warn!(%reason, "the proxy ended");
+            if let Some(ready) = ready.take() {
+                let _ = ready.send(Err(ProxyFailed { reason, log: last_lines(&self.program.log) }));
+            }
+            tokio::select! {
+                () = tokio::time::sleep(backoff.next(up)) => {}
+                () = stop_ordered(&mut orders) => return,
+            }
+        }
+    }
+
+    /// One proxy's life and that of those who replace it. Answers why the last one ended and how long it was up; nothing when it was told to.
+    async fn live(&mut self, mut child: Child, orders: &mut watch::Receiver<Order>, ready: &mut Option<oneshot::Sender<Result<(), ProxyFailed>>>) -> Option<(String, Duration)> {
+        loop {
+            // Somebody waits for the first start, and must hear if it hangs.
+            let limit = ready.is_some().then_some(READY_LIMIT);
+            match self.turn(&mut child, orders, limit).await {
+                Turn::Ready => {
+                    tracing::info!(pid = child.pid(), "the proxy is ready");
+                    if let Some(ready) = ready.take() {
+                        let _ = ready.send(Ok(()));
+                    }
+                }
+                Turn::Ended(reason) => return Some((reason, child.up())),
+                Turn::Stop => {
+                    end(&mut child, orders, PROXY_DRAIN + DRAIN_MARGIN).await;
+                    return None;
+                }
+                Turn::Replace => child = self.replace(child, orders).await,
+                Turn::Late => {
+                    child.kill().await;
+                    return Some((format!("not ready within {} s", READY_LIMIT.as_secs()), child.up()));
+                }
+            }
+        }
+    }
+
+    /// Puts a new proxy beside the old one and then ends the old one. Answers the one that stays: the old one if the new does not come up.
+    async fn replace(&mut self, old: Child, orders: &mut watch::Receiver<Order>) -> Child {
+        let mut new = match self.spawn() {
+            Ok(new) => new,
+            Err(error) => {
+                tracing::error!(%error, "a new proxy cannot be started; the old one stays");
+                return old;
+            }
+        };
+        match self.turn(&mut new, orders, Some(READY_LIMIT)).await {
+            Turn::Ready => {}
+            Turn::Ended(reason) => {
+                tracing::error!(%reason, "the new proxy ended at once; the old one stays");
+                return old;
+            }
+            Turn::Stop | Turn::Late | Turn::Replace => {
+                tracing::error!("the new proxy is not ready in time; the old one stays");
+                new.kill().await;
+                return old;
+            }
+        }
+        tracing::info!(old = old.pid(), new = new.pid(), "the proxy is replaced");
+        let mut orders = orders.clone();
+        tokio::spawn(async move {
+            let mut old = old;
+            end(&mut old, &mut orders, PROXY_DRAIN + DRAIN_MARGIN).await;
+        });
+        new
+    }
+
+    /// Waits for something that concerns this proxy; keeps its sockets meanwhile.
+    async fn turn(&mut self, child: &mut Child, orders: &mut watch::Receiver<Order>, limit: Option<Duration>) -> Turn {
+        let pid = child.pid();
+        let starting = limit.is_some();
+        let late = async {
+            match limit {
+                Some(limit) => tokio::time::sleep(limit).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::pin!(late);
+        loop {
+            tokio::select! {
+                // What a proxy said before it died counts.
+                biased;
+                notice = self.notify.receive() => match notice {
+                    Ok(notice) => {
+                        if self.note(notice, pid) {
+                            return Turn::Ready;
+                        }
+                    }
+                    Err(error) => tracing::error!(%error, "a message of a child cannot be read"),
+                },
+                status = child.wait() => return Turn::Ended(status),
+                () = stop_ordered(orders) => return Turn::Stop,
+                () = self.nudge.notified(), if !starting => return Turn::Replace,
+                () = &mut late => return Turn::Late,
+            }
+        }
+    }
+
+    /// Does what a child asks for. Answers whether `pid` said that it is ready.
+    fn note(&mut self, notice: Notice, pid: i32) -> bool {
+        let mut ready = false;
+        for said in notice.said {
+            match said {
+                Said::Ready => ready = notice.pid == pid,
+                Said::Status(status) => tracing::info!(pid = notice.pid, %status, "a child tells"),
+                Said::Forget { name } => self.store.forget(&name),
+                Said::Keep { name, fds } => {
+                    for fd in fds {
+                        if let Err(error) = self.store.keep(&name, fd) {
+                            tracing::warn!(%error, name, "a socket is not stored");
+                        }
+                    }
+                }
+            }
+        }
+        ready
+    }
+
+    fn spawn(&self) -> std::io::Result<Child> {
+        let fds = self.sockets.iter().map(|(name, fd)| (name.clone(), Arc::clone(fd))).chain(self.store.all()).collect();
+        Program { fds, ..self.program.clone() }.spawn()
+    }
+}
+
+/// The end of a log, for a person.
+fn last_lines(path: &std::path::Path) -> Vec<String> {
+    let text = std::fs::read(path).unwrap_or_default();
+    let text = String::from_utf8_lossy(&text[text.len().saturating_sub(4096)..]).into_owned();
+    let lines: Vec<&str> = text.lines().collect();
+    lines[lines.len().saturating_sub(8)..].iter().map(|line| (*line).to_owned()).collect()
+}

@@ -1,0 +1,329 @@
+//! What can only be seen by looking at several keys or services at once. Only services that take part (profiles) are looked at.
+
+use super::file::File;
+use super::health::HealthFile;
+use super::mount::SourceFile;
+use super::report::{Place, Report};
+use super::service::ServiceFile;
+use super::shape::{Enabled, declared_ports, is_job, port, written_restart};
+use super::suggest::did_you_mean;
+use super::{Files, path};
+use crate::name::ServiceName;
+use crate::spec::{Condition, HealthTest, RuntimeKind};
+use std::collections::BTreeMap;
+
+/// What the checks look at.
+pub(crate) struct App<'a> {
+    pub(crate) file: &'a File,
+    pub(crate) enabled: &'a Enabled<'a>,
+    pub(crate) runtime: RuntimeKind,
+    pub(crate) project_dir: &'a str,
+    pub(crate) reader: &'a dyn Files,
+}
+
+impl App<'_> {
+    /// Reports everything that is wrong between keys and services.
+    pub(crate) fn check(&self, report: &mut Report) {
+        if self.enabled.is_empty() && !self.file.services.is_empty() {
+            let place = self.file.services.values().next().map_or(Place::default(), |s| s.place);
+            report.error("no-services", place, "every service belongs to a profile, and none is chosen").hint("choose with `--profile NAME`");
+        }
+        for (name, service) in self.enabled {
+            if report.is_full() {
+                return;
+            }
+            self.program(name, service, report);
+            self.dependencies(name, service, report);
+            self.mounts(name, service, report);
+            self.networks(name, service, report);
+            self.ports(name, service, report);
+            self.replicas(name, service, report);
+            match self.runtime {
+                RuntimeKind::Process => self.of_process(name, service, report),
+                RuntimeKind::Docker => {
+                    if let Some(build) = &service.landfall.build {
+                        let message = format!("`x-landfall.build` of `{name}` has no effect: it builds programs for `runtime: process`");
+                        report.warning("not-honoured", build.place, message).hint("remove it");
+                    }
+                }
+            }
+        }
+        self.cycles(report);
+        self.routes(report);
+        self.host_ports(report);
+    }
+
+    /// What runs.
+    fn program(&self, name: &ServiceName, service: &ServiceFile, report: &mut Report) {
+        match (self.runtime, service.image_place, service.build) {
+            (RuntimeKind::Docker, None, None) => {
+                report.error("no-image", service.place, format!("`{name}` has no `image`")).hint("write `image: name:tag`");
+            }
+            (RuntimeKind::Docker, None, Some(build)) => {
+                let message = format!("`{name}` is only built, and building images is not honoured yet");
+                report.error("build-not-supported-yet", build, message).hint("build and push it in CI, and add `image: registry/name:tag`");
+            }
+            (RuntimeKind::Docker, Some(_), Some(build)) => {
+                report.warning("not-honoured", build, format!("`build` of `{name}` is not honoured: its `image` is pulled")).hint("build and push it in CI");
+            }
+            (RuntimeKind::Docker, Some(_), None) => {}
+            (RuntimeKind::Process, image, build) => {
+                if let Some(image) = image {
+                    let message = format!("`{name}` has an `image`, and under `runtime: process` programs run without one");
+                    report.error("image-under-process", image, message).hint("remove `image`, or remove `runtime: process`");
+                }
+                if let Some(build) = build {
+                    let message = format!("`build` of `{name}` is not honoured under `runtime: process`");
+                    report.warning("not-honoured", build, message).hint("write the program that builds it: `x-landfall: { build: [make] }`");
+                }
+                let argv = service.entrypoint.iter().chain(&service.command).flat_map(|c| &c.value).next();
+                if argv.is_none_or(String::is_empty) && !(service.command_given && service.command.is_none()) {
+                    report.error("no-command", service.place, format!("`{name}` has no `command`")).hint("write `command: [./program, argument]`");
+                }
+            }
+        }
+    }
+
+    fn dependencies(&self, name: &ServiceName, service: &ServiceFile, report: &mut Report) {
+        for (other, (dependency, place)) in &service.depends_on {
+            if report.is_full() {
+                return;
+            }
+            let Some(target) = self.enabled.get(other) else {
+                if !dependency.required {
+                    continue;
+                }
+                if let Some(disabled) = self.file.services.get(other) {
+                    let message = format!("`{name}` depends on `{other}`, which takes part only in profile `{}`", disabled.profiles.join("`, `"));
+                    report.error("unknown-service", *place, message).hint("choose that profile, or write `required: false`");
+                } else {
+                    let near = did_you_mean(other.as_str(), self.enabled.keys().map(|n| n.as_str()));
+                    report.error("unknown-service", *place, format!("`{name}` depends on `{other}`, and there is no such service")).maybe_hint(near);
+                }
+                continue;
+            };
+            if dependency.condition == Condition::ServiceCompletedSuccessfully && !is_job(other, target, self.enabled) {
+                let message = format!("`{name}` waits for the end of `{other}`, which is a service that stays");
+                let hint = match written_restart(target) {
+                    Some(_) => format!("write `restart: \"no\"` in `{other}`"),
+                    None => format!("`{other}` has routes: wait for `service_healthy`"),
+                };
+                report.error("never-completes", *place, message).hint(hint);
+            }
+        }
+    }
+
+    /// Circles of `depends_on`, each named once by the way round.
+    fn cycles(&self, report: &mut Report) {
+        let mut state: BTreeMap<&ServiceName, bool> = BTreeMap::new();
+        for start in self.enabled.keys() {
+            if state.contains_key(start) {
+                continue;
+            }
+            // An explicit stack: a chain of hundreds of services must not be hundreds of frames.
+            let mut way: Vec<(&ServiceName, Vec<&ServiceName>)> = vec![(start, self.next(start))];
+            state.insert(start, false);
+            while let Some((at, rest)) = way.last_mut() {
+                let at = *at;
+                match rest.pop() {
+                    None => {
+                        state.insert(at, true);
+                        way.pop();
+                    }
+                    Some(next) => match state.get(next) {
+                        None => {
+                            state.insert(next, false);
+                            way.push((next, self.next(next)));
+                        }
+                        Some(false) => {
+                            let from = way.iter().position(|(n, _)| *n == next).unwrap_or(0);
+                            let names: Vec<&str> = way.iter().skip(from).map(|(n, _)| n.as_str()).chain([next.as_str()]).collect();
+                            let place = self.enabled.get(at).and_then(|s| s.depends_on.get(next)).map_or(Place::default(), |(_, p)| *p);
+                            let message = format!("services depend on each other in a circle: {}", names.join(" → "));
+                            report.error("dependency-cycle", place, message).hint("remove one of these `depends_on`");
+                        }
+                        Some(true) => {}
+                    },
+                }
+            }
+        }
+    }
+
+    fn next(&self, name: &ServiceName) -> Vec<&ServiceName> {
+        let service = self.enabled.get(name);
+        let keys = service.map(|s| s.depends_on.keys().rev().collect::<Vec<_>>()).unwrap_or_default();
+        keys.into_iter().filter_map(|k| self.enabled.get_key_value(k).map(|(k, _)| *k)).collect()
+    }
+
+    fn mounts(&self, name: &ServiceName, service: &ServiceFile, report: &mut Report) {
+        let mut targets: BTreeMap<&str, u32> = BTreeMap::new();
+        for mount in &service.mounts {
+            if report.is_full() {
+                return;
+            }
+            if let Some(line) = targets.insert(&mount.target, mount.place.line) {
+                let message = format!("`{name}` mounts two things at `{}`; the first is on line {line}", mount.target);
+                report.error("mount-collision", mount.place, message).hint("mount each at a path of its own");
+            }
+            match &mount.source {
+                SourceFile::Volume(volume) if !self.file.volumes.contains_key(volume) => {
+                    let near = did_you_mean(volume.as_str(), self.file.volumes.keys().map(|v| v.as_str()));
+                    let hint = near.unwrap_or_else(|| format!("declare it: `volumes: {{ {volume}: }}` at the top of the file, or write `./{volume}` for a directory"));
+                    report.error("unknown-volume", mount.place, format!("`{name}` mounts the volume `{volume}`, which is not declared")).hint(hint);
+                }
+                SourceFile::Bind(source) => self.bind(source, mount.read_only, mount.place, report),
+                _ => {}
+            }
+        }
+    }
+
+    fn bind(&self, source: &str, read_only: bool, place: Place, report: &mut Report) {
+        if self.runtime == RuntimeKind::Process {
+            return;
+        }
+        let full = path::absolute(self.project_dir, source);
+        if full.ends_with("/docker.sock") || full.ends_with("/podman.sock") || full.ends_with("/containerd.sock") {
+            let message = "the engine's socket is refused: whoever reaches it is root on the host";
+            report.error("refused", place, message).hint("run what needs it outside the app; Landfall itself restarts, watches and logs");
+        } else if source.starts_with('~') || !path::within(self.project_dir, &full) || full == "/" {
+            let message = format!("the path `{}` is outside the project", report.written(place, source));
+            report.error("refused", place, message).hint("put it into the project directory and write `./…`, or use a named volume");
+        } else if !self.reader.exists(&full) {
+            let message = format!("the path `{}` does not exist", report.written(place, source));
+            if read_only {
+                report.error("bind-missing", place, message).hint("create it; the engine would mount an empty directory in its place");
+            } else {
+                report.warning("bind-missing", place, message).hint("the engine will create it as an empty directory owned by root");
+            }
+        }
+    }
+
+    fn networks(&self, name: &ServiceName, service: &ServiceFile, report: &mut Report) {
+        for network in service.networks.iter().flatten() {
+            if report.is_full() {
+                return;
+            }
+            if !self.file.networks.contains_key(&network.value) && network.value.as_str() != "default" {
+                let near = did_you_mean(network.value.as_str(), self.file.networks.keys().map(|n| n.as_str()));
+                let hint = near.unwrap_or_else(|| format!("declare it: `networks: {{ {}: }}` at the top of the file", network.value));
+                report.error("unknown-network", network.place, format!("`{name}` joins the network `{}`, which is not declared", network.value)).hint(hint);
+            }
+        }
+    }
+
+    /// A port for what needs one.
+    fn ports(&self, name: &ServiceName, service: &ServiceFile, report: &mut Report) {
+        let health = service.landfall.health.as_ref().filter(|h| h.path.is_some() && h.port.is_none());
+        let route = service.landfall.routes.first();
+        let needs = route.map(|r| (r.path.place, "routes")).or(health.map(|h| (h.place, "a health path")));
+        if let (Some((place, what)), None) = (needs, port(service, self.runtime)) {
+            let declared: Vec<String> = declared_ports(service).iter().map(u16::to_string).collect();
+            let message = match declared.as_slice() {
+                [] => format!("`{name}` has {what} and says no port to ask"),
+                many => format!("`{name}` has {what} and several ports: {}", many.join(", ")),
+            };
+            let example = declared.first().map_or("8000", String::as_str);
+            report.error("no-port", place, message).hint(format!("say which port the program listens on: `x-landfall: {{ port: {example} }}`"));
+        }
+        if let Some(first) = service.ports.first().filter(|_| route.is_some()) {
+            let message = format!("`ports` of `{name}` is not published: requests reach it through its routes");
+            report.warning("port-not-published", first.place, message).hint("remove `ports`; other services reach it by name without it");
+        }
+    }
+
+    fn replicas(&self, name: &ServiceName, service: &ServiceFile, report: &mut Report) {
+        let Some(replicas) = &service.deploy.replicas else { return };
+        let routed = !service.landfall.routes.is_empty();
+        if replicas.value == 0 && routed {
+            report.warning("no-replica", replicas.place, format!("`{name}` has routes and no replica to answer them")).hint("write at least 1");
+        }
+        if replicas.value < 2 || self.runtime == RuntimeKind::Process {
+            return;
+        }
+        if is_job(name, service, self.enabled) {
+            report.warning("not-honoured", replicas.place, format!("`{name}` is a job and runs once")).hint("remove `replicas`");
+            return;
+        }
+        let fixed = service.ports.iter().find(|p| p.value.host_port > 0).filter(|_| !routed);
+        if let Some(port) = fixed {
+            let message = format!("{} replicas of `{name}` cannot share port {} of the host", replicas.value, port.value.host_port);
+            report.error("port-collision", port.place, message).hint("remove the published port, or run one replica");
+        }
+        let shared = service.mounts.iter().find(|m| !m.read_only && matches!(m.source, SourceFile::Volume(_)));
+        if let (Some(mount), SourceFile::Volume(volume)) = (shared, shared.map_or(&SourceFile::Anonymous, |m| &m.source)) {
+            let message = format!("{} replicas of `{name}` write the volume `{volume}` at the same time", replicas.value);
+            report.warning("shared-volume", mount.place, message).hint("right for files, wrong for a database; mount it `:ro` where it is only read");
+        }
+    }
+
+    /// What has no meaning for programs on the host.
+    fn of_process(&self, name: &ServiceName, service: &ServiceFile, report: &mut Report) {
+        if let HealthFile::Given(check, place) = &service.healthcheck
+            && matches!(check.test, HealthTest::Shell { .. })
+        {
+            let message = format!("the healthcheck of `{name}` needs a shell, and none is run on the host");
+            report.error("refused", *place, message).hint("write `test: [CMD, program, argument]`, or `x-landfall: { health: { path: /health } }`");
+        }
+        let limits = &service.limits;
+        let limit = [limits.memory.as_ref(), limits.cpus.as_ref(), limits.pids.as_ref()].into_iter().flatten().map(|l| l.place).next();
+        let unheard = [
+            (limit, "limits have"),
+            (service.mounts.first().map(|m| m.place), "mounts have"),
+            (service.user.as_ref().map(|u| u.place), "`user` has"),
+            (service.networks.as_ref().and_then(|n| n.first()).map(|n| n.place), "networks have"),
+            (service.landfall.health.as_ref().and_then(|h| h.port.as_ref()).map(|p| p.place), "the port of `health` has"),
+        ];
+        for (place, what) in unheard.into_iter().filter_map(|(place, what)| Some((place?, what))) {
+            let message = format!("`{name}`: {what} no effect under `runtime: process`");
+            report.warning("not-honoured", place, message).hint("a program runs as the user of Landfall, sees the host's files and listens on the port in `PORT`");
+        }
+        if let Some(port) = service.ports.first().filter(|_| service.landfall.routes.is_empty()) {
+            let message = format!("`ports` of `{name}` is not published under `runtime: process`");
+            report.warning("port-not-published", port.place, message).hint("give it routes; the program listens on the port in `PORT`");
+        }
+    }
+
+    /// Two services that claim one path.
+    fn routes(&self, report: &mut Report) {
+        let mut claimed: BTreeMap<String, (&ServiceName, Place)> = BTreeMap::new();
+        for (name, service) in self.enabled {
+            for route in &service.landfall.routes {
+                let path = route.path.value.as_str().trim_end_matches('/').to_owned();
+                let Some((other, first)) = claimed.get(&path) else {
+                    claimed.insert(path, (name, route.path.place));
+                    continue;
+                };
+                let file = report.span(*first).map(|s| s.file).unwrap_or_default();
+                let message = format!("`{}` is routed to `{name}` here and to `{other}` at {file}:{}:{}", route.path.value, first.line, first.column);
+                report.error("route-collision", route.path.place, message).hint("give each path to one service; the longest matching path wins");
+            }
+        }
+    }
+
+    /// Two services that publish one port, or one the proxy listens on.
+    fn host_ports(&self, report: &mut Report) {
+        if self.runtime == RuntimeKind::Process {
+            return;
+        }
+        let mut owners: BTreeMap<(u16, bool), (&ServiceName, &str)> = BTreeMap::new();
+        for (name, service) in self.enabled.iter().filter(|(_, s)| s.landfall.routes.is_empty()) {
+            for port in service.ports.iter().filter(|p| p.value.host_port > 0) {
+                let key = (port.value.host_port, port.value.udp);
+                let meets = |ip: &str| ip == port.value.host_ip || ip.is_empty() || port.value.host_ip.is_empty();
+                match owners.get(&key) {
+                    Some((other, ip)) if meets(ip) => {
+                        let message = format!("port {} of the host is published by `{other}` and `{name}`", key.0);
+                        report.error("port-collision", port.place, message).hint("publish it once");
+                    }
+                    _ => {
+                        owners.insert(key, (name, &port.value.host_ip));
+                    }
+                }
+                if matches!(key, (80 | 443, false)) {
+                    let message = format!("`{name}` publishes port {}, which Landfall's proxy serves", key.0);
+                    report.warning("proxy-port", port.place, message).hint("give the services behind it `x-landfall: { routes: [/] }` and drop this one's port");
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,334 @@
+//! An entry of `services:`, every key read.
+
+use super::deploy::{self, DeployFile, LimitsFile};
+use super::health::{self, HealthFile};
+use super::landfall::{self, ServiceLandfall, misplaced};
+use super::mount::{self, MountFile};
+use super::node::Value;
+use super::port;
+use super::reader::{Field, Fields, named};
+use super::report::{Located, Place, Report};
+use super::size;
+use super::suggest::{did_you_mean, nearest, one_of};
+use super::support;
+use super::words::{self, NotWords};
+use crate::name::{EnvKey, ImageRef, NetworkName, ServiceName};
+use crate::spec::{Condition, Dependency, LogPolicy, PublishedPort, PullPolicy, Restart};
+use std::collections::BTreeMap;
+
+/// Most files of variables of one service.
+const MAX_ENV_FILES: usize = 50;
+
+/// One service as the file gives it.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct ServiceFile {
+    pub(crate) place: Place,
+    pub(crate) image: Option<Located<ImageRef>>,
+    /// `image` is there, good, bad or misspelt.
+    pub(crate) image_place: Option<Place>,
+    /// Likewise `command`.
+    pub(crate) command_given: bool,
+    pub(crate) build: Option<Place>,
+    pub(crate) command: Option<Located<Vec<String>>>,
+    pub(crate) entrypoint: Option<Located<Vec<String>>>,
+    /// In the order of the file; a missing value is taken from outside.
+    pub(crate) environment: Vec<(Located<EnvKey>, Option<Located<String>>)>,
+    pub(crate) env_files: Vec<EnvFile>,
+    pub(crate) working_dir: Option<Located<String>>,
+    pub(crate) user: Option<Located<String>>,
+    pub(crate) mounts: Vec<MountFile>,
+    pub(crate) networks: Option<Vec<Located<NetworkName>>>,
+    pub(crate) ports: Vec<Located<PublishedPort>>,
+    pub(crate) expose: Vec<Located<u16>>,
+    pub(crate) labels: BTreeMap<String, String>,
+    pub(crate) restart: Option<Located<Restart>>,
+    pub(crate) stop_signal: Option<String>,
+    pub(crate) stop_grace_ms: Option<u64>,
+    pub(crate) healthcheck: HealthFile,
+    pub(crate) deploy: DeployFile,
+    pub(crate) limits: LimitsFile,
+    pub(crate) log: LogPolicy,
+    pub(crate) init: bool,
+    pub(crate) read_only: bool,
+    pub(crate) shm_bytes: u64,
+    pub(crate) pull: Option<PullPolicy>,
+    pub(crate) depends_on: BTreeMap<ServiceName, (Dependency, Place)>,
+    pub(crate) profiles: Vec<String>,
+    pub(crate) landfall: ServiceLandfall,
+}
+
+/// A file of variables.
+#[derive(Debug, Clone)]
+pub(crate) struct EnvFile {
+    pub(crate) path: Located<String>,
+    pub(crate) required: bool,
+    /// `format: raw`
+    pub(crate) raw: bool,
+}
+
+/// Reads one service.
+pub(crate) fn read(field: &Field<'_>, report: &mut Report) -> Option<ServiceFile> {
+    if field.node.is_null() {
+        report.error("wrong-type", field.key_place, format!("`{}` is empty", field.path)).hint("give it an `image`");
+        return None;
+    }
+    let mut fields = Fields::open(field, report)?;
+    support::report(&mut fields, report);
+    let mut out = ServiceFile { place: field.key_place, ..ServiceFile::default() };
+    program(&mut fields, &mut out, report);
+    surroundings(&mut fields, &mut out, report);
+    lifetime(&mut fields, &mut out, report);
+    bounds(&mut fields, &mut out, report);
+    fields.finish_with(report, |key| misplaced(&field.path, key));
+    Some(out)
+}
+
+/// What runs.
+fn program(fields: &mut Fields<'_>, out: &mut ServiceFile, report: &mut Report) {
+    if let Some(image) = fields.take("image") {
+        out.image_place = Some(image.place());
+        out.image = image.name("bad-image", report);
+    }
+    // A slip in the key is complained about as one; that the key itself is missing is no second mistake.
+    let slip = |fields: &Fields<'_>, key: &'static str| {
+        fields.all().find(|(k, f)| nearest(k, [key]).is_some() && support::SERVICE_KEYS.iter().all(|(known, _)| known != k) && !f.node.is_null()).map(|(_, f)| f.place())
+    };
+    out.image_place = out.image_place.or(slip(fields, "image"));
+    out.command_given = fields.take("command").is_some() || slip(fields, "command").is_some();
+    out.build = fields.take("build").map(|f| f.key_place);
+    out.command = fields.take("command").and_then(|f| command(&f, report));
+    out.entrypoint = fields.take("entrypoint").and_then(|f| command(&f, report));
+    out.pull = fields.take("pull_policy").and_then(|f| pull_policy(&f, report));
+    out.working_dir = fields.take("working_dir").and_then(|f| f.text(report));
+    out.user = fields.take("user").and_then(|f| f.loose_text(report));
+    out.init = fields.take("init").and_then(|f| f.boolean(report)).is_some_and(|b| b.value);
+    out.landfall = fields.take("x-landfall").map(|f| landfall::read_service(&f, report)).unwrap_or_default();
+}
+
+/// What it finds around itself.
+fn surroundings(fields: &mut Fields<'_>, out: &mut ServiceFile, report: &mut Report) {
+    out.environment = fields.take("environment").map(|f| environment(&f, report)).unwrap_or_default();
+    out.env_files = fields.take("env_file").map(|f| env_files(&f, report)).unwrap_or_default();
+    out.mounts = fields.take("volumes").map(|f| mount::read(&f, report)).unwrap_or_default();
+    out.mounts.extend(fields.take("tmpfs").map(|f| mount::read_tmpfs(&f, report)).unwrap_or_default());
+    out.networks = fields.take("networks").and_then(|f| networks(&f, report));
+    out.ports = fields.take("ports").map(|f| port::read(&f, report)).unwrap_or_default();
+    out.expose = fields.take("expose").map(|f| port::read_exposed(&f, report)).unwrap_or_default();
+    let labels = fields.take("labels").and_then(|f| f.pairs(report)).unwrap_or_default();
+    out.labels = labels.into_iter().map(|(k, v)| (k.value, v.map(|v| v.value).unwrap_or_default())).collect();
+    out.read_only = fields.take("read_only").and_then(|f| f.boolean(report)).is_some_and(|b| b.value);
+    out.shm_bytes = fields.take("shm_size").and_then(|f| f.size(report)).map_or(0, |s| s.value);
+}
+
+/// When it starts, whether it is well, how it ends.
+fn lifetime(fields: &mut Fields<'_>, out: &mut ServiceFile, report: &mut Report) {
+    out.depends_on = fields.take("depends_on").map(|f| depends_on(&f, report)).unwrap_or_default();
+    out.profiles = fields.take("profiles").and_then(|f| f.texts(report)).unwrap_or_default().into_iter().map(|t| t.value).collect();
+    out.healthcheck = fields.take("healthcheck").map(|f| health::read(&f, report)).unwrap_or_default();
+    out.restart = fields.take("restart").and_then(|f| deploy::restart(&f, report));
+    out.stop_signal = fields.take("stop_signal").and_then(|f| signal(&f, report));
+    out.stop_grace_ms = fields.take("stop_grace_period").and_then(|f| f.duration(report)).map(|d| d.value);
+}
+
+/// How many there are and what each may use.
+fn bounds(fields: &mut Fields<'_>, out: &mut ServiceFile, report: &mut Report) {
+    out.deploy = fields.take("deploy").map(|f| deploy::read(&f, report)).unwrap_or_default();
+    if let Some(scale) = fields.take("scale").and_then(|f| deploy::replicas(&f, report)) {
+        agree(&mut out.deploy.replicas, scale, "`scale` and `deploy.replicas`", report);
+    }
+    out.limits = std::mem::take(&mut out.deploy.limits);
+    if let Some(memory) = fields.take("mem_limit").and_then(|f| f.size(report)) {
+        agree(&mut out.limits.memory, memory, "`mem_limit` and `deploy.resources.limits.memory`", report);
+    }
+    if let Some(cpus) = fields.take("cpus").and_then(|f| deploy::cpus(&f, report)) {
+        agree(&mut out.limits.cpus, cpus, "`cpus` and `deploy.resources.limits.cpus`", report);
+    }
+    // -1 is the engine's word for no bound.
+    let pids = fields.take("pids_limit").filter(|f| f.node.scalar().is_none_or(|s| s.text != "-1"));
+    if let Some(pids) = pids.and_then(|f| f.integer(0..=u64::from(u32::MAX), report)) {
+        agree(&mut out.limits.pids, pids, "`pids_limit` and `deploy.resources.limits.pids`", report);
+    }
+    out.log = fields.take("logging").map(|f| logging(&f, report)).unwrap_or_default();
+}
+
+/// Two keys for one thing: Compose wants them equal.
+fn agree<T: PartialEq>(slot: &mut Option<Located<T>>, value: Located<T>, names: &str, report: &mut Report) {
+    match slot {
+        Some(first) if first.value != value.value => report.error("contradiction", value.place, format!("{names} differ")).hint("keep one of them"),
+        Some(_) => {}
+        None => *slot = Some(value),
+    }
+}
+
+/// A list, or a string split into words.
+fn command(field: &Field<'_>, report: &mut Report) -> Option<Located<Vec<String>>> {
+    let Value::Scalar(scalar) = &field.node.value else {
+        return Some(Located::new(field.texts(report)?.into_iter().map(|t| t.value).collect(), field.place()));
+    };
+    let text = field.loose_text(report)?;
+    match words::split(&text.value) {
+        Ok(argv) => Some(text.map(|_| argv)),
+        Err(NotWords::Unclosed(quote)) => {
+            report.error("bad-command", text.place, format!("`{}` has no closing {quote}", field.path)).hint("close the quote, or write a list");
+            None
+        }
+        Err(NotWords::Operator(c, at)) => {
+            let place = if scalar.substituted { text.place } else { report.within(text.place, &text.value, at, 1) };
+            let message = format!("`{}` contains `{c}`, which only a shell understands, and none runs it", field.path);
+            report.error("bad-command", place, message).hint("write `[sh, -c, \"…\"]`, or quote the character");
+            None
+        }
+    }
+}
+
+fn environment(field: &Field<'_>, report: &mut Report) -> Vec<(Located<EnvKey>, Option<Located<String>>)> {
+    let pairs = field.pairs(report).unwrap_or_default();
+    pairs.into_iter().filter_map(|(key, value)| Some((named::<EnvKey>(&key, "bad-name", report)?, value))).collect()
+}
+
+fn env_files(field: &Field<'_>, report: &mut Report) -> Vec<EnvFile> {
+    let entries = match &field.node.value {
+        Value::List(_) => field.items("a list of files", report).unwrap_or_default(),
+        _ => vec![field.clone()],
+    };
+    if entries.len() > MAX_ENV_FILES {
+        report.error("too-large", field.key_place, format!("`{}` names more than {MAX_ENV_FILES} files", field.path)).hint("put the variables into fewer files");
+        return Vec::new();
+    }
+    entries.iter().filter_map(|entry| env_file(entry, report)).collect()
+}
+
+fn env_file(field: &Field<'_>, report: &mut Report) -> Option<EnvFile> {
+    if field.node.scalar().is_some() {
+        return Some(EnvFile { path: field.text(report)?, required: true, raw: false });
+    }
+    let mut fields = Fields::open(field, report)?;
+    let path = fields.take("path").and_then(|f| f.text(report));
+    let required = fields.take("required").and_then(|f| f.boolean(report)).is_none_or(|b| b.value);
+    let raw = fields.take("format").and_then(|f| f.parsed(report, "`raw`", |t| (t == "raw").then_some(true))).is_some();
+    fields.finish(report);
+    if path.is_none() {
+        report.error("missing-key", field.place(), format!("`{}` needs `path`", field.path)).hint("write `{ path: .env }`");
+    }
+    Some(EnvFile { path: path?, required, raw })
+}
+
+fn networks(field: &Field<'_>, report: &mut Report) -> Option<Vec<Located<NetworkName>>> {
+    if !matches!(field.node.value, Value::Map(_)) {
+        return Some(field.items("a list or a mapping", report)?.iter().filter_map(|item| item.name("bad-name", report)).collect());
+    }
+    let all = Fields::open(field, report)?;
+    let mut out = Vec::new();
+    for (key, entry) in all.all() {
+        out.extend(named(&Located::new(key.to_owned(), entry.key_place), "bad-name", report));
+        if let Some(mut fields) = (!entry.node.is_null()).then(|| Fields::open(entry, report)).flatten() {
+            fields.later(
+                &["aliases", "ipv4_address", "ipv6_address", "link_local_ips", "mac_address", "priority", "gw_priority", "driver_opts", "interface_name"],
+                report,
+            );
+            fields.finish(report);
+        }
+    }
+    Some(out)
+}
+
+fn depends_on(field: &Field<'_>, report: &mut Report) -> BTreeMap<ServiceName, (Dependency, Place)> {
+    const CONDITIONS: &str = "`service_started`, `service_healthy` or `service_completed_successfully`";
+    let mut out = BTreeMap::new();
+    if !matches!(field.node.value, Value::Map(_)) {
+        for name in field.items("a list or a mapping of services", report).unwrap_or_default().iter().filter_map(|i| i.name::<ServiceName>("bad-name", report)) {
+            out.insert(name.value, (Dependency { condition: Condition::ServiceStarted, required: true }, name.place));
+        }
+        return out;
+    }
+    let Some(all) = Fields::open(field, report) else { return out };
+    for (key, entry) in all.all() {
+        let Some(name) = named::<ServiceName>(&Located::new(key.to_owned(), entry.key_place), "bad-name", report) else { continue };
+        let mut dependency = Dependency { condition: Condition::ServiceStarted, required: true };
+        if let Some(mut fields) = (!entry.node.is_null()).then(|| Fields::open(entry, report)).flatten() {
+            let condition = fields.take("condition").and_then(|f| {
+                f.parsed(report, CONDITIONS, |t| match t {
+                    "service_started" => Some(Condition::ServiceStarted),
+                    "service_healthy" => Some(Condition::ServiceHealthy),
+                    "service_completed_successfully" => Some(Condition::ServiceCompletedSuccessfully),
+                    _ => None,
+                })
+            });
+            dependency.condition = condition.map_or(Condition::ServiceStarted, |c| c.value);
+            dependency.required = fields.take("required").and_then(|f| f.boolean(report)).is_none_or(|b| b.value);
+            fields.later(&["restart"], report);
+            fields.finish(report);
+        }
+        out.insert(name.value, (dependency, name.place));
+    }
+    out
+}
+
+fn pull_policy(field: &Field<'_>, report: &mut Report) -> Option<PullPolicy> {
+    let text = field.text(report)?;
+    match text.value.as_str() {
+        "always" => Some(PullPolicy::Always),
+        "missing" | "if_not_present" => Some(PullPolicy::Missing),
+        "never" => Some(PullPolicy::Never),
+        "build" | "daily" | "weekly" => {
+            report.warning("not-honoured", text.place, format!("`pull_policy: {}` is not honoured", text.value)).hint("`missing` is used; `always` and `never` are honoured");
+            None
+        }
+        other if other.starts_with("every_") => {
+            report.warning("not-honoured", text.place, "`pull_policy: every_…` is not honoured").hint("`missing` is used; `always` and `never` are honoured");
+            None
+        }
+        _ => {
+            field.wrong(report, "`always`, `missing` or `never`");
+            None
+        }
+    }
+}
+
+const SIGNALS: [(&str, &str); 11] = [
+    ("SIGHUP", "1"), ("SIGINT", "2"), ("SIGQUIT", "3"), ("SIGABRT", "6"), ("SIGKILL", "9"), ("SIGUSR1", "10"), ("SIGUSR2", "12"), ("SIGALRM", "14"),
+    ("SIGTERM", "15"), ("SIGCONT", "18"), ("SIGWINCH", "28"),
+];
+
+/// A signal by name, with or without `SIG`, or by its number on Linux.
+fn signal(field: &Field<'_>, report: &mut Report) -> Option<String> {
+    let text = field.loose_text(report)?;
+    let upper = text.value.to_ascii_uppercase();
+    let full = if upper.starts_with("SIG") { upper.clone() } else { format!("SIG{upper}") };
+    if let Some((name, _)) = SIGNALS.iter().find(|(name, number)| *name == full || *number == upper) {
+        return Some((*name).to_owned());
+    }
+    // Real-time signals, which systemd inside a container wants: SIGRTMIN+3.
+    let realtime = full.strip_prefix("SIGRTMIN+").and_then(|n| n.parse::<u8>().ok()).is_some_and(|n| n <= 30);
+    if realtime {
+        return Some(full);
+    }
+    let names: Vec<&str> = SIGNALS.iter().map(|(n, _)| *n).collect();
+    let hint = did_you_mean(&full, names.iter().copied()).unwrap_or_else(|| format!("known are {}", one_of(&names)));
+    field.wrong(report, "a signal such as `SIGTERM`");
+    report.hint_last(hint);
+    None
+}
+
+fn logging(field: &Field<'_>, report: &mut Report) -> LogPolicy {
+    let mut policy = LogPolicy::default();
+    let Some(mut fields) = Fields::open(field, report) else { return policy };
+    if let Some(driver) = fields.take("driver").filter(|f| !f.node.scalar().is_some_and(|s| matches!(s.text.as_str(), "json-file" | "local"))) {
+        let message = format!("`{}` is not honoured: logs are kept on the server, in bounded files", driver.path);
+        report.warning("not-honoured", driver.place(), message).hint("read them with `landfall logs`; only `json-file` and `local` are honoured");
+        fields.know(["options"]);
+        fields.finish(report);
+        return policy;
+    }
+    if let Some(options) = fields.take("options").and_then(|f| Fields::open(&f, report)) {
+        for (key, option) in options.all().filter(|(_, f)| !f.node.is_null()) {
+            match key {
+                "max-size" => policy.max_bytes = option.parsed(report, "a size such as `10m`", size::parse_decimal).map_or(policy.max_bytes, |s| s.value.max(1024)),
+                "max-file" => policy.max_files = option.integer(1..=1000, report).map_or(policy.max_files, |n| n.value as u32),
+                _ => report.warning("not-honoured", option.key_place, format!("`{}` is not honoured", option.path)).hint("`max-size` and `max-file` are"),
+            }
+        }
+    }
+    fields.finish(report);
+    policy
+}

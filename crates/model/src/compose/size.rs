@@ -1,0 +1,58 @@
+//! Byte sizes as Compose writes them: `64m`, `2gb`, `1.5G`, `1024`, `10MiB`. Units count in 1024, whatever their spelling, as docker/go-units does
+//! for memory.
+
+/// Bytes, or `None` if the text is no size.
+pub(crate) fn parse(text: &str) -> Option<u64> {
+    parse_in(text, 1024.0)
+}
+
+/// Likewise in units of 1000, which is how the engine reads `max-size` of a log (`10m` is 10 000 000 bytes).
+pub(crate) fn parse_decimal(text: &str) -> Option<u64> {
+    parse_in(text, 1000.0)
+}
+
+fn parse_in(text: &str, thousand: f64) -> Option<u64> {
+    let text = text.trim();
+    let number = text.bytes().take_while(|b| b.is_ascii_digit() || *b == b'.').count();
+    let value: f64 = text[..number].parse().ok()?;
+    let unit = text[number..].trim_start().to_ascii_lowercase();
+    let unit = unit.strip_suffix("ib").or(unit.strip_suffix('b')).unwrap_or(&unit);
+    let power = match unit {
+        "" => 0,
+        "k" => 1,
+        "m" => 2,
+        "g" => 3,
+        "t" => 4,
+        _ => return None,
+    };
+    let bytes = value * thousand.powi(power);
+    (bytes.is_finite() && bytes <= 2f64.powi(53)).then_some(bytes as u64)
+}
+
+/// Thousandths of a core from `0.5`, `2`, `1.25`; `None` if the text is no number of cores from 0 to 1024.
+pub(crate) fn cpu_millis(text: &str) -> Option<u64> {
+    let plain = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit() || b == b'.');
+    let cores: f64 = text.parse().ok().filter(|_| plain)?;
+    (cores <= 1024.0).then_some((cores * 1000.0).round() as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_read_as_docker_reads_them() {
+        for (text, bytes) in [
+            ("10m", 10 << 20), ("2gb", 2 << 30), ("1.5G", 3 << 29), ("1024", 1024), ("10MiB", 10 << 20), ("512 k", 512 << 10), ("1b", 1), ("0", 0),
+        ] {
+            assert_eq!(parse(text), Some(bytes), "{text}");
+        }
+        for bad in ["", "m", "-1m", "1x", "1 0m", "1e3", "99999t", "1..0", "é"] {
+            assert_eq!(parse(bad), None, "{bad}");
+        }
+        assert_eq!(parse_decimal("10m"), Some(10_000_000));
+        assert_eq!(cpu_millis("0.5"), Some(500));
+        assert_eq!(cpu_millis("inf"), None);
+        assert_eq!(cpu_millis("1e3"), None);
+    }
+}

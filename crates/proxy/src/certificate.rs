@@ -1,0 +1,105 @@
+//! Certificates by the name a client asks for. Read at a swap, from files the agent wrote; handshakes only look up.
+
+use crate::error::SwapError;
+use arc_swap::ArcSwap;
+use landfall_model::route::CertificateFiles;
+use rustls::crypto::CryptoProvider;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::sign::CertifiedKey;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// The certificates of one table.
+#[derive(Debug, Default)]
+pub(crate) struct Certificates {
+    names: HashMap<String, Arc<CertifiedKey>>,
+    default: Option<Arc<CertifiedKey>>,
+    /// What was read, so that the next swap reads only what changed.
+    read: HashMap<(String, String), Arc<CertifiedKey>>,
+}
+
+impl Certificates {
+    /// Reads `files`, taking those over from `before` whose fingerprint is the same. What cannot be read goes to `refused`; the caller decides if
+    /// that matters.
+    pub(crate) fn read(files: &[CertificateFiles], before: &Self, mut refused: impl FnMut(SwapError) -> Result<(), SwapError>) -> Result<Self, SwapError> {
+        let provider = rustls::crypto::aws_lc_rs::default_provider();
+        let mut certificates = Self::default();
+        for file in files {
+            let key = (file.chain.clone(), file.fingerprint.clone());
+            let certified = match before.read.get(&key) {
+                Some(known) => Arc::clone(known),
+                None => match read_one(file, &provider) {
+                    Ok(certified) => Arc::new(certified),
+                    Err(error) => {
+                        refused(error)?;
+                        continue;
+                    }
+                },
+            };
+            for host in &file.hosts {
+                certificates.names.entry(host.to_ascii_lowercase()).or_insert_with(|| Arc::clone(&certified));
+            }
+            certificates.default.get_or_insert_with(|| Arc::clone(&certified));
+            certificates.read.insert(key, certified);
+        }
+        Ok(certificates)
+    }
+
+    /// For `name`: its own, that of `*.` and the rest of the name, or the first of the table, so that a client without or with an unknown name
+    /// gets as far as an HTTP answer.
+    fn find(&self, name: Option<&str>) -> Option<Arc<CertifiedKey>> {
+        let exact = |name: &str| self.names.get(name);
+        let wildcard = |name: &str| name.split_once('.').and_then(|(_, rest)| self.names.get(&format!("*.{rest}")));
+        name.and_then(|name| exact(name).or_else(|| wildcard(name))).or(self.default.as_ref()).cloned()
+    }
+}
+
+fn read_one(file: &CertificateFiles, provider: &CryptoProvider) -> Result<CertifiedKey, SwapError> {
+    let refused = |reason: String| SwapError::Certificate { chain: file.chain.clone(), reason };
+    let chain: Vec<CertificateDer<'static>> = CertificateDer::pem_file_iter(&file.chain)
+        .and_then(Iterator::collect)
+        .map_err(|error| refused(format!("the chain cannot be read: {error}")))?;
+    if chain.is_empty() {
+        return Err(refused("the chain is empty".to_owned()));
+    }
+    // The key's own bytes never get into a message.
+    let key = PrivateKeyDer::from_pem_file(&file.key).map_err(|error| refused(format!("the key `{}` cannot be read: {error}", file.key)))?;
+    let certified = CertifiedKey::from_der(chain, key, provider).map_err(|error| refused(format!("chain and key cannot be used: {error}")))?;
+    Ok(certified)
+}
+
+/// The certificates in use, for rustls.
+#[derive(Debug, Default)]
+pub(crate) struct CertificateStore(ArcSwap<Certificates>);
+
+impl CertificateStore {
+    pub(crate) fn current(&self) -> Arc<Certificates> {
+        self.0.load_full()
+    }
+
+    pub(crate) fn set(&self, certificates: Certificates) {
+        self.0.store(Arc::new(certificates));
+    }
+}
+
+impl ResolvesServerCert for CertificateStore {
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        self.0.load().find(hello.server_name())
+    }
+}
+
+/// TLS 1.2 and 1.3, HTTP/2 and HTTP/1.1, resumption by tickets whose keys live as long as the process.
+pub(crate) fn server_config(store: Arc<CertificateStore>) -> Result<Arc<rustls::ServerConfig>, rustls::Error> {
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let mut config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()?
+        .with_no_client_auth()
+        .with_cert_resolver(store);
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    config.ticketer = rustls::crypto::aws_lc_rs::Ticketer::new()?;
+    // Tickets carry all there is to remember; a cache in memory would be a second copy.
+    config.session_storage = Arc::new(rustls::server::NoServerSessionStorage {});
+    Ok(Arc::new(config))
+}

@@ -1,0 +1,138 @@
+//! The proxy's own thread for everything that is not carrying requests: it answers the agent, prepares tables, watches endpoints and answers
+//! name questions. Workers get finished tables and never wait for it.
+
+mod socket;
+mod sockets;
+mod store;
+mod swap;
+
+use crate::certificate::CertificateStore;
+use crate::health;
+use crate::names::Names;
+use crate::notify::Notifier;
+use crate::table::Compiled;
+use crate::table::endpoint::Endpoints;
+use crate::worker::{Shared, WorkerAsk};
+use landfall_model::control::{Answer, Ask, ProxyStatus};
+use landfall_model::route::RouteTable;
+use std::cell::RefCell;
+use std::collections::HashSet;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+use tokio::sync::{Mutex, mpsc};
+
+pub(crate) use socket::ControlSocket;
+pub(crate) use sockets::Sockets;
+pub(crate) use store::TableFile;
+
+/// The control thread's state.
+pub(crate) struct Control {
+    /// What workers share.
+    pub(crate) shared: Arc<Shared>,
+    /// The way to each worker.
+    pub(crate) workers: Vec<mpsc::UnboundedSender<WorkerAsk>>,
+    /// Certificates in use.
+    pub(crate) certificates: Arc<CertificateStore>,
+    /// Tells the supervisor.
+    pub(crate) notifier: Notifier,
+    /// Where the table survives a restart; nowhere if absent.
+    pub(crate) file: Option<TableFile>,
+    /// Every endpoint known.
+    pub(crate) endpoints: RefCell<Endpoints>,
+    /// The table in use, for health checks and status.
+    pub(crate) current: Rc<RefCell<Arc<Compiled>>>,
+    /// Sockets opened for the table. One swap at a time holds this.
+    pub(crate) sockets: Mutex<Sockets>,
+    /// Answers name questions.
+    pub(crate) names: RefCell<Names>,
+}
+
+impl Control {
+    /// Loads the table of the proxy before this one, as far as it can still be used.
+    pub(crate) async fn restore(&self) {
+        let Some(file) = &self.file else { return };
+        match file.load() {
+            Ok(Some(table)) => {
+                if let Err(error) = self.swap(table, swap::Strictness::Tolerant).await {
+                    tracing::error!(%error, "the last table cannot be used");
+                }
+            }
+            Ok(None) => {}
+            Err(error) => tracing::error!(%error, "the last table cannot be read"),
+        }
+    }
+
+    /// Answers one question of the agent.
+    pub(crate) async fn answer(&self, ask: Ask) -> Answer {
+        match ask {
+            Ask::Swap { table } => self.answer_swap(table).await,
+            Ask::Status => Answer::Status(self.status()),
+            Ask::Close { endpoints, jitter_ms } => {
+                self.close(endpoints.into_iter().collect(), Duration::from_millis(jitter_ms));
+                Answer::Closing
+            }
+        }
+    }
+
+    async fn answer_swap(&self, table: RouteTable) -> Answer {
+        let generation = table.generation;
+        match self.swap(table, swap::Strictness::Strict).await {
+            Ok(()) => {
+                tracing::info!(generation, "table in use");
+                Answer::Swapped { generation }
+            }
+            Err(error) => {
+                tracing::warn!(generation, %error, "table refused");
+                Answer::Refused { code: error.code().to_owned(), message: error.to_string() }
+            }
+        }
+    }
+
+    fn close(&self, endpoints: HashSet<String>, jitter: Duration) {
+        for worker in &self.workers {
+            let _ = worker.send(WorkerAsk::Close { endpoints: endpoints.clone(), jitter });
+        }
+    }
+
+    fn status(&self) -> ProxyStatus {
+        let current = self.current.borrow().clone();
+        let mut endpoints = self.endpoints.borrow_mut();
+        forget_drained(&mut endpoints, &current);
+        let mut status = ProxyStatus {
+            generation: current.generation,
+            pid: std::process::id(),
+            endpoints: endpoints.iter().map(|state| (state.id.clone(), state.status())).collect(),
+            ..ProxyStatus::default()
+        };
+        for counters in &self.shared.counters {
+            status.requests += counters.requests.load(Relaxed);
+            status.failures += counters.failures.load(Relaxed);
+            status.connections += u64::from(counters.connections.load(Relaxed));
+        }
+        status
+    }
+
+    /// Checks endpoints for ever.
+    pub(crate) async fn watch_health(&self) {
+        health::watch(Rc::clone(&self.current)).await;
+    }
+
+    /// Accepts nothing more; workers finish within `drain`.
+    pub(crate) fn stop(&self, drain: Duration) {
+        self.notifier.stopping();
+        // Another proxy may already answer at the same sockets.
+        self.names.borrow_mut().close_all();
+        for worker in &self.workers {
+            let _ = worker.send(WorkerAsk::Stop { drain });
+        }
+    }
+}
+
+/// Endpoints the table does not name and nobody uses are not worth remembering.
+fn forget_drained(endpoints: &mut Endpoints, current: &Compiled) {
+    let named: HashSet<&str> =
+        current.upstreams.iter().flat_map(|upstream| &upstream.endpoints).map(|(state, _)| state.id.as_str()).collect();
+    endpoints.retain(|id| named.contains(id));
+}

@@ -1,0 +1,106 @@
+//! The Unix socket the agent asks at: frames of JSON, answered once and in order.
+
+use crate::control::Control;
+use crate::error::ProxyError;
+use landfall_model::control::{Answer, Ask, MAX_FRAME};
+use std::fs;
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::task::spawn_local;
+
+/// For a frame to arrive once it has begun.
+const FRAME_LIMIT: Duration = Duration::from_secs(10);
+/// Read at once, so that a length alone allocates nothing.
+const PIECE: u64 = 64 * 1024;
+
+/// The listening socket.
+pub(crate) struct ControlSocket {
+    listener: UnixListener,
+}
+
+impl ControlSocket {
+    /// Binds `path`, replacing what an earlier proxy left there.
+    pub(crate) fn bind(path: &Path) -> Result<Self, ProxyError> {
+        let failed = |source| ProxyError::ControlSocket { path: path.display().to_string(), source };
+        Ok(Self { listener: bind(path).map_err(failed)? })
+    }
+
+    /// Answers for ever.
+    pub(crate) async fn serve(self, control: Rc<Control>) {
+        loop {
+            match self.listener.accept().await {
+                Ok((stream, _)) => {
+                    let control = Rc::clone(&control);
+                    spawn_local(async move {
+                        if let Err(error) = converse(&control, stream).await {
+                            tracing::debug!(%error, "a conversation with the agent ended");
+                        }
+                    });
+                }
+                Err(error) => {
+                    tracing::error!(%error, "the agent's connection could not be accepted");
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                }
+            }
+        }
+    }
+}
+
+/// Binds under another name and renames: nobody can connect before the mode is right, and an old socket is replaced in one step.
+fn bind(path: &Path) -> io::Result<UnixListener> {
+    if let Some(directory) = path.parent() {
+        fs::create_dir_all(directory)?;
+    }
+    let mut temporary = path.as_os_str().to_owned();
+    temporary.push(format!(".{}", std::process::id()));
+    let temporary = PathBuf::from(temporary);
+    match fs::remove_file(&temporary) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let listener = UnixListener::bind(&temporary)?;
+    fs::set_permissions(&temporary, fs::Permissions::from_mode(0o600))?;
+    fs::rename(&temporary, path)?;
+    Ok(listener)
+}
+
+async fn converse(control: &Control, mut stream: UnixStream) -> io::Result<()> {
+    let peer = stream.peer_cred()?.uid();
+    if peer != 0 && peer != rustix::process::geteuid().as_raw() {
+        return Err(io::Error::new(io::ErrorKind::PermissionDenied, format!("user {peer} may not ask")));
+    }
+    while let Some(frame) = read_frame(&mut stream).await? {
+        let answer = match serde_json::from_slice::<Ask>(&frame) {
+            Ok(ask) => control.answer(ask).await,
+            Err(error) => Answer::Refused { code: "not-understood".to_owned(), message: error.to_string() },
+        };
+        let text = serde_json::to_vec(&answer)?;
+        let length = u32::try_from(text.len()).map_err(io::Error::other)?;
+        stream.write_all(&length.to_be_bytes()).await?;
+        stream.write_all(&text).await?;
+    }
+    Ok(())
+}
+
+/// The next frame; nothing at a clean end.
+async fn read_frame(stream: &mut UnixStream) -> io::Result<Option<Vec<u8>>> {
+    let length = match stream.read_u32().await {
+        Ok(length) => u64::from(length),
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    if length > MAX_FRAME as u64 {
+        return Err(io::Error::new(io::ErrorKind::InvalidData, format!("a frame of {length} bytes")));
+    }
+    let read = async {
+        let mut frame = Vec::with_capacity(length.min(PIECE) as usize);
+        stream.take(length).read_to_end(&mut frame).await?;
+        if frame.len() as u64 == length { Ok(Some(frame)) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
+    };
+    tokio::time::timeout(FRAME_LIMIT, read).await?
+}

@@ -1,0 +1,180 @@
+//! The way of one request: canonicalise, find, prepare, forward, and turn whatever happens into an answer.
+
+use crate::edge::connection::{Conn, Origin};
+use crate::edge::header;
+use crate::edge::refusal::{Asked, Refusal, redirect};
+use crate::edge::target::{Host, canonical_target};
+use crate::edge::watch::InFlight;
+use crate::stream::tunnel;
+use crate::table::{CompiledRoute, CompiledSite, Found};
+use crate::upstream::balance::LocalTable;
+use crate::upstream::body::{IdleLimit, Relay, RequestBody, ResponseBody, Upload};
+use crate::upstream::forward::{Inbound, Outbound, forward};
+use bytes::Bytes;
+use http::header::{CONNECTION, CONTENT_TYPE, UPGRADE};
+use http::uri::PathAndQuery;
+use http::{HeaderMap, Method, Request, Response, StatusCode, Uri, Version};
+use hyper::body::Incoming;
+use hyper::upgrade::OnUpgrade;
+use std::convert::Infallible;
+use std::rc::Rc;
+use std::time::Duration;
+
+/// Answers one request.
+pub(crate) async fn carry(conn: Rc<Conn>, request: Request<Incoming>) -> Result<Response<ResponseBody>, Infallible> {
+    let in_flight = conn.watch.begin();
+    let asked = Asked::of(request.method(), request.headers(), conn.http2);
+    conn.worker.count_request();
+    let answer = answer(&conn, request, in_flight).await;
+    Ok(answer.unwrap_or_else(|refusal| {
+        if refusal.is_failure() {
+            conn.worker.count_failure();
+        }
+        refusal.response(&asked)
+    }))
+}
+
+async fn answer(conn: &Rc<Conn>, request: Request<Incoming>, in_flight: InFlight) -> Result<Response<ResponseBody>, Refusal> {
+    let (host, target) = admit(conn, &request)?;
+    let table = conn.worker.table();
+    let route = match decide(conn, &table, &host, &target)? {
+        Decision::Forward(route) => route,
+        Decision::Redirect(location) => return Ok(redirect(&location)),
+    };
+    let upstream = route.upstream.ok_or(Refusal::NoEndpoint)?;
+    let Prepared { request, upload, upgrade } = prepare(conn, request, &host, target);
+    let outbound = Outbound { request, upload: upload.clone(), upstream, timeout: route.timeout };
+    let inbound = forward(&conn.worker, &table, outbound).await?;
+    if inbound.response.status() == StatusCode::SWITCHING_PROTOCOLS {
+        return accept(conn, inbound, upgrade, route.idle);
+    }
+    // An application may answer before it has read the request; the rest of it still fills that connection.
+    let reusable = upload.is_none_or(|upload| upload.ended().is_some());
+    Ok(relay(conn, inbound, Passing { in_flight, reusable, idle: route.idle }))
+}
+
+/// Refuses what can be understood in two ways; what remains has one host and one path.
+fn admit(conn: &Conn, request: &Request<Incoming>) -> Result<(Host, PathAndQuery), Refusal> {
+    if conn.watch.is_refused(conn.count()) {
+        return Err(Refusal::Ambiguous("where it ends"));
+    }
+    if matches!(*request.method(), Method::CONNECT | Method::TRACE) {
+        return Err(Refusal::Method);
+    }
+    let host = Host::of(request.uri(), request.headers(), request.version())?;
+    Ok((host, canonical_target(request.uri())?))
+}
+
+/// What the table says, as far as this connection may use it.
+enum Decision<'a> {
+    Forward(&'a CompiledRoute),
+    Redirect(String),
+}
+
+fn decide<'a>(conn: &Conn, table: &'a LocalTable, host: &Host, target: &PathAndQuery) -> Result<Decision<'a>, Refusal> {
+    if let Origin::Internal(address) = conn.origin {
+        return table.compiled.internal(address).map(Decision::Forward).ok_or(Refusal::NoEndpoint);
+    }
+    let plain = conn.origin == Origin::Http;
+    match table.compiled.find(host.name(), target.path()) {
+        Found::Redirect(site, canonical) => Ok(Decision::Redirect(location(conn, site, canonical, target))),
+        Found::Route(site, _) | Found::NoRoute(site) if plain && site.https => {
+            Ok(Decision::Redirect(location(conn, site, host.name(), target)))
+        }
+        Found::Route(_, route) => Ok(Decision::Forward(route)),
+        Found::NoRoute(site) => {
+            tracing::debug!(app = site.app, path = target.path(), "no route");
+            Err(Refusal::NoRoute)
+        }
+        Found::NoSite if table.compiled.generation == 0 => Err(Refusal::NoTable),
+        // A client may reuse a connection for another name of its certificate; 421 tells it to open a new one.
+        Found::NoSite if conn.server_name.as_deref().is_some_and(|name| name != host.name()) => Err(Refusal::Misdirected),
+        Found::NoSite => Err(Refusal::NoSite),
+    }
+}
+
+fn location(conn: &Conn, site: &CompiledSite, host: &str, target: &PathAndQuery) -> String {
+    let ports = conn.worker.ports();
+    let (scheme, port, usual) =
+        if site.https || conn.origin == Origin::Https { ("https", ports.https, 443) } else { ("http", ports.http, 80) };
+    if port == usual { format!("{scheme}://{host}{target}") } else { format!("{scheme}://{host}:{port}{target}") }
+}
+
+/// A request as the application gets it.
+struct Prepared {
+    request: Request<RequestBody>,
+    upload: Option<Rc<Upload>>,
+    /// Present if the client asks for a WebSocket.
+    upgrade: Option<OnUpgrade>,
+}
+
+fn prepare(conn: &Conn, mut request: Request<Incoming>, host: &Host, target: PathAndQuery) -> Prepared {
+    let websocket =
+        request.version() == Version::HTTP_11 && request.method() == Method::GET && header::asks_for_websocket(request.headers());
+    let upgrade = websocket.then(|| hyper::upgrade::on(&mut request));
+    let (mut head, incoming) = request.into_parts();
+    header::to_upstream(&mut head.headers, host, conn.peer.as_ref(), websocket);
+    let (body, upload) = RequestBody::new(incoming);
+    let mut request = Request::new(body);
+    *request.method_mut() = head.method;
+    *request.uri_mut() = Uri::from(target);
+    *request.headers_mut() = head.headers;
+    Prepared { request, upload, upgrade }
+}
+
+/// The application agreed to a WebSocket: from here on it is a tunnel.
+fn accept(conn: &Rc<Conn>, inbound: Inbound, upgrade: Option<OnUpgrade>, idle: Duration) -> Result<Response<ResponseBody>, Refusal> {
+    let Inbound { mut response, taken: _, mut held } = inbound;
+    let agreed = response.headers().get(UPGRADE).is_some_and(|v| v.as_bytes().eq_ignore_ascii_case(b"websocket"));
+    let Some(client) = upgrade.filter(|_| agreed) else { return Err(Refusal::BadGateway) };
+    let upstream = hyper::upgrade::on(&mut response);
+    held.becomes_stream();
+    conn.watch.set_upgraded();
+    let guard = conn.worker.streams.add(&held.endpoint().state);
+    let conn = Rc::clone(conn);
+    tokio::task::spawn_local(async move {
+        if let (Ok(client), Ok(upstream)) = (client.await, upstream.await) {
+            tunnel::carry(client, upstream, guard, idle).await;
+        }
+        // Until here both counted: the endpoint's stream and the client's connection.
+        drop((held, conn));
+    });
+    let (mut head, _) = response.into_parts();
+    header::accept_websocket(&mut head.headers);
+    head.version = Version::HTTP_11;
+    Ok(Response::from_parts(head, ResponseBody::text(Bytes::new())))
+}
+
+/// What an answer takes along on its way back.
+struct Passing {
+    in_flight: InFlight,
+    reusable: bool,
+    idle: Duration,
+}
+
+fn relay(conn: &Conn, inbound: Inbound, passing: Passing) -> Response<ResponseBody> {
+    let Inbound { response, taken, mut held } = inbound;
+    let (mut head, incoming) = response.into_parts();
+    let reusable = passing.reusable && head.version == Version::HTTP_11 && !header::has_token(&head.headers, &CONNECTION, "close");
+    let stream = is_event_stream(&head.headers).then(|| {
+        held.becomes_stream();
+        conn.worker.streams.add(&held.endpoint().state)
+    });
+    header::remove_hop_by_hop(&mut head.headers);
+    head.version = Version::HTTP_11;
+    let body = ResponseBody::relay(Relay {
+        incoming,
+        idle: IdleLimit::new(passing.idle),
+        held: Some(held),
+        sender: reusable.then_some(taken.sender),
+        stream,
+        in_flight: Some(passing.in_flight),
+    });
+    Response::from_parts(head, body)
+}
+
+fn is_event_stream(headers: &HeaderMap) -> bool {
+    headers.get(CONTENT_TYPE).is_some_and(|value| {
+        value.as_bytes().get(..17).is_some_and(|start| start.eq_ignore_ascii_case(b"text/event-stream"))
+    })
+}

@@ -1,0 +1,113 @@
+//! One client connection, from its worker's point of view: who it is, and the order to finish or be cut.
+
+use crate::edge::header::Peer;
+use crate::edge::watch::{Verdict, Watch};
+use crate::worker::{Accepted, Worker};
+use http::HeaderValue;
+use std::cell::{Cell, RefCell};
+use std::net::{IpAddr, SocketAddr};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Waker};
+
+/// Which socket a connection came in by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Origin {
+    /// Plain HTTP from outside.
+    Http,
+    /// HTTPS from outside.
+    Https,
+    /// The listener that stands for a service inside an app.
+    Internal(SocketAddr),
+}
+
+/// What the connection's task is to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Order {
+    /// Go on.
+    Serve,
+    /// Answer what is in flight, then close.
+    Finish,
+    /// Close now.
+    Cut,
+}
+
+/// One connection.
+pub(crate) struct Conn {
+    /// Whose thread it lives on.
+    pub(crate) worker: Rc<Worker>,
+    /// Counts it among the open connections, for as long as a tunnel holds it too.
+    _accepted: Accepted,
+    /// Keeps its time.
+    pub(crate) watch: Arc<Watch>,
+    /// Where it came in.
+    pub(crate) origin: Origin,
+    /// Absent for calls between services, which are carried as they are.
+    pub(crate) peer: Option<Peer>,
+    /// The name its TLS handshake asked for.
+    pub(crate) server_name: Option<String>,
+    /// HTTP/2.
+    pub(crate) http2: bool,
+    requests: Cell<u64>,
+    order: Cell<Order>,
+    waker: RefCell<Option<Waker>>,
+}
+
+impl Conn {
+    /// A connection from `peer`.
+    pub(crate) fn new(accepted: Accepted, origin: Origin, peer: IpAddr) -> Self {
+        let scheme = match origin {
+            Origin::Https => "https",
+            Origin::Http | Origin::Internal(_) => "http",
+        };
+        let claims = !matches!(origin, Origin::Internal(_));
+        // An address is made of digits, letters, dots and colons, so it always is a header value.
+        let address = HeaderValue::try_from(peer.to_canonical().to_string()).ok().filter(|_| claims);
+        Self {
+            watch: Watch::new(&accepted.worker().clock),
+            worker: Rc::clone(accepted.worker()),
+            _accepted: accepted,
+            origin,
+            peer: address.map(|address| Peer { address, scheme }),
+            server_name: None,
+            http2: false,
+            requests: Cell::new(0),
+            order: Cell::new(Order::Serve),
+            waker: RefCell::default(),
+        }
+    }
+
+    /// Counts a request and answers its number on this connection, from 1.
+    pub(crate) fn count(&self) -> u64 {
+        self.requests.set(self.requests.get() + 1);
+        self.requests.get()
+    }
+
+    /// Gives an order; one given before is only made stricter.
+    pub(crate) fn command(&self, order: Order) {
+        if order > self.order.get() {
+            self.order.set(order);
+            if let Some(waker) = self.waker.take() {
+                waker.wake();
+            }
+        }
+    }
+
+    /// The present order; the task is woken when there is a stricter one.
+    pub(crate) fn poll_order(&self, cx: &Context<'_>) -> Order {
+        let mut waker = self.waker.borrow_mut();
+        if !waker.as_ref().is_some_and(|known| known.will_wake(cx.waker())) {
+            *waker = Some(cx.waker().clone());
+        }
+        self.order.get()
+    }
+
+    /// Compares what it waits for with the limits, and acts.
+    pub(crate) fn sweep(&self) {
+        match self.watch.judge(self.order.get() == Order::Finish) {
+            Verdict::Keep => {}
+            Verdict::Finish => self.command(Order::Finish),
+            Verdict::Cut => self.command(Order::Cut),
+        }
+    }
+}

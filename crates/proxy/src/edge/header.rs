@@ -1,0 +1,177 @@
+//! Which headers may pass.
+//!
+//! Hop-by-hop headers end here in both directions (RFC 9110 §7.6.1). What says who the client is gets deleted and written anew from the
+//! socket, and names with `_` are dropped because some applications read `X_Forwarded_For` as `X-Forwarded-For`.
+
+use crate::edge::target::Host;
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+
+const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
+const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
+const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+const X_REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
+const WEBSOCKET: HeaderValue = HeaderValue::from_static("websocket");
+const UPGRADE: HeaderValue = HeaderValue::from_static("upgrade");
+
+/// Who the client is, as its own socket says.
+#[derive(Debug, Clone)]
+pub(crate) struct Peer {
+    /// Its address.
+    pub(crate) address: HeaderValue,
+    /// `http` or `https`.
+    pub(crate) scheme: &'static str,
+}
+
+/// True if a list header has this token.
+pub(crate) fn has_token(headers: &HeaderMap, name: &HeaderName, token: &str) -> bool {
+    headers
+        .get_all(name)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .any(|part| part.trim().eq_ignore_ascii_case(token))
+}
+
+/// True if the client asks for a WebSocket. No other protocol is upgraded to: `h2c` is a way around every rule of this module.
+pub(crate) fn asks_for_websocket(headers: &HeaderMap) -> bool {
+    headers.get(header::UPGRADE).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"websocket"))
+        && has_token(headers, &header::CONNECTION, "upgrade")
+}
+
+/// Removes what concerns only one connection.
+pub(crate) fn remove_hop_by_hop(headers: &mut HeaderMap) {
+    if headers.contains_key(header::CONNECTION) {
+        for name in named_by_connection(headers) {
+            headers.remove(name);
+        }
+        headers.remove(header::CONNECTION);
+    }
+    for name in [KEEP_ALIVE, PROXY_CONNECTION, header::TE, header::TRAILER, header::TRANSFER_ENCODING, header::UPGRADE] {
+        headers.remove(name);
+    }
+}
+
+/// Headers that `Connection` lists, except those that no hop may take away.
+fn named_by_connection(headers: &HeaderMap) -> Vec<HeaderName> {
+    const USUAL: [&str; 3] = ["keep-alive", "close", "upgrade"];
+    headers
+        .get_all(header::CONNECTION)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .map(str::trim)
+        .filter(|name| !USUAL.iter().any(|usual| usual.eq_ignore_ascii_case(name)))
+        .filter_map(|name| name.parse::<HeaderName>().ok())
+        .filter(|name| ![header::HOST, header::CONTENT_LENGTH, header::CONTENT_TYPE, header::COOKIE, header::AUTHORIZATION].contains(name))
+        .collect()
+}
+
+/// Prepares a request's headers for the application.
+pub(crate) fn to_upstream(headers: &mut HeaderMap, host: &Host, peer: Option<&Peer>, websocket: bool) {
+    remove_hop_by_hop(headers);
+    join_cookies(headers);
+    if let Some(peer) = peer {
+        remove_client_claims(headers);
+        headers.insert(X_FORWARDED_FOR, peer.address.clone());
+        headers.insert(X_REAL_IP, peer.address.clone());
+        headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static(peer.scheme));
+        headers.insert(X_FORWARDED_HOST, host.value().clone());
+    }
+    if headers.get(header::HOST) != Some(host.value()) {
+        headers.insert(header::HOST, host.value().clone());
+    }
+    if websocket {
+        headers.insert(header::CONNECTION, UPGRADE);
+        headers.insert(header::UPGRADE, WEBSOCKET);
+    }
+}
+
+/// Prepares the headers of the 101 that turns a connection into a WebSocket.
+pub(crate) fn accept_websocket(headers: &mut HeaderMap) {
+    remove_hop_by_hop(headers);
+    headers.insert(header::CONNECTION, UPGRADE);
+    headers.insert(header::UPGRADE, WEBSOCKET);
+}
+
+fn remove_client_claims(headers: &mut HeaderMap) {
+    let claim = |name: &str| {
+        name == "forwarded" || name == "x-real-ip" || name.starts_with("x-forwarded-") || name.contains('_')
+    };
+    let claims: Vec<HeaderName> = headers.keys().filter(|name| claim(name.as_str())).cloned().collect();
+    for name in claims {
+        headers.remove(name);
+    }
+}
+
+/// HTTP/2 may split cookies over several fields; HTTP/1.1 may not (RFC 9113 §8.2.3).
+fn join_cookies(headers: &mut HeaderMap) {
+    if headers.get_all(header::COOKIE).iter().nth(1).is_none() {
+        return;
+    }
+    let crumbs: Vec<&[u8]> = headers.get_all(header::COOKIE).iter().map(HeaderValue::as_bytes).collect();
+    if let Ok(joined) = HeaderValue::from_bytes(&crumbs.join(&b"; "[..])) {
+        headers.insert(header::COOKIE, joined);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::{Uri, Version};
+
+    fn map(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
+        pairs.iter().map(|(n, v)| (HeaderName::from_static(n), HeaderValue::from_static(v))).collect()
+    }
+
+    fn prepared(pairs: &[(&'static str, &'static str)]) -> Vec<String> {
+        let mut headers = HeaderMap::new();
+        for (name, value) in pairs {
+            headers.append(HeaderName::from_static(name), HeaderValue::from_static(value));
+        }
+        let host = Host::of(&Uri::from_static("/"), &map(&[("host", "a")]), Version::HTTP_11).ok().unwrap();
+        let peer = Peer { address: HeaderValue::from_static("192.0.2.1"), scheme: "https" };
+        to_upstream(&mut headers, &host, Some(&peer), false);
+        let mut lines: Vec<String> = headers.iter().map(|(n, v)| format!("{n}: {}", v.to_str().unwrap())).collect();
+        lines.sort();
+        lines
+    }
+
+    const OWN: [&str; 5] =
+        ["host: a", "x-forwarded-for: 192.0.2.1", "x-forwarded-host: a", "x-forwarded-proto: https", "x-real-ip: 192.0.2.1"];
+
+    #[test]
+    fn what_the_client_claims_is_replaced_by_what_the_socket_says() {
+        let claimed = [
+            ("x-forwarded-for", "10.0.0.1"),
+            ("x-forwarded-prefix", "/x"),
+            ("forwarded", "for=10.0.0.1"),
+            ("x-real-ip", "10.0.0.1"),
+            ("x_forwarded_for", "10.0.0.1"),
+            ("host", "A."),
+        ];
+        assert_eq!(prepared(&claimed), OWN);
+    }
+
+    #[test]
+    fn connection_takes_away_what_it_names_but_nothing_that_protects() {
+        let lines = prepared(&[
+            ("connection", "close, X-Forwarded-For, x-hop, authorization"),
+            ("x-hop", "1"),
+            ("authorization", "secret"),
+            ("te", "trailers"),
+            ("keep-alive", "x"),
+            ("upgrade", "h2c"),
+            ("proxy-connection", "x"),
+        ]);
+        let mut expected = vec!["authorization: secret"];
+        expected.extend(OWN);
+        assert_eq!(lines, expected);
+    }
+
+    #[test]
+    fn cookie_crumbs_are_joined() {
+        assert!(prepared(&[("cookie", "a=1"), ("cookie", "b=2")]).contains(&"cookie: a=1; b=2".to_owned()));
+    }
+}

@@ -1,0 +1,13 @@
+//! The client's side: connections, what may be said on them, and what a request is made of.
+
+pub(crate) mod carry;
+pub(crate) mod connection;
+mod gate;
+mod header;
+mod io;
+pub(crate) mod refusal;
+pub(crate) mod serve;
+mod target;
+pub(crate) mod watch;
+
+

@@ -1,0 +1,135 @@
+//! Errors become answers here and nowhere else.
+
+use crate::upstream::body::ResponseBody;
+use bytes::Bytes;
+use http::header::{self, HeaderMap, HeaderValue};
+use http::{Method, Response, StatusCode};
+
+/// Why a request is answered by the proxy itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    /// It can be understood in more than one way; says what.
+    Ambiguous(&'static str),
+    /// CONNECT and TRACE are not for this server.
+    Method,
+    /// The proxy was never given a table.
+    NoTable,
+    /// No site has this host.
+    NoSite,
+    /// No site has this host, and the connection was opened for another.
+    Misdirected,
+    /// The site has no route for this path.
+    NoRoute,
+    /// The service has no ready replica.
+    NoEndpoint,
+    /// No replica could be reached, or it broke off before answering.
+    BadGateway,
+    /// No answer in time.
+    Timeout,
+    /// The client did not finish sending its request.
+    Unfinished,
+}
+
+impl Refusal {
+    fn status(self) -> StatusCode {
+        match self {
+            Refusal::Ambiguous(_) => StatusCode::BAD_REQUEST,
+            Refusal::Method => StatusCode::METHOD_NOT_ALLOWED,
+            Refusal::NoSite | Refusal::NoRoute => StatusCode::NOT_FOUND,
+            Refusal::Misdirected => StatusCode::MISDIRECTED_REQUEST,
+            Refusal::NoTable | Refusal::NoEndpoint => StatusCode::SERVICE_UNAVAILABLE,
+            Refusal::BadGateway => StatusCode::BAD_GATEWAY,
+            Refusal::Timeout => StatusCode::GATEWAY_TIMEOUT,
+            Refusal::Unfinished => StatusCode::REQUEST_TIMEOUT,
+        }
+    }
+
+    /// For the person who reads it: nothing about the inside of the server.
+    fn text(self) -> &'static str {
+        match self {
+            Refusal::Ambiguous(_) => "The request can be understood in more than one way",
+            Refusal::Method => "This method is not served here",
+            Refusal::NoSite | Refusal::Misdirected => "No site of this name is served here",
+            Refusal::NoRoute => "There is nothing at this address",
+            Refusal::NoTable => "The server is starting",
+            Refusal::NoEndpoint => "The service is not available at the moment",
+            Refusal::BadGateway => "The service could not be reached",
+            Refusal::Timeout => "The service did not answer in time",
+            Refusal::Unfinished => "The request was not sent to its end in time",
+        }
+    }
+
+    /// True if the request failed for want of an application, as opposed to for what it asked.
+    pub(crate) fn is_failure(self) -> bool {
+        matches!(self, Refusal::NoTable | Refusal::NoEndpoint | Refusal::BadGateway | Refusal::Timeout)
+    }
+
+    /// The answer.
+    pub(crate) fn response(self, asked: &Asked) -> Response<ResponseBody> {
+        let status = self.status();
+        let (kind, text) = if asked.wants_html() {
+            let code = status.as_u16();
+            let page = format!("<!doctype html>\n<meta charset=\"utf-8\">\n<title>{code}</title>\n<h1>{code}</h1>\n<p>{}.</p>\n", self.text());
+            ("text/html; charset=utf-8", Bytes::from(page))
+        } else {
+            let line = match self {
+                Refusal::Ambiguous(what) => format!("{}: {what}.\n", self.text()),
+                _ => format!("{}.\n", self.text()),
+            };
+            ("text/plain; charset=utf-8", Bytes::from(line))
+        };
+        let length = text.len();
+        let mut response = Response::new(ResponseBody::text(if asked.head { Bytes::new() } else { text }));
+        *response.status_mut() = status;
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
+        headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        match self {
+            Refusal::NoTable | Refusal::NoEndpoint => {
+                headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+            }
+            Refusal::Method => {
+                headers.insert(header::ALLOW, HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"));
+            }
+            // What follows on such a connection cannot be trusted. In HTTP/2 the header would itself be an error.
+            Refusal::Ambiguous(_) | Refusal::Unfinished if !asked.http2 => {
+                headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+            }
+            _ => {}
+        }
+        response
+    }
+}
+
+/// How an answer of the proxy's own must look, noted before the request is given away.
+#[derive(Debug)]
+pub(crate) struct Asked {
+    accept: Option<HeaderValue>,
+    head: bool,
+    http2: bool,
+}
+
+impl Asked {
+    /// For this request.
+    pub(crate) fn of(method: &Method, headers: &HeaderMap, http2: bool) -> Self {
+        // Kept, not read: hardly any request is refused.
+        Self { accept: headers.get(header::ACCEPT).cloned(), head: method == Method::HEAD, http2 }
+    }
+
+    fn wants_html(&self) -> bool {
+        self.accept.as_ref().and_then(|value| value.to_str().ok()).is_some_and(|value| value.contains("text/html"))
+    }
+}
+
+/// 308 to another origin; path and query stay.
+pub(crate) fn redirect(location: &str) -> Response<ResponseBody> {
+    let mut response = Response::new(ResponseBody::text(Bytes::new()));
+    *response.status_mut() = StatusCode::PERMANENT_REDIRECT;
+    response.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from(0));
+    match HeaderValue::from_str(location) {
+        Ok(location) => drop(response.headers_mut().insert(header::LOCATION, location)),
+        Err(_) => *response.status_mut() = StatusCode::BAD_REQUEST,
+    }
+    response
+}

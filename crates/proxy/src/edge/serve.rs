@@ -1,0 +1,116 @@
+//! Speaks HTTP with one client: the handshake if there is one, then HTTP/1 or HTTP/2 until either side has enough.
+
+use crate::edge::carry::carry;
+use crate::edge::connection::{Conn, Order, Origin};
+use crate::edge::io::ClientIo;
+use crate::worker::{Accepted, LocalExecutor};
+use hyper::server::conn::{http1, http2};
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use std::future::{Future, poll_fn};
+use std::net::IpAddr;
+use std::pin::{Pin, pin};
+use std::rc::Rc;
+use std::task::Poll;
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+
+/// For a TLS handshake.
+const HANDSHAKE_LIMIT: Duration = Duration::from_secs(10);
+/// Bytes of a request's head. More than 100 fields are refused too, which is hyper's default.
+const MAX_HEAD: usize = 32 * 1024;
+/// Read at once from a client.
+const MAX_BUFFER: usize = 64 * 1024;
+/// Requests of one HTTP/2 connection at the same time.
+const MAX_STREAMS: u32 = 250;
+/// Of a request's body that may be under way in HTTP/2, per request and per connection.
+const STREAM_WINDOW: u32 = 256 * 1024;
+const CONNECTION_WINDOW: u32 = 1024 * 1024;
+/// Of an answer's body that HTTP/2 keeps for a client that does not take it yet.
+const SEND_BUFFER: usize = 128 * 1024;
+const PING_INTERVAL: Duration = Duration::from_secs(20);
+const PING_LIMIT: Duration = Duration::from_secs(20);
+
+/// How HTTP/1 is spoken. Its timeouts are the sweep's business.
+pub(crate) fn http1_builder() -> http1::Builder {
+    let mut builder = http1::Builder::new();
+    builder.max_header_size(MAX_HEAD).max_buf_size(MAX_BUFFER).header_read_timeout(None);
+    builder
+}
+
+/// How HTTP/2 is spoken.
+pub(crate) fn http2_builder() -> http2::Builder<LocalExecutor> {
+    let mut builder = http2::Builder::new(LocalExecutor);
+    builder
+        .timer(TokioTimer::new())
+        .keep_alive_interval(PING_INTERVAL)
+        .keep_alive_timeout(PING_LIMIT)
+        .max_concurrent_streams(MAX_STREAMS)
+        .max_header_list_size(MAX_HEAD as u32)
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .max_send_buf_size(SEND_BUFFER);
+    builder
+}
+
+/// Serves a connection without TLS.
+pub(crate) async fn serve_http(accepted: Accepted, stream: TcpStream, peer: IpAddr, origin: Origin) {
+    serve_http1(Conn::new(accepted, origin, peer), stream).await;
+}
+
+/// Shakes hands and serves.
+pub(crate) async fn serve_https(accepted: Accepted, stream: TcpStream, peer: IpAddr) {
+    let accept = accepted.worker().tls.accept(stream);
+    let Ok(Ok(stream)) = tokio::time::timeout(HANDSHAKE_LIMIT, accept).await else { return };
+    let mut conn = Conn::new(accepted, Origin::Https, peer);
+    let (_, session) = stream.get_ref();
+    conn.server_name = session.server_name().map(str::to_ascii_lowercase);
+    conn.http2 = session.alpn_protocol() == Some(b"h2");
+    if conn.http2 { serve_http2(conn, stream).await } else { serve_http1(conn, stream).await }
+}
+
+async fn serve_http1<S>(conn: Conn, stream: S)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let conn = Rc::new(conn);
+    let io = TokioIo::new(ClientIo::http1(stream, conn.watch.clone()));
+    let carried = Rc::clone(&conn);
+    // Boxed: hyper keeps room for the future in every connection, idle ones too.
+    let service = service_fn(move |request| Box::pin(carry(Rc::clone(&carried), request)));
+    let connection = conn.worker.http1.serve_connection(io, service).with_upgrades();
+    drive(&conn, connection, |connection| connection.graceful_shutdown()).await;
+}
+
+async fn serve_http2<S>(conn: Conn, stream: S)
+where
+    S: AsyncRead + AsyncWrite + Unpin + 'static,
+{
+    let conn = Rc::new(conn);
+    let io = TokioIo::new(ClientIo::http2(stream, conn.watch.clone()));
+    let carried = Rc::clone(&conn);
+    let service = service_fn(move |request| carry(Rc::clone(&carried), request));
+    let connection = conn.worker.http2.serve_connection(io, service);
+    drive(&conn, connection, |connection| connection.graceful_shutdown()).await;
+}
+
+/// Polls the connection until it ends, passing on orders.
+async fn drive<C: Future>(conn: &Rc<Conn>, connection: C, finish: impl Fn(Pin<&mut C>)) {
+    let _listed = conn.worker.list(conn);
+    let mut connection = pin!(connection);
+    let mut told = false;
+    poll_fn(|cx| {
+        match conn.poll_order(cx) {
+            Order::Cut => return Poll::Ready(()),
+            Order::Finish if !told => {
+                told = true;
+                finish(connection.as_mut());
+            }
+            Order::Finish | Order::Serve => {}
+        }
+        // How a connection ends, well or badly, concerns its client only.
+        connection.as_mut().poll(cx).map(drop)
+    })
+    .await;
+}

@@ -1,0 +1,210 @@
+//! What a connection is waiting for and since when, kept so cheaply that no timer is set per request.
+//!
+//! The connection's own code writes plain numbers here; the worker's sweep reads them twice a second and decides. Atomics only because
+//! hyper wants the I/O object to be `Send`; all of this stays on one thread, so they are never contended. A limit may be exceeded by
+//! one sweep period, never undercut.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::time::{Duration, Instant};
+
+/// How often connections are looked at.
+pub(crate) const SWEEP: Duration = Duration::from_millis(500);
+
+/// From a head's first byte, or from the connection's start, to the head's end.
+const HEAD_LIMIT: Duration = Duration::from_secs(10);
+/// Between two requests.
+const IDLE_LIMIT: Duration = Duration::from_secs(75);
+/// With bytes to send that the client does not take.
+const BLOCKED_LIMIT: Duration = Duration::from_secs(60);
+/// Between being asked to finish and being cut, when no request is in flight.
+const FINISH_LIMIT: Duration = Duration::from_secs(10);
+
+/// A coarse clock: tenths of a second since the worker started, as of the last sweep.
+#[derive(Debug)]
+pub(crate) struct Clock {
+    start: Instant,
+    ticks: AtomicU32,
+}
+
+impl Clock {
+    pub(crate) fn new() -> Arc<Self> {
+        Arc::new(Self { start: Instant::now(), ticks: AtomicU32::new(1) })
+    }
+
+    /// Reads the real clock; the sweep does.
+    pub(crate) fn advance(&self) {
+        let tenths = self.start.elapsed().as_millis() / 100 + 1;
+        self.ticks.store(u32::try_from(tenths).unwrap_or(u32::MAX), Relaxed);
+    }
+
+    pub(crate) fn now(&self) -> u32 {
+        self.ticks.load(Relaxed)
+    }
+}
+
+/// One connection's state.
+#[derive(Debug)]
+pub(crate) struct Watch {
+    clock: Arc<Clock>,
+    /// Reading a head, as opposed to waiting for one.
+    head: AtomicBool,
+    /// Tick at which `head` or `in_flight` last changed.
+    since: AtomicU32,
+    in_flight: AtomicU32,
+    /// Tick since which a write has been waiting; 0 if none is.
+    blocked: AtomicU32,
+    /// First request of this connection that must be refused; 0 if none.
+    ambiguous: AtomicU64,
+    /// The bytes are no longer HTTP.
+    upgraded: AtomicBool,
+}
+
+/// What the sweep finds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// Nothing is wrong.
+    Keep,
+    /// It has been idle long enough: finish politely.
+    Finish,
+    /// It exceeds a limit: cut it.
+    Cut,
+}
+
+impl Watch {
+    pub(crate) fn new(clock: &Arc<Clock>) -> Arc<Self> {
+        Arc::new(Self {
+            head: AtomicBool::new(true),
+            since: AtomicU32::new(clock.now()),
+            clock: Arc::clone(clock),
+            in_flight: AtomicU32::new(0),
+            blocked: AtomicU32::new(0),
+            ambiguous: AtomicU64::new(0),
+            upgraded: AtomicBool::new(false),
+        })
+    }
+
+    /// A head's bytes came.
+    pub(crate) fn head_begins(&self) {
+        if !self.head.swap(true, Relaxed) {
+            self.since.store(self.clock.now(), Relaxed);
+        }
+    }
+
+    /// No head is being read: HTTP/2, whose connection is one long exchange of frames.
+    pub(crate) fn no_head(&self) {
+        self.head.store(false, Relaxed);
+        self.since.store(self.clock.now(), Relaxed);
+    }
+
+    /// A request is in flight until the answer is dropped.
+    pub(crate) fn begin(self: &Arc<Self>) -> InFlight {
+        self.in_flight.store(self.in_flight.load(Relaxed) + 1, Relaxed);
+        InFlight(Arc::clone(self))
+    }
+
+    pub(crate) fn refuse_from(&self, request: u64) {
+        self.ambiguous.store(request, Relaxed);
+    }
+
+    pub(crate) fn is_refused(&self, request: u64) -> bool {
+        let first = self.ambiguous.load(Relaxed);
+        first != 0 && request >= first
+    }
+
+    pub(crate) fn set_upgraded(&self) {
+        self.upgraded.store(true, Relaxed);
+    }
+
+    pub(crate) fn is_upgraded(&self) -> bool {
+        self.upgraded.load(Relaxed)
+    }
+
+    /// A write had to wait, or could go on.
+    pub(crate) fn set_blocked(&self, blocked: bool) {
+        let since = self.blocked.load(Relaxed);
+        if blocked && since == 0 {
+            self.blocked.store(self.clock.now(), Relaxed);
+        } else if !blocked && since != 0 {
+            self.blocked.store(0, Relaxed);
+        }
+    }
+
+    /// Compares what the connection waits for with the limits.
+    pub(crate) fn judge(&self, finishing: bool) -> Verdict {
+        let age = |since: u32| Duration::from_millis(100) * self.clock.now().saturating_sub(since);
+        let blocked = self.blocked.load(Relaxed);
+        if blocked != 0 && age(blocked) > BLOCKED_LIMIT {
+            return Verdict::Cut;
+        }
+        if self.in_flight.load(Relaxed) > 0 {
+            return Verdict::Keep;
+        }
+        let waiting = age(self.since.load(Relaxed));
+        let head = self.head.load(Relaxed);
+        match (finishing, head) {
+            (true, _) if waiting > IDLE_LIMIT + FINISH_LIMIT || head && waiting > HEAD_LIMIT => Verdict::Cut,
+            (false, true) if waiting > HEAD_LIMIT => Verdict::Cut,
+            (false, false) if waiting > IDLE_LIMIT => Verdict::Finish,
+            _ => Verdict::Keep,
+        }
+    }
+}
+
+/// Ends when it is dropped.
+#[derive(Debug)]
+pub(crate) struct InFlight(Arc<Watch>);
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        let left = self.0.in_flight.load(Relaxed) - 1;
+        self.0.in_flight.store(left, Relaxed);
+        if left == 0 {
+            self.0.no_head();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(watch: &Watch, seconds: u32) {
+        watch.clock.ticks.store(1 + seconds * 10, Relaxed);
+    }
+
+    #[test]
+    fn a_slow_head_is_cut_and_an_idle_connection_finished() {
+        let watch = Watch::new(&Clock::new());
+        at(&watch, 10);
+        assert_eq!(watch.judge(false), Verdict::Keep);
+        at(&watch, 11);
+        assert_eq!(watch.judge(false), Verdict::Cut);
+        let request = watch.begin();
+        at(&watch, 5000);
+        assert_eq!(watch.judge(false), Verdict::Keep);
+        drop(request);
+        at(&watch, 5075);
+        assert_eq!(watch.judge(false), Verdict::Keep);
+        watch.head_begins();
+        at(&watch, 5086);
+        assert_eq!(watch.judge(false), Verdict::Cut);
+        watch.no_head();
+        at(&watch, 5162);
+        assert_eq!(watch.judge(false), Verdict::Finish);
+        assert_eq!(watch.judge(true), Verdict::Keep);
+        at(&watch, 5172);
+        assert_eq!(watch.judge(true), Verdict::Cut);
+    }
+
+    #[test]
+    fn a_client_that_takes_nothing_is_cut_even_with_a_request_in_flight() {
+        let watch = Watch::new(&Clock::new());
+        let _request = watch.begin();
+        watch.set_blocked(true);
+        at(&watch, 61);
+        assert_eq!(watch.judge(false), Verdict::Cut);
+        watch.set_blocked(false);
+        assert_eq!(watch.judge(false), Verdict::Keep);
+    }
+}

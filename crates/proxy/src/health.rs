@@ -1,0 +1,111 @@
+//! Asks every endpoint of the table how it is, and tells the workers by a flag.
+//!
+//! Two failures in a row take an endpoint out of the choice, one success brings it back; a failed connect in a worker takes it out at once.
+//! When none is healthy all are used: a check that is wrong must not take a service away.
+
+use crate::table::Compiled;
+use crate::table::endpoint::EndpointState;
+use crate::upstream::body::RequestBody;
+use futures_util::StreamExt;
+use http::header::{HOST, USER_AGENT};
+use http::{HeaderValue, Request, StatusCode};
+use hyper_util::rt::TokioIo;
+use std::cell::RefCell;
+use std::collections::{HashMap, HashSet};
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpStream;
+
+const PERIOD: Duration = Duration::from_secs(2);
+const LIMIT: Duration = Duration::from_secs(2);
+const FAILURES: u32 = 2;
+/// Checks at the same time.
+const CONCURRENT: usize = 64;
+
+/// One endpoint to ask.
+struct Check {
+    state: Arc<EndpointState>,
+    address: SocketAddr,
+    path: Option<String>,
+}
+
+/// Checks the endpoints of whatever table `current` holds, for ever.
+pub(crate) async fn watch(current: Rc<RefCell<Arc<Compiled>>>) {
+    let mut failures: HashMap<String, u32> = HashMap::new();
+    loop {
+        tokio::time::sleep(PERIOD).await;
+        let checks = checks(&current.borrow());
+        failures.retain(|id, _| checks.iter().any(|check| check.state.id == *id));
+        let asked = futures_util::stream::iter(checks).map(async |check| (tokio::time::timeout(LIMIT, ask(&check)).await == Ok(true), check));
+        let results: Vec<(bool, Check)> = asked.buffer_unordered(CONCURRENT).collect().await;
+        for (answered, check) in results {
+            judge(answered, &check, failures.entry(check.state.id.clone()).or_default());
+        }
+    }
+}
+
+fn judge(answered: bool, check: &Check, failures: &mut u32) {
+    *failures = if answered { 0 } else { failures.saturating_add(1) };
+    let certain = answered || *failures >= FAILURES;
+    if certain && check.state.set_healthy(answered) {
+        tracing::info!(endpoint = check.state.id, healthy = answered, "health changed");
+    }
+}
+
+/// Every endpoint once, even if several services name it.
+fn checks(table: &Compiled) -> Vec<Check> {
+    let mut seen = HashSet::new();
+    let mut checks = Vec::new();
+    for upstream in &table.upstreams {
+        for (state, address) in &upstream.endpoints {
+            if seen.insert(state.id.clone()) {
+                checks.push(Check { state: Arc::clone(state), address: *address, path: upstream.health_path.clone() });
+            }
+        }
+    }
+    checks
+}
+
+async fn ask(check: &Check) -> bool {
+    let Ok(stream) = TcpStream::connect(check.address).await else { return false };
+    match &check.path {
+        None => true,
+        Some(path) => get(stream, path, check.address).await.is_some_and(|status| status.is_success() || status.is_redirection()),
+    }
+}
+
+async fn get(stream: TcpStream, path: &str, address: SocketAddr) -> Option<StatusCode> {
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.ok()?;
+    let mut request = Request::new(RequestBody::Empty);
+    *request.uri_mut() = path.parse().ok()?;
+    request.headers_mut().insert(HOST, HeaderValue::try_from(address.to_string()).ok()?);
+    request.headers_mut().insert(USER_AGENT, HeaderValue::from_static("landfall"));
+    tokio::select! {
+        response = sender.send_request(request) => response.ok().map(|response| response.status()),
+        _ = connection => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::table::endpoint::Endpoints;
+
+    #[test]
+    fn two_failures_take_it_out_and_one_success_brings_it_back() {
+        let address = "127.0.0.1:1".parse().unwrap();
+        let state = Endpoints::new(1).state("a", address);
+        let check = Check { state: Arc::clone(&state), address, path: None };
+        let mut failures = 0;
+        for (answered, healthy) in [(false, true), (false, false), (false, false), (true, true), (false, true)] {
+            judge(answered, &check, &mut failures);
+            assert_eq!(state.is_healthy(), healthy);
+        }
+        // A worker that cannot connect does not wait for a second failure.
+        state.set_healthy(false);
+        judge(true, &check, &mut failures);
+        assert!(state.is_healthy());
+    }
+}

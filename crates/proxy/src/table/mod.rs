@@ -1,0 +1,257 @@
+//! The route table as workers read it: compiled once per swap, shared by all workers, never changed.
+//!
+//! Lookup is a hash of the host and a walk over that site's prefixes, longest first; a test proves it equal to `RouteTable::find`. The
+//! compiled table also names the live [`EndpointState`]s, which outlive tables: an endpoint keeps its counters through swaps.
+
+pub(crate) mod endpoint;
+
+use crate::table::endpoint::{EndpointState, Endpoints};
+use landfall_model::route::{RouteTable, Site, covers};
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How long a call between services may take to be answered. Such a call has no route to say so, and in the Docker runtime, where it is a
+/// direct connection, nobody limits it either; this bound only frees what was forgotten.
+const INTERNAL_LIMIT: Duration = Duration::from_secs(3600);
+
+/// A compiled table.
+#[derive(Debug, Default)]
+pub(crate) struct Compiled {
+    /// Of the table it was made from; 0 for the empty one a proxy starts with.
+    pub(crate) generation: u64,
+    sites: Vec<CompiledSite>,
+    hosts: HashMap<String, Host>,
+    any_host: Option<usize>,
+    /// Services, addressed by index inside one table and by name across tables.
+    pub(crate) upstreams: Vec<CompiledUpstream>,
+    upstream_index: HashMap<String, usize>,
+    internal: HashMap<SocketAddr, CompiledRoute>,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Host {
+    Serve(usize),
+    Redirect(usize),
+}
+
+/// One app's face to the outside.
+#[derive(Debug)]
+pub(crate) struct CompiledSite {
+    /// Whose.
+    pub(crate) app: String,
+    /// Plain HTTP is redirected to HTTPS.
+    pub(crate) https: bool,
+    canonical: Option<String>,
+    routes: Vec<CompiledRoute>,
+}
+
+/// Where requests with one prefix go.
+#[derive(Debug, Clone)]
+pub(crate) struct CompiledRoute {
+    prefix: String,
+    /// Index into `upstreams`; absent when the table names a service it does not list.
+    pub(crate) upstream: Option<usize>,
+    /// From the last byte of the request to the first of the answer.
+    pub(crate) timeout: Duration,
+    /// Of a body, stream or WebSocket without any byte.
+    pub(crate) idle: Duration,
+}
+
+/// A service's endpoints.
+#[derive(Debug)]
+pub(crate) struct CompiledUpstream {
+    /// `<app>/<service>`.
+    pub(crate) key: String,
+    /// Path of active health checks; a TCP connection when absent.
+    pub(crate) health_path: Option<String>,
+    /// Ready replicas.
+    pub(crate) endpoints: Vec<(Arc<EndpointState>, SocketAddr)>,
+}
+
+/// What the table says about a request.
+#[derive(Debug)]
+pub(crate) enum Found<'a> {
+    /// Forward it.
+    Route(&'a CompiledSite, &'a CompiledRoute),
+    /// Send the client to this domain.
+    Redirect(&'a CompiledSite, &'a str),
+    /// The host is served, the path is not.
+    NoRoute(&'a CompiledSite),
+    /// Nobody serves this host.
+    NoSite,
+}
+
+impl Compiled {
+    /// Compiles `table`; endpoint states are taken from, or added to, `endpoints`.
+    pub(crate) fn new(table: &RouteTable, endpoints: &mut Endpoints) -> Self {
+        let mut compiled = Compiled { generation: table.generation, ..Compiled::default() };
+        for (key, upstream) in &table.upstreams {
+            compiled.upstream_index.insert(key.clone(), compiled.upstreams.len());
+            compiled.upstreams.push(CompiledUpstream {
+                key: key.clone(),
+                health_path: upstream.health_path.clone(),
+                endpoints: upstream.endpoints.iter().map(|e| (endpoints.state(&e.id, e.address), e.address)).collect(),
+            });
+        }
+        for site in &table.sites {
+            compiled.add_site(site);
+        }
+        for listener in &table.internal {
+            let route = CompiledRoute {
+                prefix: String::new(),
+                upstream: compiled.upstream_index.get(&listener.upstream).copied(),
+                timeout: INTERNAL_LIMIT,
+                idle: INTERNAL_LIMIT,
+            };
+            compiled.internal.insert(listener.address, route);
+        }
+        compiled
+    }
+
+    fn add_site(&mut self, site: &Site) {
+        let index = self.sites.len();
+        for host in &site.hosts {
+            // A host that one site serves and another redirects is served; the first site that names it wins.
+            let entry = self.hosts.entry(host.as_str().to_owned()).or_insert(Host::Serve(index));
+            if matches!(entry, Host::Redirect(_)) {
+                *entry = Host::Serve(index);
+            }
+        }
+        for host in &site.redirect_hosts {
+            self.hosts.entry(host.as_str().to_owned()).or_insert(Host::Redirect(index));
+        }
+        if site.hosts.is_empty() && self.any_host.is_none() {
+            self.any_host = Some(index);
+        }
+        let mut routes: Vec<CompiledRoute> = site
+            .routes
+            .iter()
+            .map(|route| CompiledRoute {
+                prefix: route.path.as_str().trim_end_matches('/').to_owned(),
+                upstream: self.upstream_index.get(&route.upstream).copied(),
+                timeout: Duration::from_millis(route.timeout_ms),
+                idle: Duration::from_millis(route.idle_timeout_ms),
+            })
+            .collect();
+        // Reversed before the stable sort: of two equal prefixes the last one wins, as `Iterator::max_by_key` has it in the model.
+        routes.reverse();
+        routes.sort_by_key(|route| std::cmp::Reverse(route.prefix.len()));
+        self.sites.push(CompiledSite {
+            app: site.app.clone(),
+            https: site.https,
+            canonical: site.hosts.first().map(|d| d.as_str().to_owned()),
+            routes,
+        });
+    }
+
+    /// What to do with `path` at `host`, both canonical.
+    pub(crate) fn find(&self, host: &str, path: &str) -> Found<'_> {
+        let site = match self.hosts.get(host) {
+            Some(Host::Redirect(index)) => {
+                let site = &self.sites[*index];
+                match &site.canonical {
+                    Some(canonical) => return Found::Redirect(site, canonical),
+                    None => site,
+                }
+            }
+            Some(Host::Serve(index)) => &self.sites[*index],
+            None => match self.any_host {
+                Some(index) => &self.sites[index],
+                None => return Found::NoSite,
+            },
+        };
+        match site.routes.iter().find(|route| covers(&route.prefix, path)) {
+            Some(route) => Found::Route(site, route),
+            None => Found::NoRoute(site),
+        }
+    }
+
+    /// What a request to an internal listener goes to.
+    pub(crate) fn internal(&self, address: SocketAddr) -> Option<&CompiledRoute> {
+        self.internal.get(&address)
+    }
+
+    /// The index of a service by name.
+    pub(crate) fn upstream(&self, key: &str) -> Option<usize> {
+        self.upstream_index.get(key).copied()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use landfall_model::name::{Domain, RoutePath};
+    use landfall_model::route::{self, SiteRoute, Upstream};
+    use proptest::prelude::*;
+
+    /// Few names, so that hosts and prefixes collide.
+    fn host() -> impl Strategy<Value = Domain> {
+        prop_oneof![Just("a.example"), Just("b.example"), Just("www.a.example"), Just("c.example")].prop_map(|h| h.parse().unwrap())
+    }
+
+    fn path() -> impl Strategy<Value = String> {
+        proptest::collection::vec(prop_oneof![Just("api"), Just("apix"), Just("v2"), Just("a.b")], 0..4)
+            .prop_flat_map(|parts| (Just(parts), any::<bool>()))
+            .prop_map(|(parts, slash)| {
+                let text = format!("/{}", parts.join("/"));
+                if slash && text.len() > 1 { format!("{text}/") } else { text }
+            })
+    }
+
+    fn site(index: usize) -> impl Strategy<Value = Site> {
+        let routes = proptest::collection::vec(path(), 0..5);
+        let hosts = proptest::collection::vec(host(), 0..3);
+        let redirects = proptest::collection::vec(host(), 0..3);
+        (hosts, redirects, routes).prop_map(move |(hosts, redirect_hosts, routes)| Site {
+            app: format!("app{index}"),
+            hosts,
+            redirect_hosts,
+            https: true,
+            routes: routes
+                .iter()
+                .enumerate()
+                .map(|(i, path)| SiteRoute {
+                    path: path.parse::<RoutePath>().unwrap(),
+                    upstream: format!("app{index}/{i}"),
+                    timeout_ms: i as u64,
+                    idle_timeout_ms: 1,
+                })
+                .collect(),
+        })
+    }
+
+    fn table() -> impl Strategy<Value = RouteTable> {
+        (site(0), site(1), site(2)).prop_map(|(a, b, c)| {
+            let sites = vec![a, b, c];
+            let upstreams =
+                sites.iter().flat_map(|s| s.routes.iter()).map(|r| (r.upstream.clone(), Upstream::default())).collect();
+            RouteTable { generation: 1, sites, upstreams, ..RouteTable::default() }
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn the_compiled_lookup_says_what_the_table_says(
+            table in table(),
+            host in prop_oneof![host().prop_map(String::from), Just("other.example".to_owned())],
+            path in path(),
+        ) {
+            let compiled = Compiled::new(&table, &mut Endpoints::new(1));
+            let expected = match table.find(&host, &path) {
+                route::Found::Route(site, route) => format!("route {} {}", site.app, route.upstream),
+                route::Found::Redirect(site, domain) => format!("redirect {} {domain}", site.app),
+                route::Found::NoRoute(site) => format!("no route {}", site.app),
+                route::Found::NoSite => "no site".to_owned(),
+            };
+            let found = match compiled.find(&host, &path) {
+                Found::Route(site, route) => format!("route {} {}", site.app, compiled.upstreams[route.upstream.unwrap()].key),
+                Found::Redirect(site, domain) => format!("redirect {} {domain}", site.app),
+                Found::NoRoute(site) => format!("no route {}", site.app),
+                Found::NoSite => "no site".to_owned(),
+            };
+            prop_assert_eq!(found, expected);
+        }
+    }
+}

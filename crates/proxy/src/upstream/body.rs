@@ -1,0 +1,258 @@
+//! Bodies on their way through. Nothing is buffered: a frame is forwarded as it comes, and who does not read is not read for.
+//!
+//! A body that ends too early ends as an error on the other side too (the connection is aborted, the HTTP/2 stream reset): a short answer
+//! must never look like a whole one.
+
+use crate::edge::watch::InFlight;
+use crate::stream::StreamGuard;
+use crate::upstream::pool::{Held, Sender};
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+use std::cell::Cell;
+use std::future::Future as _;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
+use tokio::time::Sleep;
+
+/// Without a byte of a request's body.
+const UPLOAD_IDLE: Duration = Duration::from_secs(60);
+
+/// Why a body ended early.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum BodyError {
+    /// The other side broke off or broke a rule.
+    #[error("the body ended early")]
+    Broken(#[from] hyper::Error),
+    /// Nothing came for too long.
+    #[error("the body stalled")]
+    Stalled,
+}
+
+/// A request's body on its way to the application.
+pub(crate) enum RequestBody {
+    /// There is none.
+    Empty,
+    /// Forwarded as it comes.
+    Client(Box<ClientBody>),
+}
+
+pub(crate) struct ClientBody {
+    incoming: Incoming,
+    upload: Rc<Upload>,
+    idle: IdleLimit,
+}
+
+/// What became of a request's body.
+#[derive(Debug, Default)]
+pub(crate) struct Upload {
+    ended: Cell<Option<Instant>>,
+    failed: Cell<bool>,
+}
+
+impl Upload {
+    /// When its last byte was taken.
+    pub(crate) fn ended(&self) -> Option<Instant> {
+        self.ended.get()
+    }
+
+    /// Its last byte was taken now.
+    pub(crate) fn end(&self) {
+        self.ended.set(Some(Instant::now()));
+    }
+
+    /// The client broke off or stalled.
+    pub(crate) fn failed(&self) -> bool {
+        self.failed.get()
+    }
+}
+
+impl RequestBody {
+    /// Wraps what the client sends; the second value tells how it goes and is absent when there is no body.
+    pub(crate) fn new(incoming: Incoming) -> (Self, Option<Rc<Upload>>) {
+        if incoming.is_end_stream() {
+            return (RequestBody::Empty, None);
+        }
+        let upload = Rc::new(Upload::default());
+        let body = ClientBody { incoming, upload: Rc::clone(&upload), idle: IdleLimit::new(UPLOAD_IDLE) };
+        (RequestBody::Client(Box::new(body)), Some(upload))
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        matches!(self, RequestBody::Empty)
+    }
+}
+
+impl Body for RequestBody {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let RequestBody::Client(body) = self.get_mut() else { return Poll::Ready(None) };
+        let frame = match Pin::new(&mut body.incoming).poll_frame(cx) {
+            Poll::Ready(Some(frame)) => Some(frame.map_err(BodyError::from)),
+            Poll::Ready(None) => None,
+            Poll::Pending => {
+                ready!(body.idle.poll_exceeded(cx));
+                Some(Err(BodyError::Stalled))
+            }
+        };
+        body.idle.progress();
+        match &frame {
+            Some(Err(_)) => body.upload.failed.set(true),
+            Some(Ok(_)) if !body.incoming.is_end_stream() => {}
+            _ => body.upload.end(),
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            RequestBody::Empty => true,
+            RequestBody::Client(body) => body.incoming.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            RequestBody::Empty => SizeHint::with_exact(0),
+            RequestBody::Client(body) => body.incoming.size_hint(),
+        }
+    }
+}
+
+/// An answer's body on its way to the client.
+pub(crate) enum ResponseBody {
+    /// The proxy's own words.
+    Text(Option<Bytes>),
+    /// The application's.
+    Relay(Box<Relay>),
+}
+
+/// An application's body and everything that is held until it ends.
+pub(crate) struct Relay {
+    /// What comes.
+    pub(crate) incoming: Incoming,
+    /// Without a byte.
+    pub(crate) idle: IdleLimit,
+    /// The endpoint's counter.
+    pub(crate) held: Option<Held>,
+    /// The connection, kept for the next request if the body ends as it should.
+    pub(crate) sender: Option<Sender>,
+    /// Present for an event stream, which can be asked to end.
+    pub(crate) stream: Option<StreamGuard>,
+    /// The client's connection is busy as long as this lives.
+    pub(crate) in_flight: Option<InFlight>,
+}
+
+impl Relay {
+    fn ended(&mut self) {
+        let held = self.held.take();
+        if let (Some(sender), Some(held)) = (self.sender.take(), &held) {
+            held.endpoint().give_back(sender);
+        }
+        self.stream = None;
+        self.in_flight = None;
+    }
+
+    fn poll_incoming(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        if let Some(stream) = &self.stream
+            && stream.poll_asked(cx).is_ready()
+        {
+            // Between two chunks: the client sees a whole answer and, if it is an EventSource, comes back.
+            self.sender = None;
+            return Poll::Ready(None);
+        }
+        match Pin::new(&mut self.incoming).poll_frame(cx) {
+            Poll::Ready(frame) => {
+                self.idle.progress();
+                Poll::Ready(frame.map(|frame| frame.map_err(BodyError::from)))
+            }
+            Poll::Pending => {
+                ready!(self.idle.poll_exceeded(cx));
+                Poll::Ready(Some(Err(BodyError::Stalled)))
+            }
+        }
+    }
+}
+
+impl ResponseBody {
+    /// The proxy's own words.
+    pub(crate) fn text(text: Bytes) -> Self {
+        ResponseBody::Text((!text.is_empty()).then_some(text))
+    }
+
+    /// Forwards `relay`; one without a body has ended already.
+    pub(crate) fn relay(mut relay: Relay) -> Self {
+        if relay.incoming.is_end_stream() {
+            relay.ended();
+        }
+        ResponseBody::Relay(Box::new(relay))
+    }
+}
+
+impl Body for ResponseBody {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        match self.get_mut() {
+            ResponseBody::Text(text) => Poll::Ready(text.take().map(|text| Ok(Frame::data(text)))),
+            ResponseBody::Relay(relay) => {
+                let frame = ready!(relay.poll_incoming(cx));
+                match &frame {
+                    None => relay.ended(),
+                    Some(Ok(_)) if relay.incoming.is_end_stream() => relay.ended(),
+                    // The connection is not worth keeping; everything else is released with the body.
+                    Some(Err(_)) => relay.sender = None,
+                    Some(Ok(_)) => {}
+                }
+                Poll::Ready(frame)
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            ResponseBody::Text(text) => text.is_none(),
+            ResponseBody::Relay(relay) => relay.incoming.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            ResponseBody::Text(text) => SizeHint::with_exact(text.as_ref().map_or(0, |t| t.len() as u64)),
+            ResponseBody::Relay(relay) => relay.incoming.size_hint(),
+        }
+    }
+}
+
+/// Ends a wait in which nothing happens. The timer is made at the first wait, so a body that arrives at once costs none.
+pub(crate) struct IdleLimit {
+    limit: Duration,
+    timer: Option<Pin<Box<Sleep>>>,
+    progressed: bool,
+}
+
+impl IdleLimit {
+    pub(crate) fn new(limit: Duration) -> Self {
+        Self { limit, timer: None, progressed: false }
+    }
+
+    /// Something came; the next wait starts anew.
+    pub(crate) fn progress(&mut self) {
+        self.progressed = true;
+    }
+
+    /// Ready when the present wait has lasted too long.
+    pub(crate) fn poll_exceeded(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep(self.limit)));
+        if std::mem::take(&mut self.progressed) {
+            timer.as_mut().reset(tokio::time::Instant::now() + self.limit);
+        }
+        timer.as_mut().poll(cx)
+    }
+}
+

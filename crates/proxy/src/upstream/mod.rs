@@ -1,0 +1,7 @@
+//! The application's side: which replica, over which connection, and what comes back.
+
+pub(crate) mod balance;
+pub(crate) mod body;
+pub(crate) mod forward;
+pub(crate) mod pool;
+pub(crate) mod send;

@@ -1,0 +1,329 @@
+//! A worker: one thread, one event loop, everything it touches in `Rc`. Requests never change threads.
+
+use crate::edge::connection::{Conn, Order, Origin};
+use crate::edge::watch::{Clock, SWEEP};
+use crate::edge::serve::{self, serve_http, serve_https};
+use crate::stream::Streams;
+use crate::table::Compiled;
+use crate::upstream::balance::{LocalTable, LocalUpstream};
+use crate::upstream::pool::LocalEndpoint;
+use hyper::server::conn::{http1, http2};
+use std::cell::{Cell, RefCell};
+use std::collections::{HashMap, HashSet};
+use std::future::Future;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::{JoinHandle, spawn_local};
+use tokio::time::Instant;
+use tokio_rustls::TlsAcceptor;
+
+/// How long before the drain limit streams are asked to end, at most, and over how much of that they are spread.
+const CLOSING: Duration = Duration::from_secs(5);
+const CLOSING_JITTER: Duration = Duration::from_secs(2);
+/// How often a stopping worker looks whether it is done, and a full one whether there is room.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// Runs hyper's tasks on the worker's own thread.
+#[derive(Clone, Copy)]
+pub(crate) struct LocalExecutor;
+
+impl<F: Future + 'static> hyper::rt::Executor<F> for LocalExecutor {
+    fn execute(&self, future: F) {
+        spawn_local(async move {
+            future.await;
+        });
+    }
+}
+
+/// What the control thread asks of a worker.
+pub(crate) enum WorkerAsk {
+    /// Use this table from now on.
+    Swap { compiled: Arc<Compiled>, done: oneshot::Sender<()> },
+    /// Accept connections here too.
+    Listen { listeners: Vec<(std::net::TcpListener, Origin)>, done: oneshot::Sender<()> },
+    /// Accept no connections any more at these internal addresses.
+    Unlisten { addresses: HashSet<SocketAddr> },
+    /// Ask the streams of these endpoints to end.
+    Close { endpoints: HashSet<String>, jitter: Duration },
+    /// Accept nothing, finish what is in flight until `drain` is over, and end.
+    Stop { drain: Duration },
+}
+
+/// What all workers share.
+pub(crate) struct Shared {
+    /// For HTTPS.
+    pub(crate) tls: Arc<rustls::ServerConfig>,
+    /// Ports of the outside listeners, for redirects.
+    pub(crate) ports: Ports,
+    /// One per worker.
+    pub(crate) counters: Box<[Counters]>,
+    /// Connections a worker accepts at the same time.
+    pub(crate) max_connections: u32,
+}
+
+/// Ports clients reach the proxy by.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Ports {
+    pub(crate) http: u16,
+    pub(crate) https: u16,
+}
+
+/// One worker's counters; the worker is their only writer.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+pub(crate) struct Counters {
+    pub(crate) requests: AtomicU64,
+    pub(crate) failures: AtomicU64,
+    pub(crate) connections: AtomicU32,
+}
+
+/// One worker.
+pub(crate) struct Worker {
+    index: usize,
+    shared: Arc<Shared>,
+    table: RefCell<Rc<LocalTable>>,
+    endpoints: RefCell<HashMap<(String, SocketAddr), Rc<LocalEndpoint>>>,
+    conns: RefCell<HashMap<u64, Rc<Conn>>>,
+    next_conn: Cell<u64>,
+    stopping: Cell<bool>,
+    /// WebSockets and event streams.
+    pub(crate) streams: Rc<Streams>,
+    /// For the connections' limits.
+    pub(crate) clock: Arc<Clock>,
+    /// For HTTPS.
+    pub(crate) tls: TlsAcceptor,
+    /// How HTTP/1 is spoken with clients.
+    pub(crate) http1: http1::Builder,
+    /// How HTTP/2 is spoken with clients.
+    pub(crate) http2: http2::Builder<LocalExecutor>,
+}
+
+/// A connection's place in its worker's list.
+pub(crate) struct Listed {
+    worker: Rc<Worker>,
+    id: u64,
+}
+
+impl Drop for Listed {
+    fn drop(&mut self) {
+        self.worker.conns.borrow_mut().remove(&self.id);
+    }
+}
+
+/// A connection's place among those accepted.
+pub(crate) struct Accepted(Rc<Worker>);
+
+impl Accepted {
+    fn new(worker: &Rc<Worker>) -> Self {
+        let count = &worker.counters().connections;
+        count.store(count.load(Relaxed) + 1, Relaxed);
+        Self(Rc::clone(worker))
+    }
+
+    /// Whose.
+    pub(crate) fn worker(&self) -> &Rc<Worker> {
+        &self.0
+    }
+}
+
+impl Drop for Accepted {
+    fn drop(&mut self) {
+        let count = &self.0.counters().connections;
+        count.store(count.load(Relaxed) - 1, Relaxed);
+    }
+}
+
+impl Worker {
+    pub(crate) fn new(index: usize, shared: Arc<Shared>) -> Rc<Self> {
+        Rc::new(Self {
+            index,
+            table: RefCell::default(),
+            endpoints: RefCell::default(),
+            conns: RefCell::default(),
+            next_conn: Cell::new(0),
+            stopping: Cell::new(false),
+            streams: Rc::default(),
+            clock: Clock::new(),
+            tls: TlsAcceptor::from(Arc::clone(&shared.tls)),
+            http1: serve::http1_builder(),
+            http2: serve::http2_builder(),
+            shared,
+        })
+    }
+
+    /// The table in use.
+    pub(crate) fn table(&self) -> Rc<LocalTable> {
+        Rc::clone(&self.table.borrow())
+    }
+
+    /// Ports clients reach the proxy by.
+    pub(crate) fn ports(&self) -> Ports {
+        self.shared.ports
+    }
+
+    fn counters(&self) -> &Counters {
+        &self.shared.counters[self.index]
+    }
+
+    /// Counts a request.
+    pub(crate) fn count_request(&self) {
+        let count = &self.counters().requests;
+        count.store(count.load(Relaxed) + 1, Relaxed);
+    }
+
+    /// Counts an answer that the proxy had to make because no endpoint made one.
+    pub(crate) fn count_failure(&self) {
+        let count = &self.counters().failures;
+        count.store(count.load(Relaxed) + 1, Relaxed);
+    }
+
+    /// Lists a connection, so that it is swept and can be told to finish.
+    pub(crate) fn list(self: &Rc<Self>, conn: &Rc<Conn>) -> Listed {
+        let id = self.next_conn.get();
+        self.next_conn.set(id + 1);
+        self.conns.borrow_mut().insert(id, Rc::clone(conn));
+        if self.stopping.get() {
+            conn.command(Order::Finish);
+        }
+        Listed { worker: Rc::clone(self), id }
+    }
+
+    /// Does what the control thread asks until it says stop.
+    pub(crate) async fn run(self: Rc<Self>, mut asks: mpsc::UnboundedReceiver<WorkerAsk>) {
+        let sweep = spawn_local(Rc::clone(&self).sweep());
+        let mut acceptors: Vec<(Origin, JoinHandle<()>)> = Vec::new();
+        let drain = loop {
+            match asks.recv().await {
+                Some(WorkerAsk::Swap { compiled, done }) => {
+                    self.swap(compiled);
+                    let _ = done.send(());
+                }
+                Some(WorkerAsk::Listen { listeners, done }) => {
+                    for (listener, origin) in listeners {
+                        acceptors.extend(self.listen(listener, origin).map(|task| (origin, task)));
+                    }
+                    let _ = done.send(());
+                }
+                Some(WorkerAsk::Unlisten { addresses }) => acceptors.retain(|(origin, task)| {
+                    let gone = matches!(origin, Origin::Internal(address) if addresses.contains(address));
+                    if gone {
+                        task.abort();
+                    }
+                    !gone
+                }),
+                Some(WorkerAsk::Close { endpoints, jitter }) => {
+                    spawn_local(Rc::clone(&self.streams).close(Some(endpoints), jitter));
+                }
+                Some(WorkerAsk::Stop { drain }) => break drain,
+                // The control thread is gone without a word: so is the proxy.
+                None => break Duration::ZERO,
+            }
+        };
+        for (_, task) in acceptors {
+            task.abort();
+        }
+        self.drain(drain).await;
+        sweep.abort();
+    }
+
+    fn swap(&self, compiled: Arc<Compiled>) {
+        let mut known = self.endpoints.borrow_mut();
+        let mut named = HashMap::new();
+        let upstreams = compiled
+            .upstreams
+            .iter()
+            .map(|upstream| {
+                let local = upstream.endpoints.iter().map(|(state, address)| {
+                    let key = (state.id.clone(), *address);
+                    let endpoint = named.entry(key).or_insert_with_key(|key| {
+                        known.remove(key).unwrap_or_else(|| LocalEndpoint::new(Arc::clone(state), *address, self.index))
+                    });
+                    Rc::clone(endpoint)
+                });
+                LocalUpstream::new(local.collect())
+            })
+            .collect();
+        for left in known.values() {
+            left.retire();
+        }
+        *known = named;
+        *self.table.borrow_mut() = Rc::new(LocalTable { compiled, upstreams });
+    }
+
+    fn listen(self: &Rc<Self>, listener: std::net::TcpListener, origin: Origin) -> Option<JoinHandle<()>> {
+        let listener = listener.set_nonblocking(true).and_then(|()| TcpListener::from_std(listener));
+        match listener {
+            Ok(listener) => Some(spawn_local(Rc::clone(self).accept(listener, origin))),
+            Err(error) => {
+                tracing::error!(%error, ?origin, "a listening socket cannot be used");
+                None
+            }
+        }
+    }
+
+    async fn accept(self: Rc<Self>, listener: TcpListener, origin: Origin) {
+        loop {
+            // A full worker leaves new connections in the kernel's queue, or to another worker.
+            while self.counters().connections.load(Relaxed) >= self.shared.max_connections {
+                tokio::time::sleep(LOOK).await;
+            }
+            let (stream, peer) = match listener.accept().await {
+                Ok(accepted) => accepted,
+                Err(error) => {
+                    // Out of descriptors or memory, or the client is gone already. Not a reason to spin.
+                    tracing::debug!(%error, "accept");
+                    tokio::time::sleep(LOOK).await;
+                    continue;
+                }
+            };
+            let _ = stream.set_nodelay(true);
+            let accepted = Accepted::new(&self);
+            spawn_local(async move {
+                match origin {
+                    Origin::Https => serve_https(accepted, stream, peer.ip()).await,
+                    _ => serve_http(accepted, stream, peer.ip(), origin).await,
+                }
+            });
+        }
+    }
+
+    async fn sweep(self: Rc<Self>) {
+        loop {
+            tokio::time::sleep(SWEEP).await;
+            self.clock.advance();
+            for conn in self.conns.borrow().values() {
+                conn.sweep();
+            }
+            for endpoint in self.endpoints.borrow().values() {
+                endpoint.sweep();
+            }
+        }
+    }
+
+    async fn drain(self: &Rc<Self>, limit: Duration) {
+        let deadline = Instant::now() + limit;
+        let close_at = deadline - CLOSING.min(limit);
+        self.stopping.set(true);
+        for conn in self.conns.borrow().values() {
+            conn.command(Order::Finish);
+        }
+        let mut closing = false;
+        while !self.is_empty() && Instant::now() < deadline {
+            if !closing && Instant::now() >= close_at {
+                closing = true;
+                let jitter = CLOSING_JITTER.min(limit / 3);
+                spawn_local(Rc::clone(&self.streams).close(None, jitter));
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.counters().connections.load(Relaxed) == 0 && self.streams.is_empty()
+    }
+}

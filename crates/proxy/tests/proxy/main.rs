@@ -1,0 +1,14 @@
+//! The proxy as a whole, on loopback with real listeners. Nothing here sleeps for time: tests wait for conditions.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod control;
+mod harness;
+mod names;
+mod routing;
+mod stopping;
+mod streams;
+mod strict;
+mod swap;
+mod tls;
+mod upstream;

@@ -1,0 +1,86 @@
+//! Where requests go and what they look like when they get there.
+
+use crate::harness::{application, named, start, table};
+use http::{Response, StatusCode};
+use http_body_util::Full;
+use tokio::sync::mpsc;
+
+#[tokio::test]
+async fn hosts_and_paths_find_their_service() {
+    let proxy = start();
+    let (web, api) = (named("web").await, named("api").await);
+    proxy.swap(&table(1, &[("/", "shop/web", web), ("/api", "shop/api", api)])).await;
+    for (path, answer) in [("/", "web /"), ("/api", "api /api"), ("/api/x?q=%2F..", "api /api/x?q=%2F.."), ("/apix", "web /apix"), ("/%61pi", "api /api")] {
+        let (status, text) = proxy.get("Shop.Example.:8080", path).await;
+        assert_eq!(status, StatusCode::OK, "{text}");
+        assert!(text.ends_with(answer), "{path}: {text}");
+    }
+    let status = proxy.status().await;
+    assert_eq!((status.generation, status.requests, status.failures), (1, 5, 0));
+}
+
+#[tokio::test]
+async fn what_nobody_serves_is_said_so() {
+    let proxy = start();
+    let (status, text) = proxy.get("shop.example", "/").await;
+    assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE, "before the first table");
+    assert!(text.contains("retry-after: 1"), "{text}");
+    let mut table = table(1, &[("/api", "shop/api", named("api").await)]);
+    proxy.swap(&table).await;
+    assert_eq!(proxy.get("other.example", "/api").await.0, StatusCode::NOT_FOUND);
+    assert_eq!(proxy.get("shop.example", "/").await.0, StatusCode::NOT_FOUND);
+    table.generation = 2;
+    for upstream in table.upstreams.values_mut() {
+        upstream.endpoints.clear();
+    }
+    proxy.swap(&table).await;
+    let (status, text) = proxy.get("shop.example", "/api").await;
+    assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
+    assert!(text.contains("retry-after: 1"), "{text}");
+}
+
+#[tokio::test]
+async fn other_domains_and_plain_http_are_redirected() {
+    let proxy = start();
+    let mut table = table(1, &[("/", "shop/web", named("web").await)]);
+    proxy.swap(&table).await;
+    let (status, text) = proxy.get("www.shop.example", "/a?b=c").await;
+    assert_eq!(status, StatusCode::PERMANENT_REDIRECT);
+    let port = proxy.http.port();
+    assert!(text.contains(&format!("location: http://shop.example:{port}/a?b=c\r\n")), "{text}");
+
+    (table.generation, table.sites[0].https) = (2, true);
+    proxy.swap(&table).await;
+    let port = proxy.https.port();
+    for host in ["shop.example", "www.shop.example"] {
+        let (status, text) = proxy.get(host, "/a?b=c").await;
+        assert_eq!(status, StatusCode::PERMANENT_REDIRECT);
+        assert!(text.contains(&format!("location: https://shop.example:{port}/a?b=c\r\n")), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn the_application_learns_who_the_client_is_from_the_proxy_only() {
+    let proxy = start();
+    let (send, mut heads) = mpsc::unbounded_channel();
+    let address = application(move |request| {
+        send.send(request.headers().clone()).unwrap();
+        async { Response::new(Full::default()) }
+    })
+    .await;
+    proxy.swap(&table(1, &[("/", "shop/web", address)])).await;
+    let claims = "X-Forwarded-For: 6.6.6.6\r\nX-Forwarded-Proto: https\r\nForwarded: for=6.6.6.6\r\nX-Real-IP: 6.6.6.6\r\nX_Forwarded_For: 6.6.6.6\r\n\
+        X-Forwarded-Port: 1\r\nConnection: close, X-Real-IP\r\nTE: trailers\r\nAccept: a/b";
+    crate::harness::talk(proxy.http, &format!("GET / HTTP/1.1\r\nHost: SHOP.example:81\r\n{claims}\r\n\r\n")).await;
+    let head = heads.recv().await.unwrap();
+    let mut lines: Vec<String> = head.iter().map(|(name, value)| format!("{name}: {}", value.to_str().unwrap())).collect();
+    lines.sort();
+    assert_eq!(lines, [
+        "accept: a/b",
+        "host: shop.example:81",
+        "x-forwarded-for: 127.0.0.1",
+        "x-forwarded-host: shop.example:81",
+        "x-forwarded-proto: http",
+        "x-real-ip: 127.0.0.1",
+    ]);
+}

@@ -1,0 +1,147 @@
+//! HTTPS: certificates by name, HTTP/1.1 and HTTP/2.
+
+use crate::harness::{read_head, Running, application, named, read_to_end, soon, start, table};
+use bytes::Bytes;
+use http::{Request, Response, StatusCode, Version};
+use http_body_util::{BodyExt, Empty, Full};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use landfall_model::route::{CertificateFiles, RouteTable};
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, RootCertStore};
+use std::path::Path;
+use std::sync::Arc;
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+
+struct Authority {
+    issuer: Issuer<'static, KeyPair>,
+    certificate: CertificateDer<'static>,
+}
+
+impl Authority {
+    fn new() -> Self {
+        let key = KeyPair::generate().unwrap();
+        let mut params = CertificateParams::default();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let certificate = params.self_signed(&key).unwrap().der().clone();
+        Self { issuer: Issuer::new(params, key), certificate }
+    }
+
+    fn issue(&self, directory: &Path, host: &str) -> CertificateFiles {
+        let key = KeyPair::generate().unwrap();
+        let mut params = CertificateParams::new([host.to_owned()]).unwrap();
+        params.distinguished_name.push(DnType::CommonName, host);
+        let chain = params.signed_by(&key, &self.issuer).unwrap().pem();
+        let file = |ending: &str| directory.join(format!("{}.{ending}", host.replace('*', "any"))).display().to_string();
+        std::fs::write(file("pem"), chain).unwrap();
+        std::fs::write(file("key"), key.serialize_pem()).unwrap();
+        CertificateFiles { hosts: vec![host.to_owned()], chain: file("pem"), key: file("key"), fingerprint: host.to_owned() }
+    }
+
+    fn connector(&self, protocol: &str) -> TlsConnector {
+        let mut roots = RootCertStore::empty();
+        roots.add(self.certificate.clone()).unwrap();
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+        let mut config = builder.with_root_certificates(roots).with_no_client_auth();
+        config.alpn_protocols = vec![protocol.as_bytes().to_vec()];
+        TlsConnector::from(Arc::new(config))
+    }
+
+    async fn connect(&self, proxy: &Running, name: &str, protocol: &str) -> std::io::Result<TlsStream<TcpStream>> {
+        let stream = TcpStream::connect(proxy.https).await?;
+        self.connector(protocol).connect(ServerName::try_from(name.to_owned()).unwrap(), stream).await
+    }
+}
+
+async fn secured(proxy: &Running, authority: &Authority, application: std::net::SocketAddr) -> RouteTable {
+    let mut table = table(1, &[("/", "shop/web", application)]);
+    table.sites[0].https = true;
+    table.certificates = vec![
+        authority.issue(proxy.home.path(), "shop.example"),
+        authority.issue(proxy.home.path(), "*.shop.example"),
+        authority.issue(proxy.home.path(), "*.other.example"),
+    ];
+    proxy.swap(&table).await;
+    table
+}
+
+#[tokio::test]
+async fn http1_over_tls_with_certificates_by_name() {
+    let (proxy, authority) = (start(), Authority::new());
+    secured(&proxy, &authority, named("web").await).await;
+    let mut stream = authority.connect(&proxy, "shop.example", "http/1.1").await.unwrap();
+    stream.write_all(b"GET / HTTP/1.1\r\nHost: shop.example\r\nConnection: close\r\n\r\n").await.unwrap();
+    assert!(read_to_end(&mut stream).await.ends_with("web /"));
+    authority.connect(&proxy, "www.shop.example", "http/1.1").await.unwrap();
+    let stranger = authority.connect(&proxy, "stranger.example", "http/1.1").await;
+    assert!(stranger.is_err(), "the first certificate is shown, and is not for this name");
+
+    let mut other = authority.connect(&proxy, "a.other.example", "http/1.1").await.unwrap();
+    other.write_all(b"GET / HTTP/1.1\r\nHost: nobody.example\r\nConnection: close\r\n\r\n").await.unwrap();
+    assert!(read_to_end(&mut other).await.starts_with("HTTP/1.1 421 "));
+}
+
+#[tokio::test]
+async fn http2_requests_arrive_as_http1() {
+    let (proxy, authority) = (start(), Authority::new());
+    let application = application(|request| async move {
+        let head = request.headers();
+        let text = |name: &str| head.get(name).map_or("-", |v| v.to_str().unwrap()).to_owned();
+        let line = format!("{:?} {} {} {}", request.version(), text("host"), text("cookie"), text("x-forwarded-proto"));
+        let body = request.into_body().collect().await.unwrap().to_bytes();
+        Response::new(Full::from(format!("{line} {}", body.len())))
+    })
+    .await;
+    secured(&proxy, &authority, application).await;
+    let stream = authority.connect(&proxy, "shop.example", "h2").await.unwrap();
+    let (mut sender, connection) = hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
+    tokio::spawn(connection);
+    let body = Bytes::from(vec![b'x'; 500_000]);
+    let request = Request::post("https://shop.example/up").header("cookie", "a=1").header("cookie", "b=2").body(Full::<Bytes>::from(body)).unwrap();
+    let response = soon(sender.send_request(request)).await.unwrap();
+    assert_eq!((response.status(), response.version()), (StatusCode::OK, Version::HTTP_2));
+    assert!(!response.headers().contains_key("connection"));
+    let text = response.into_body().collect().await.unwrap().to_bytes();
+    assert_eq!(text, "HTTP/1.1 shop.example a=1; b=2 https 500000");
+    // A path that means two things is refused here too, and only that request: the connection goes on.
+    for (path, status) in [("/a%2fb", StatusCode::BAD_REQUEST), ("/", StatusCode::OK)] {
+        let request = Request::get(format!("https://shop.example{path}")).body(Full::default()).unwrap();
+        assert_eq!(soon(sender.send_request(request)).await.unwrap().status(), status);
+    }
+}
+
+#[tokio::test]
+async fn a_short_answer_resets_an_http2_stream() {
+    let (proxy, authority) = (start(), Authority::new());
+    let application = crate::harness::raw(|mut stream| async move {
+        if !read_head(&mut stream).await {
+            return;
+        }
+        stream.write_all(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n").await.unwrap();
+    })
+    .await;
+    secured(&proxy, &authority, application).await;
+    let stream = authority.connect(&proxy, "shop.example", "h2").await.unwrap();
+    let (mut sender, connection) = hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
+    tokio::spawn(connection);
+    let request = Request::get("https://shop.example/").body(Empty::<Bytes>::new()).unwrap();
+    let response = soon(sender.send_request(request)).await.unwrap();
+    assert_eq!(response.status(), StatusCode::OK);
+    assert!(soon(response.into_body().collect()).await.is_err());
+}
+
+#[tokio::test]
+async fn a_renewed_certificate_is_used_after_the_swap() {
+    let (proxy, old, new) = (start(), Authority::new(), Authority::new());
+    let mut table = secured(&proxy, &old, named("web").await).await;
+    assert!(new.connect(&proxy, "shop.example", "h2").await.is_err());
+    table.generation = 2;
+    table.certificates = vec![new.issue(proxy.home.path(), "shop.example")];
+    table.certificates[0].fingerprint = "renewed".into();
+    proxy.swap(&table).await;
+    assert!(new.connect(&proxy, "shop.example", "h2").await.is_ok());
+}

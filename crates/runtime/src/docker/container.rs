@@ -1,0 +1,173 @@
+//! From a [`Launch`] to the body of the engine's create call, field by field.
+//!
+//! Pure, so that the whole mapping is tested without an engine. Words of the user (arguments, environment, labels) are passed on as they
+//! are, in JSON; nothing is ever put into a shell.
+
+use crate::{Launch, RuntimeError};
+use bollard::models::{
+    ContainerCreateBody, EndpointSettings, HealthConfig, HostConfig, HostConfigLogConfig, Mount, MountTmpfsOptions, MountType, NetworkingConfig, PortBinding,
+    RestartPolicy, RestartPolicyNameEnum,
+};
+use landfall_model::spec::{HealthTest, MountSource, Network, Program, Restart};
+use std::collections::{BTreeMap, HashMap};
+
+/// Labels that say what a container, network or volume is. What has no [`APP`] is not Landfall's.
+pub(crate) mod label {
+    pub(crate) const APP: &str = "landfall.app";
+    pub(crate) const SERVICE: &str = "landfall.service";
+    pub(crate) const REPLICA: &str = "landfall.replica";
+    pub(crate) const RELEASE: &str = "landfall.release";
+    pub(crate) const REVISION: &str = "landfall.revision";
+    pub(crate) const JOB: &str = "landfall.job";
+    pub(crate) const PORT: &str = "landfall.port";
+    pub(crate) const IMAGE: &str = "landfall.image";
+    /// The restart policy, to be put back after a stop that had to take it away.
+    pub(crate) const RESTART: &str = "landfall.restart";
+    /// On containers: JSON, key of the spec → external name.
+    pub(crate) const NETWORKS: &str = "landfall.networks";
+    pub(crate) const VOLUMES: &str = "landfall.volumes";
+    /// On a network or volume: its key in the spec.
+    pub(crate) const NETWORK: &str = "landfall.network";
+    pub(crate) const VOLUME: &str = "landfall.volume";
+}
+
+/// The networks a launch joins, by key, in name order: the first is the one it is made with.
+pub(crate) fn joined(launch: &Launch) -> Result<Vec<&Network>, RuntimeError> {
+    let find = |key| launch.networks.get(key).ok_or_else(|| RuntimeError::failed(format!("start `{}`", launch.id), format!("it has no network `{key}`")));
+    launch.template.networks.iter().map(find).collect()
+}
+
+/// What the engine is asked to make.
+pub(crate) fn body(launch: &Launch) -> Result<ContainerCreateBody, RuntimeError> {
+    let template = &launch.template;
+    let Program::Image { reference, pinned, .. } = &template.program else {
+        return Err(RuntimeError::NoProgram { program: launch.service.to_string(), reason: "the Docker runtime runs images, not programs".into() });
+    };
+    let given = launch.environment.iter().chain(&template.environment);
+    let environment: BTreeMap<&str, &str> = given.map(|(k, v)| (k.as_str(), v.reveal())).collect();
+    Ok(ContainerCreateBody {
+        image: Some(pinned.as_ref().map_or_else(|| reference.to_string(), ToString::to_string)),
+        entrypoint: template.entrypoint.clone(),
+        cmd: launch.argv.clone().or_else(|| template.command.clone()),
+        env: Some(environment.into_iter().map(|(k, v)| format!("{k}={v}")).collect()),
+        working_dir: template.working_dir.clone(),
+        user: template.user.clone(),
+        labels: Some(labels(launch, reference.as_str())?),
+        exposed_ports: Some(template.ports.iter().map(|p| port_key(p.port, p.udp)).collect()),
+        stop_signal: template.stop_signal.clone(),
+        stop_timeout: Some(signed(template.stop_grace_ms.div_ceil(1000))),
+        // A job has nothing to be healthy for, and its image's own check must not call it unhealthy.
+        healthcheck: if launch.job { Some(HealthConfig { test: Some(vec!["NONE".into()]), ..HealthConfig::default() }) } else { healthcheck(launch) },
+        host_config: Some(host(launch)?),
+        networking_config: joined(launch)?.first().map(|network| NetworkingConfig {
+            endpoints_config: Some(HashMap::from([(network.external_name.clone(), EndpointSettings::default())])),
+        }),
+        ..ContainerCreateBody::default()
+    })
+}
+
+fn host(launch: &Launch) -> Result<HostConfig, RuntimeError> {
+    let template = &launch.template;
+    let some = |n: u64| (n > 0).then(|| signed(n));
+    let mut ports: HashMap<String, Option<Vec<PortBinding>>> = HashMap::new();
+    for port in &template.ports {
+        let binding = PortBinding { host_ip: Some(port.host_ip.clone()), host_port: Some(port.host_port.to_string()) };
+        ports.entry(port_key(port.port, port.udp)).or_default().get_or_insert_default().push(binding);
+    }
+    Ok(HostConfig {
+        network_mode: Some(joined(launch)?.first().map_or_else(|| "none".to_owned(), |n| n.external_name.clone())),
+        dns: (!launch.dns.is_empty()).then(|| launch.dns.iter().map(ToString::to_string).collect()),
+        mounts: Some(template.mounts.iter().map(|m| mount(launch, m)).collect::<Result<_, _>>()?),
+        port_bindings: Some(ports),
+        restart_policy: Some(restart(if launch.job { Restart::No } else { template.restart })),
+        memory: some(template.limits.memory_bytes),
+        nano_cpus: some(template.limits.cpu_millis.saturating_mul(1_000_000)),
+        pids_limit: some(template.limits.pids),
+        log_config: Some(HostConfigLogConfig {
+            typ: Some("json-file".into()),
+            config: Some(HashMap::from([
+                ("max-size".to_owned(), template.log.max_bytes.max(1).to_string()),
+                ("max-file".to_owned(), template.log.max_files.max(1).to_string()),
+            ])),
+        }),
+        init: Some(template.init),
+        readonly_rootfs: Some(template.read_only),
+        shm_size: some(template.shm_bytes),
+        ..HostConfig::default()
+    })
+}
+
+fn mount(launch: &Launch, mount: &landfall_model::spec::Mount) -> Result<Mount, RuntimeError> {
+    let (typ, source, tmpfs_options) = match &mount.source {
+        MountSource::Volume { name } => {
+            let missing = || RuntimeError::failed(format!("start `{}`", launch.id), format!("it has no volume `{name}`"));
+            (MountType::VOLUME, Some(launch.volumes.get(name).ok_or_else(missing)?.external_name.clone()), None)
+        }
+        MountSource::Anonymous => (MountType::VOLUME, None, None),
+        MountSource::Bind { path } => (MountType::BIND, Some(path.clone()), None),
+        MountSource::Tmpfs { size_bytes } => {
+            (MountType::TMPFS, None, (*size_bytes > 0).then(|| MountTmpfsOptions { size_bytes: Some(signed(*size_bytes)), ..MountTmpfsOptions::default() }))
+        }
+    };
+    Ok(Mount { typ: Some(typ), source, target: Some(mount.target.clone()), read_only: Some(mount.read_only), tmpfs_options, ..Mount::default() })
+}
+
+fn healthcheck(launch: &Launch) -> Option<HealthConfig> {
+    let check = launch.template.healthcheck.as_ref()?;
+    let (word, rest) = match &check.test {
+        HealthTest::Exec { argv } => ("CMD", argv.clone()),
+        HealthTest::Shell { script } => ("CMD-SHELL", vec![script.clone()]),
+    };
+    // Nanoseconds.
+    let nanos = |ms: u64| Some(signed(ms.saturating_mul(1_000_000)));
+    Some(HealthConfig {
+        test: Some(std::iter::once(word.to_owned()).chain(rest).collect()),
+        interval: nanos(check.interval_ms),
+        timeout: nanos(check.timeout_ms),
+        retries: Some(i64::from(check.retries)),
+        start_period: nanos(check.start_period_ms),
+        start_interval: None,
+    })
+}
+
+/// The user's own labels, and ours over them.
+fn labels(launch: &Launch, reference: &str) -> Result<HashMap<String, String>, RuntimeError> {
+    let networks: BTreeMap<_, _> = launch.networks.iter().filter(|(k, _)| launch.template.networks.contains(k)).map(|(k, n)| (k, &n.external_name)).collect();
+    let volumes: BTreeMap<_, _> = launch.volumes.iter().map(|(k, v)| (k, &v.external_name)).collect();
+    let json = |value: serde_json::Result<String>| value.map_err(|e| RuntimeError::failed(format!("label `{}`", launch.id), e));
+    let own = [
+        (label::APP, launch.app.to_string()),
+        (label::SERVICE, launch.service.to_string()),
+        (label::REPLICA, launch.id.to_string()),
+        (label::RELEASE, launch.release.to_string()),
+        (label::REVISION, launch.revision.as_str().to_owned()),
+        (label::JOB, launch.job.to_string()),
+        (label::IMAGE, reference.to_owned()),
+        (label::RESTART, json(serde_json::to_string(&launch.template.restart))?),
+        (label::NETWORKS, json(serde_json::to_string(&networks))?),
+        (label::VOLUMES, json(serde_json::to_string(&volumes))?),
+    ];
+    let port = launch.port.map(|port| (label::PORT, port.to_string()));
+    let own = own.into_iter().chain(port).map(|(k, v)| (k.to_owned(), v));
+    let users = launch.template.labels.iter().filter(|(k, _)| !k.starts_with("landfall.")).map(|(k, v)| (k.clone(), v.clone()));
+    Ok(users.chain(own).collect())
+}
+
+pub(crate) fn restart(policy: Restart) -> RestartPolicy {
+    let (name, max) = match policy {
+        Restart::No => (RestartPolicyNameEnum::NO, None),
+        Restart::Always => (RestartPolicyNameEnum::ALWAYS, None),
+        Restart::UnlessStopped => (RestartPolicyNameEnum::UNLESS_STOPPED, None),
+        Restart::OnFailure { max } => (RestartPolicyNameEnum::ON_FAILURE, Some(i64::from(max))),
+    };
+    RestartPolicy { name: Some(name), maximum_retry_count: max }
+}
+
+fn port_key(port: u16, udp: bool) -> String {
+    format!("{port}/{}", if udp { "udp" } else { "tcp" })
+}
+
+/// The engine counts in signed numbers.
+fn signed(n: u64) -> i64 {
+    i64::try_from(n).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,125 @@
+//! From the engine's answers to what the planner reads.
+
+use crate::docker::container::label;
+use bollard::models::{ContainerInspectResponse, ContainerState, ContainerStateStatusEnum, NetworkInspect};
+use landfall_model::digest::Revision;
+use landfall_model::name::{NetworkName, ReleaseNumber, ReplicaId};
+use landfall_model::observed::{ObservedNetwork, Replica, ReplicaState};
+use std::collections::{BTreeMap, HashMap};
+use std::net::IpAddr;
+
+/// A container as a replica; `None` when its labels are not those Landfall gives.
+pub(crate) fn replica(found: &ContainerInspectResponse) -> Option<(ReplicaId, Replica)> {
+    let labels = found.config.as_ref()?.labels.as_ref()?;
+    let get = |key: &str| labels.get(key).map(String::as_str);
+    let state = found.state.as_ref()?;
+    let revision: Revision = serde_json::from_value(serde_json::Value::String(get(label::REVISION)?.to_owned())).ok()?;
+    let replica = Replica {
+        service: get(label::SERVICE)?.parse().ok()?,
+        revision,
+        release: ReleaseNumber(get(label::RELEASE)?.parse().ok()?),
+        job: get(label::JOB)? == "true",
+        state: state_of(state),
+        addresses: addresses(found, &networks_of(labels)),
+        port: get(label::PORT).and_then(|p| p.parse().ok()),
+        restarts: found.restart_count.and_then(|n| u32::try_from(n).ok()).unwrap_or(0),
+        started_ms: state.started_at.as_deref().map_or(0, milliseconds),
+    };
+    Some((get(label::REPLICA)?.parse().ok()?, replica))
+}
+
+/// What a container does.
+pub(crate) fn state_of(state: &ContainerState) -> ReplicaState {
+    use ContainerStateStatusEnum as Status;
+    let code = state.exit_code.and_then(|c| i32::try_from(c).ok()).unwrap_or(0);
+    match state.status {
+        Some(Status::CREATED) => ReplicaState::Created,
+        Some(Status::RUNNING | Status::PAUSED) => ReplicaState::Running,
+        Some(Status::RESTARTING) => ReplicaState::Restarting { code },
+        _ => ReplicaState::Exited { code, out_of_memory: state.oom_killed.unwrap_or(false) },
+    }
+}
+
+/// Key of the spec → external name, as a container's label says.
+pub(crate) fn networks_of(labels: &HashMap<String, String>) -> BTreeMap<NetworkName, String> {
+    labels.get(label::NETWORKS).and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default()
+}
+
+fn addresses(found: &ContainerInspectResponse, networks: &BTreeMap<NetworkName, String>) -> BTreeMap<NetworkName, IpAddr> {
+    let Some(joined) = found.network_settings.as_ref().and_then(|s| s.networks.as_ref()) else { return BTreeMap::new() };
+    let address = |name: &String| {
+        let at = joined.get(name)?;
+        let texts = [at.ip_address.as_deref(), at.global_ipv6_address.as_deref()];
+        texts.into_iter().flatten().find_map(|text| text.parse().ok())
+    };
+    networks.iter().filter_map(|(key, name)| Some((key.clone(), address(name)?))).collect()
+}
+
+/// A network as names are answered in it. Of several subnets the first IPv4 one counts: replicas are known by IPv4 addresses.
+pub(crate) fn network(found: &NetworkInspect) -> ObservedNetwork {
+    let configs = found.ipam.as_ref().and_then(|i| i.config.as_deref()).unwrap_or_default();
+    let is_v4 = |subnet: &Option<String>| subnet.as_deref().is_some_and(|s| !s.contains(':'));
+    let Some(config) = configs.iter().find(|c| is_v4(&c.subnet)).or_else(|| configs.first()) else {
+        return ObservedNetwork { gateway: None, subnet: None };
+    };
+    // Some engines write the gateway with the subnet's length.
+    let gateway = config.gateway.as_deref().and_then(|g| g.split('/').next()?.parse().ok());
+    ObservedNetwork { gateway, subnet: config.subnet.clone() }
+}
+
+/// RFC 3339 to milliseconds since 1970; the engine's year 1 ("never") is 0.
+pub(crate) fn milliseconds(text: &str) -> u64 {
+    text.parse::<jiff::Timestamp>().ok().and_then(|t| u64::try_from(t.as_millisecond()).ok()).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn inspected(status: &str, labels: serde_json::Value) -> ContainerInspectResponse {
+        serde_json::from_value(serde_json::json!({
+            "RestartCount": 2,
+            "State": { "Status": status, "ExitCode": 137, "OOMKilled": true, "StartedAt": "2024-05-01T10:00:00.123456789Z" },
+            "Config": { "Labels": labels },
+            "NetworkSettings": { "Networks": { "shop_front": { "IPAddress": "172.18.0.3" }, "shop_back": { "IPAddress": "" } } },
+        }))
+        .unwrap()
+    }
+
+    fn labels() -> serde_json::Value {
+        serde_json::json!({
+            "landfall.app": "shop", "landfall.service": "web", "landfall.replica": "web-3-1", "landfall.release": "3",
+            "landfall.revision": "ab12", "landfall.job": "false", "landfall.networks": r#"{"front":"shop_front","back":"shop_back"}"#,
+        })
+    }
+
+    #[test]
+    fn a_container_is_read_by_its_labels() {
+        let (id, replica) = replica(&inspected("running", labels())).unwrap();
+        assert_eq!((id.as_str(), replica.service.as_str(), replica.release.0, replica.restarts), ("web-3-1", "web", 3, 2));
+        assert_eq!(replica.addresses, BTreeMap::from([("front".parse().unwrap(), "172.18.0.3".parse().unwrap())]));
+        assert_eq!(replica.started_ms, 1_714_557_600_123);
+        assert!(super::replica(&inspected("running", serde_json::json!({ "landfall.app": "shop" }))).is_none());
+    }
+
+    #[test]
+    fn every_state_of_a_container_has_a_meaning() {
+        let state = |status| replica(&inspected(status, labels())).unwrap().1.state;
+        assert_eq!(state("created"), ReplicaState::Created);
+        assert_eq!(state("paused"), ReplicaState::Running);
+        assert_eq!(state("restarting"), ReplicaState::Restarting { code: 137 });
+        for ended in ["exited", "dead", "removing"] {
+            assert_eq!(state(ended), ReplicaState::Exited { code: 137, out_of_memory: true });
+        }
+    }
+
+    #[test]
+    fn never_is_zero_and_the_gateway_is_an_address() {
+        assert_eq!(milliseconds("0001-01-01T00:00:00Z"), 0);
+        let found: NetworkInspect = serde_json::from_value(serde_json::json!({
+            "IPAM": { "Config": [ { "Subnet": "fd00::/64", "Gateway": "fd00::1" }, { "Subnet": "172.18.0.0/16", "Gateway": "172.18.0.1" } ] }
+        }))
+        .unwrap();
+        assert_eq!(network(&found).gateway, Some(IpAddr::from([172, 18, 0, 1])));
+    }
+}
