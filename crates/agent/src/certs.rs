@@ -4,9 +4,12 @@
 //! told to (`landfall ca`).
 
 use crate::error::CertError;
-use rcgen::{BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose, PKCS_ECDSA_P256_SHA256};
 use landfall_model::digest::digest;
 use landfall_model::route::CertificateFiles;
+use rcgen::{
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
+    PKCS_ECDSA_P256_SHA256,
+};
 use std::error::Error;
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;

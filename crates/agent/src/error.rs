@@ -191,7 +191,12 @@ impl RequestError {
     pub(crate) fn status(&self) -> u16 {
         match self {
             Self::Busy { .. } | Self::HostTaken { .. } => 409,
-            Self::NoApp(_) | Self::NoRelease { .. } | Self::NothingEarlier(_) | Self::NoRollout(_) | Self::NoReplica(_) | Self::NoService { .. } => 404,
+            Self::NoApp(_)
+            | Self::NoRelease { .. }
+            | Self::NothingEarlier(_)
+            | Self::NoRollout(_)
+            | Self::NoReplica(_)
+            | Self::NoService { .. } => 404,
             Self::Bad(_) => 400,
             Self::Runtime(_) | Self::Store(_) => 500,
         }
@@ -206,7 +211,9 @@ impl RequestError {
             Self::NoRollout(_) => ("no-rollout", None),
             Self::NoReplica(_) => ("no-replica", Some("`landfall status` shows what runs")),
             Self::NoService { .. } => ("no-service", Some("`landfall status` lists the services")),
-            Self::HostTaken { .. } => ("host-taken", Some("give this app `x-landfall: { domains: […] }` of its own, or take the other down")),
+            Self::HostTaken { .. } => {
+                ("host-taken", Some("give this app `x-landfall: { domains: […] }` of its own, or take the other down"))
+            }
             Self::Bad(_) => ("bad-request", None),
             Self::Runtime(e) => return chain(e.code(), e, e.hints(), Vec::new()),
             Self::Store(_) => ("store-failed", Some("is the disk full? `df -h` tells")),
@@ -221,8 +228,12 @@ impl StepError {
         match self {
             Self::Runtime(e) => chain(e.code(), e, e.hints(), Vec::new()),
             Self::Control(e @ ControlError::Refused { code, .. }) => chain(code, e, Vec::new(), Vec::new()),
-            Self::Control(e @ ControlError::Incomplete) => chain("table-incomplete", e, vec!["is Docker running? `systemctl status docker`".into()], Vec::new()),
-            Self::Control(e) => chain("proxy-unreachable", e, vec!["is the proxy running? its log is logs/proxy.log in Landfall's home".into()], Vec::new()),
+            Self::Control(e @ ControlError::Incomplete) => {
+                chain("table-incomplete", e, vec!["is Docker running? `systemctl status docker`".into()], Vec::new())
+            }
+            Self::Control(e) => {
+                chain("proxy-unreachable", e, vec!["is the proxy running? its log is logs/proxy.log in Landfall's home".into()], Vec::new())
+            }
             Self::Store(e) => chain("store-failed", e, vec!["is the disk full? `df -h` tells".into()], Vec::new()),
             Self::Cert(e) => chain("certificate-failed", e, Vec::new(), Vec::new()),
             Self::Gate { hint, log, .. } => chain("gate-failed", self, hint.clone().into_iter().collect(), log.clone()),

@@ -50,7 +50,10 @@ pub struct Settings {
 pub fn run(settings: Settings) -> Result<(), AgentError> {
     let home = Home::new(&settings.home);
     let failed = |path: PathBuf| move |source| AgentError::Home { path: path.display().to_string(), source };
-    let runtimes = Runtimes { docker: Arc::new(DockerRuntime::of_host(std::env::var("DOCKER_HOST").ok().as_deref())), process: Arc::new(ProcessRuntime::new(home.path(), &settings.binary)) };
+    let runtimes = Runtimes {
+        docker: Arc::new(DockerRuntime::of_host(std::env::var("DOCKER_HOST").ok().as_deref())),
+        process: Arc::new(ProcessRuntime::new(home.path(), &settings.binary)),
+    };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed(settings.home.clone()))?;
     runtime.block_on(async {
         let agent = Agent::open(&settings, runtimes)?;

@@ -230,7 +230,8 @@ impl View<'_> {
             let named = services.iter().filter(|(_, s)| !s.job && s.template.networks.contains(key));
             let names = named.map(|(name, _)| {
                 let replicas = self.row.serving.names.get(*name).into_iter().flatten().filter_map(|id| self.observed.replicas.get(id));
-                let addresses: Vec<IpAddr> = replicas.filter(|r| r.state.is_running()).filter_map(|r| r.addresses.get(key).copied()).collect();
+                let addresses: Vec<IpAddr> =
+                    replicas.filter(|r| r.state.is_running()).filter_map(|r| r.addresses.get(key).copied()).collect();
                 (name.as_str().to_ascii_lowercase(), addresses)
             });
             Some(NameScope { listen: network.gateway?, names: names.collect() })

@@ -10,7 +10,14 @@ use std::path::PathBuf;
 
 /// Puts a compose.yaml into production on your own server and keeps it there.
 #[derive(Debug, Parser)]
-#[command(name = "landfall", version, max_term_width = 100, propagate_version = false, subcommand_required = true, arg_required_else_help = true)]
+#[command(
+    name = "landfall",
+    version,
+    max_term_width = 100,
+    propagate_version = false,
+    subcommand_required = true,
+    arg_required_else_help = true
+)]
 #[command(after_help = "Start with `landfall up` in a directory that has a compose.yaml.")]
 pub struct Cli {
     /// What holds for every verb.
@@ -271,6 +278,9 @@ pub struct Rollback {
 /// `landfall releases`
 #[derive(Debug, Args)]
 pub struct Releases {
+    /// Name of the app
+    #[arg(value_name = "APP", conflicts_with = "app")]
+    pub named: Option<AppName>,
     #[command(flatten)]
     #[allow(missing_docs)]
     pub app: AppArgs,
@@ -279,6 +289,9 @@ pub struct Releases {
 /// `landfall status`
 #[derive(Debug, Args)]
 pub struct Status {
+    /// Name of the app
+    #[arg(value_name = "APP", conflicts_with = "app")]
+    pub named: Option<AppName>,
     #[command(flatten)]
     #[allow(missing_docs)]
     pub app: AppArgs,

@@ -74,7 +74,13 @@ impl Explain for ProgramError {
     fn failure(&self) -> landfall_model::api::Failure {
         let log = if let Self::BuildFailed { log, .. } = self { log.clone() } else { Vec::new() };
         let cause = std::error::Error::source(self).map(|source| vec![source.to_string()]);
-        landfall_model::api::Failure { code: self.code().to_owned(), message: self.to_string(), causes: cause.unwrap_or_default(), hints: self.hints(), log }
+        landfall_model::api::Failure {
+            code: self.code().to_owned(),
+            message: self.to_string(),
+            causes: cause.unwrap_or_default(),
+            hints: self.hints(),
+            log,
+        }
     }
 }
 

@@ -74,7 +74,8 @@ impl Project {
         if files.is_empty() {
             files = usual_files(&dir)?;
         }
-        let dir = dir.canonicalize().map_err(|e| Plain::usage("no-file", format!("cannot use the directory {}", dir.display())).because(e))?;
+        let dir =
+            dir.canonicalize().map_err(|e| Plain::usage("no-file", format!("cannot use the directory {}", dir.display())).because(e))?;
         Ok(Self {
             files: texts(&files, &settings.cwd)?,
             env_files: texts(&args.env_files.iter().map(|file| settings.cwd.join(file)).collect::<Vec<_>>(), &settings.cwd)?,
@@ -88,7 +89,8 @@ impl Project {
     pub fn resolve(&self, settings: &Settings) -> Outcome<Output> {
         let dir = text(&self.dir)?;
         // A variable that is no UTF-8 cannot be written into a file that is.
-        let env: BTreeMap<String, String> = std::env::vars_os().filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?))).collect();
+        let env: BTreeMap<String, String> =
+            std::env::vars_os().filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?))).collect();
         Ok(resolve(&Input {
             files: &self.files,
             project_dir: &dir,
@@ -147,7 +149,9 @@ impl Project {
         let named = named.or_else(|| output.config.as_ref()?.get("name")?.as_str()?.parse().ok());
         match named {
             Some(app) => Ok(app),
-            None => Err(Plain::usage("no-app-name", format!("{} does not say which app it is", self.files())).hint("see `landfall check`, or name the app: `-p NAME`").into()),
+            None => Err(Plain::usage("no-app-name", format!("{} does not say which app it is", self.files()))
+                .hint("see `landfall check`, or name the app: `-p NAME`")
+                .into()),
         }
     }
 }
@@ -165,7 +169,10 @@ fn usual_files(dir: &Path) -> Outcome<Vec<PathBuf>> {
             .into());
     };
     let stem = main.with_extension("");
-    let beside = ["yaml", "yml"].iter().map(|extension| PathBuf::from(format!("{}.override.{extension}", stem.display()))).find(|path| path.is_file());
+    let beside = ["yaml", "yml"]
+        .iter()
+        .map(|extension| PathBuf::from(format!("{}.override.{extension}", stem.display())))
+        .find(|path| path.is_file());
     Ok(std::iter::once(main).chain(beside).collect())
 }
 

@@ -64,7 +64,9 @@ pub async fn roll_out(client: &Client, printer: &Printer, app: &AppName, want: W
             return verdict(app, release, took_ms, state, failure);
         }
     }
-    Err(Plain::failed("rollout-lost", format!("the agent does not say how the rollout of {app} ended")).hint(format!("see `landfall status -p {app}`")).into())
+    Err(Plain::failed("rollout-lost", format!("the agent does not say how the rollout of {app} ended"))
+        .hint(format!("see `landfall status -p {app}`"))
+        .into())
 }
 
 /// What a failed rollout left: the most important thing to know about it. The failure itself follows.
@@ -99,7 +101,9 @@ pub async fn tell_serving(client: &Client, printer: &Printer, app: &AppName, end
             Ended::Done { release, took_ms } => (release, Some(*took_ms)),
             Ended::Unchanged { release } => (release, None),
         };
-        return printer.json_line(&serde_json::json!({ "app": app, "release": release, "changed": took_ms.is_some(), "took_ms": took_ms, "urls": status.urls }));
+        return printer.json_line(
+            &serde_json::json!({ "app": app, "release": release, "changed": took_ms.is_some(), "took_ms": took_ms, "urls": status.urls }),
+        );
     }
     let urls = if status.urls.is_empty() { "without routes from outside".to_owned() } else { status.urls.join(" ") };
     match ended {

@@ -23,8 +23,9 @@ pub struct Settings {
 impl Settings {
     /// Reads the environment once; nothing below asks it again.
     pub fn resolve(global: &Global) -> Outcome<Self> {
-        let cwd = std::env::current_dir()
-            .map_err(|e| Plain::failed("no-directory", "the current directory cannot be read").because(e).hint("change into a directory that exists"))?;
+        let cwd = std::env::current_dir().map_err(|e| {
+            Plain::failed("no-directory", "the current directory cannot be read").because(e).hint("change into a directory that exists")
+        })?;
         let home = match &global.home {
             Some(typed) => typed.clone(),
             None => default_home(rustix::process::geteuid().is_root(), |name| std::env::var_os(name))?,
@@ -60,9 +61,12 @@ impl Home {
     fn new(path: PathBuf) -> Outcome<Self> {
         let home = Self(path);
         if home.notify_socket().as_os_str().as_bytes().len() > MAX_SOCKET_PATH {
-            return Err(Plain::usage("home-too-long", format!("the path of the home directory is too long for a Unix socket in it: {}", home.0.display()))
-                .hint("choose a shorter one with `--home DIR`")
-                .into());
+            return Err(Plain::usage(
+                "home-too-long",
+                format!("the path of the home directory is too long for a Unix socket in it: {}", home.0.display()),
+            )
+            .hint("choose a shorter one with `--home DIR`")
+            .into());
         }
         Ok(home)
     }
@@ -101,7 +105,9 @@ impl Home {
         for part in ["", "run", "logs"] {
             let dir = self.0.join(part);
             DirBuilder::new().recursive(true).mode(0o700).create(&dir).map_err(|e| {
-                Plain::failed("home-unusable", format!("cannot make {}", dir.display())).because(e).hint("choose another place with `--home DIR` or LANDFALL_HOME")
+                Plain::failed("home-unusable", format!("cannot make {}", dir.display()))
+                    .because(e)
+                    .hint("choose another place with `--home DIR` or LANDFALL_HOME")
             })?;
         }
         Ok(())

@@ -19,7 +19,8 @@ pub fn to_stderr() {
 
 /// To a file, appended.
 pub fn to_file(path: &Path) -> Outcome {
-    let file = crate::supervise::open_log(path).map_err(|e| Plain::failed("home-unusable", format!("cannot write {}", path.display())).because(e))?;
+    let file = crate::supervise::open_log(path)
+        .map_err(|e| Plain::failed("home-unusable", format!("cannot write {}", path.display())).because(e))?;
     tracing_subscriber::fmt().with_writer(Mutex::new(file)).with_ansi(false).with_max_level(level()).init();
     Ok(())
 }

@@ -80,8 +80,23 @@ fn golden_runs(name: &str, place: &Place, runs: &[&[&str]]) {
     golden(name, &shown.join("\n"));
 }
 
-const VERBS: [&str; 15] =
-    ["up", "down", "check", "config", "plan", "deploy", "rollback", "releases", "status", "logs", "events", "exec", "run", "ca", "completions"];
+const VERBS: [&str; 15] = [
+    "up",
+    "down",
+    "check",
+    "config",
+    "plan",
+    "deploy",
+    "rollback",
+    "releases",
+    "status",
+    "logs",
+    "events",
+    "exec",
+    "run",
+    "ca",
+    "completions",
+];
 
 const BAD: &str = "\
 name: tutor
@@ -144,12 +159,26 @@ fn a_good_file_is_resolved() {
 
 #[test]
 fn without_a_file_or_an_agent_every_verb_says_what_to_do() {
-    golden_runs("nothing-here.txt", &Place::new(""), &[&["check"], &["up"], &["status"], &["status", "--json"], &["deploy", "nowhere"], &["ca"]]);
+    golden_runs(
+        "nothing-here.txt",
+        &Place::new(""),
+        &[&["check"], &["up"], &["status"], &["status", "--json"], &["deploy", "nowhere"], &["ca"]],
+    );
     let place = Place::new(GOOD);
     golden_runs(
         "no-agent.txt",
         &place,
-        &[&["deploy"], &["plan"], &["rollback"], &["releases"], &["logs"], &["events"], &["exec", "web", "ls"], &["run", "web", "--", "ls", "-l"], &["down"]],
+        &[
+            &["deploy"],
+            &["plan"],
+            &["rollback"],
+            &["releases"],
+            &["logs"],
+            &["events"],
+            &["exec", "web", "ls"],
+            &["run", "web", "--", "ls", "-l"],
+            &["down"],
+        ],
     );
     assert!(!place.home().exists(), "reading leaves no traces");
 }
@@ -177,7 +206,8 @@ fn a_taken_port_is_named_with_who_has_it() {
 #[test]
 fn what_cannot_be_understood_exits_with_2() {
     let place = Place::new(GOOD);
-    for typed in [&["fly"][..], &["deploy", "--nope"], &["exec", "../x", "ls"], &["up", "--https", "somewhere"], &["logs", "-n", "x"], &[]] {
+    for typed in [&["fly"][..], &["deploy", "--nope"], &["exec", "../x", "ls"], &["up", "--https", "somewhere"], &["logs", "-n", "x"], &[]]
+    {
         let said = place.run(typed);
         assert_eq!((said.code, said.out.as_str()), (2, ""), "{typed:?}");
         assert!(!said.err.is_empty());
@@ -206,7 +236,9 @@ fn colour_is_asked_for_and_refused() {
 /// The pids of a supervisor's children, from /proc.
 fn children(pid: &str, verb: &str) -> Vec<String> {
     let list = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
-    let is = |child: &&str| std::fs::read(format!("/proc/{child}/cmdline")).is_ok_and(|line| line.split(|b| *b == 0).nth(1) == Some(verb.as_bytes()));
+    let is = |child: &&str| {
+        std::fs::read(format!("/proc/{child}/cmdline")).is_ok_and(|line| line.split(|b| *b == 0).nth(1) == Some(verb.as_bytes()))
+    };
     list.split_whitespace().filter(is).map(str::to_owned).collect()
 }
 
@@ -251,7 +283,12 @@ fn up_in_the_background_survives_its_parts_and_ends_with_its_last_app() {
 
     // A second `up` deploys to the one that runs.
     let again = place.run(&["up"]);
-    assert_eq!((again.code, again.out.as_str()), (0, "✔ nothing to change: release 1 of sleeper serves without routes from outside\n"), "{}", again.err);
+    assert_eq!(
+        (again.code, again.out.as_str()),
+        (0, "✔ nothing to change: release 1 of sleeper serves without routes from outside\n"),
+        "{}",
+        again.err
+    );
     assert_eq!(place.run(&["plan", "--exit-code"]).code, 0);
     std::fs::write(place.dir.path().join("project/compose.yaml"), SLEEPER.replace(":-1", ":-2")).unwrap();
     assert_eq!(place.run(&["plan", "--exit-code"]).code, 4);

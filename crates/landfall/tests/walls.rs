@@ -73,7 +73,9 @@ fn the_model_is_pure() {
         );
     }
     for (path, text) in sources("model") {
-        for word in ["std::fs", "std::env", "std::process", "std::thread", "TcpStream", "SystemTime", "Instant", "HashMap", "HashSet", "rand::"] {
+        for word in
+            ["std::fs", "std::env", "std::process", "std::thread", "TcpStream", "SystemTime", "Instant", "HashMap", "HashSet", "rand::"]
+        {
             assert!(!code(&text).contains(word), "{path} uses {word}: the model has no I/O, clock, randomness or hash order");
         }
     }
@@ -97,14 +99,16 @@ fn what_is_said_in_one_place_only() {
     }
 }
 
-/// A shell is run in one place only: inside a container, where the Compose Specification says so (`CMD-SHELL`).
+/// A shell is named in one place only: inside a container, where the Compose Specification says so (`CMD-SHELL`). The conformance suite's programs are
+/// scripts; it runs in tests.
 #[test]
 fn no_shell_is_run_on_the_server() {
     for name in CRATES {
         for (path, text) in sources(name) {
             let code = code(&text);
             let shell = code.contains("\"sh\"") || code.contains("/bin/sh") || code.contains("bash\"");
-            assert!(!shell || path == "crates/model/src/spec.rs", "{path} names a shell");
+            let may = path == "crates/model/src/spec.rs" || path.starts_with("crates/runtime/src/conformance/");
+            assert!(!shell || may, "{path} names a shell");
         }
     }
 }
@@ -115,7 +119,10 @@ fn nothing_is_global() {
         for (path, text) in sources(name) {
             for line in code(&text).lines().map(str::trim_start) {
                 let stateful = line.starts_with("static ") || line.starts_with("pub static ") || line.starts_with("thread_local!");
-                assert!(!stateful || line.contains("#[global_allocator]") || line.contains("MiMalloc"), "{path} keeps global state: {line}");
+                assert!(
+                    !stateful || line.contains("#[global_allocator]") || line.contains("MiMalloc"),
+                    "{path} keeps global state: {line}"
+                );
             }
         }
     }

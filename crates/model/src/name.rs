@@ -163,17 +163,19 @@ fn image_reference(text: &str) -> bool {
         None => (rest, None),
     };
     let word = |b: u8| b.is_ascii_alphanumeric() || b == b'_';
-    if tag.is_some_and(|t| !of(t, 128, |b| b.is_ascii_alphanumeric() || b == b'_', |b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-'))) {
+    if tag.is_some_and(|t| {
+        !of(t, 128, |b| b.is_ascii_alphanumeric() || b == b'_', |b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-'))
+    }) {
         return false;
     }
     path.split('/').enumerate().all(|(i, part)| {
         let host = i == 0 && path.contains('/') && (part.contains('.') || part.contains(':') || part == "localhost");
         if host {
             let (name, port) = part.split_once(':').unwrap_or((part, "1"));
-            return name.parse::<std::net::IpAddr>().is_ok() || name.to_ascii_lowercase().parse::<Domain>().is_ok() && port.parse::<u16>().is_ok();
+            return name.parse::<std::net::IpAddr>().is_ok()
+                || name.to_ascii_lowercase().parse::<Domain>().is_ok() && port.parse::<u16>().is_ok();
         }
-        of(part, 200, lower_or_digit, |b| lower_or_digit(b) || matches!(b, b'.' | b'_' | b'-'))
-            && part.bytes().last().is_some_and(word)
+        of(part, 200, lower_or_digit, |b| lower_or_digit(b) || matches!(b, b'.' | b'_' | b'-')) && part.bytes().last().is_some_and(word)
     })
 }
 
@@ -205,9 +207,14 @@ mod tests {
 
     #[test]
     fn image_references_follow_the_oci_grammar() {
-        for good in ["postgres", "postgres:15", "ghcr.io/acme/tutor-backend:main", "localhost:5000/a/b:1.0-x", "127.0.0.1:5000/a",
-            "a/b@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"]
-        {
+        for good in [
+            "postgres",
+            "postgres:15",
+            "ghcr.io/acme/tutor-backend:main",
+            "localhost:5000/a/b:1.0-x",
+            "127.0.0.1:5000/a",
+            "a/b@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef",
+        ] {
             assert!(good.parse::<ImageRef>().is_ok(), "{good}");
         }
         for bad in ["", "Postgres", "a:", ":15", "a b", "x;y", "a@sha256:12", "a/../b", "-a", "a:$(id)", "a//b"] {

@@ -96,7 +96,11 @@ impl Case {
             }
             check_span(&output, d.span.as_ref());
         }
-        assert_eq!(output.spec.is_none(), output.diagnostics.iter().any(|d| d.severity == Severity::Error), "no spec if and only if there is an error");
+        assert_eq!(
+            output.spec.is_none(),
+            output.diagnostics.iter().any(|d| d.severity == Severity::Error),
+            "no spec if and only if there is an error"
+        );
         let show = self.options.get("show").map_or("", String::as_str);
         if show == "config" {
             print(&output.config.clone().unwrap_or_default(), 0, &mut out);
@@ -174,7 +178,8 @@ fn print(value: &Value, indent: usize, out: &mut String) {
 
 fn cases() -> Vec<PathBuf> {
     let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../cases/compose");
-    let mut cases: Vec<PathBuf> = std::fs::read_dir(dir).unwrap().map(|e| e.unwrap().path()).filter(|p| p.extension().is_some_and(|e| e == "case")).collect();
+    let mut cases: Vec<PathBuf> =
+        std::fs::read_dir(dir).unwrap().map(|e| e.unwrap().path()).filter(|p| p.extension().is_some_and(|e| e == "case")).collect();
     cases.sort();
     cases
 }
@@ -205,7 +210,8 @@ fn every_case_gives_what_it_expects() {
 #[test]
 fn the_seeds_are_read() {
     let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../cases/compose/seeds");
-    let mut seeds: Vec<PathBuf> = std::fs::read_dir(dir).unwrap().map(|e| e.unwrap().path()).filter(|p| p.extension().is_some_and(|e| e == "yaml")).collect();
+    let mut seeds: Vec<PathBuf> =
+        std::fs::read_dir(dir).unwrap().map(|e| e.unwrap().path()).filter(|p| p.extension().is_some_and(|e| e == "yaml")).collect();
     seeds.sort();
     assert!(seeds.len() >= 3);
     for path in seeds {
@@ -216,9 +222,19 @@ fn the_seeds_are_read() {
         }
         case.files.insert(format!("{PROJECT}/.env"), "POSTGRES_USER=u\nPOSTGRES_PASSWORD=p\nPOSTGRES_DB=d\nGHCR_OWNER=acme\n".into());
         case.files.insert(format!("{PROJECT}/.env.production"), "API_PORT=8000\n".into());
-        for name in ["DB_PASSWORD", "NEXT_PUBLIC_API_URL", "NEXTAUTH_URL", "NEXTAUTH_SECRET", "GOOGLE_CLIENT_ID", "GOOGLE_CLIENT_SECRET", "JWT_SECRET",
-            "FRONTEND_URL", "NEO4J_PASSWORD", "POSTGRES_USER", "POSTGRES_PASSWORD"]
-        {
+        for name in [
+            "DB_PASSWORD",
+            "NEXT_PUBLIC_API_URL",
+            "NEXTAUTH_URL",
+            "NEXTAUTH_SECRET",
+            "GOOGLE_CLIENT_ID",
+            "GOOGLE_CLIENT_SECRET",
+            "JWT_SECRET",
+            "FRONTEND_URL",
+            "NEO4J_PASSWORD",
+            "POSTGRES_USER",
+            "POSTGRES_PASSWORD",
+        ] {
             case.env.insert(name.into(), "value".into());
         }
         let expected = path.with_extension("expect");

@@ -108,7 +108,10 @@ fn a_byte_order_mark_at_the_start_is_what_some_editors_write() {
 
 #[test]
 fn variables_cannot_make_a_small_file_large() {
-    let text = format!("name: a\nservices: {{ a: {{ image: x, environment: {{ {} }} }} }}", (0..200).map(|n| format!("V{n}: \"$LONG\"")).collect::<Vec<_>>().join(", "));
+    let text = format!(
+        "name: a\nservices: {{ a: {{ image: x, environment: {{ {} }} }} }}",
+        (0..200).map(|n| format!("V{n}: \"$LONG\"")).collect::<Vec<_>>().join(", ")
+    );
     assert!(refusals(text.as_bytes()).contains(&"too-large".to_owned()));
     let text = format!("name: a\nservices: {{ a: {{ image: x, user: \"{}\" }} }}", "$LONG".repeat(50));
     assert!(!refusals(text.as_bytes()).is_empty());
@@ -124,14 +127,18 @@ fn large_files_are_read_in_one_go() {
         service(format!("user: \"{}\"", "${U:-".repeat(180_000))),
         service(format!("user: \"{}}}\"", "${!".repeat(300_000))),
         service(list(40_000, &|n| format!("enviroment{n}: "))),
-        service(format!("volumes: [{}]", list(30_000, &|n| format!("volume-{n}:/v{n}")))) + &format!("volumes: {{ {} }}", list(20_000, &|n| format!("volume{n}: "))),
+        service(format!("volumes: [{}]", list(30_000, &|n| format!("volume-{n}:/v{n}"))))
+            + &format!("volumes: {{ {} }}", list(20_000, &|n| format!("volume{n}: "))),
         service(format!("expose: [{}]", list(40_000, &|_| "1-65535".into()))),
         service(format!("ports: [{}]", list(40_000, &|_| "\"1-65535:1-65535\"".into()))),
         service(format!("env_file: [{}]", list(40_000, &|_| ".env".into()))),
         service(format!("environment: {{ {} }}", list(40_000, &|n| format!("V{n}: \"$W{n}\"")))),
         format!("name: a\nx: [{}]", list(90_000, &|_| "[]".into())),
         format!("name: a\nx-landfall: {{ env: {{ {} }} }}\nservices: {{ a: {{ image: x }} }}", list(40_000, &|n| format!("V{n}: "))),
-        format!("name: a\nservices: {{ {} }}", list(500, &|n| format!("s{n}: {{ image: x, depends_on: [{}] }}", list(100, &|m| format!("s{}", (n + m + 1) % 500))))),
+        format!(
+            "name: a\nservices: {{ {} }}",
+            list(500, &|n| format!("s{n}: {{ image: x, depends_on: [{}] }}", list(100, &|m| format!("s{}", (n + m + 1) % 500))))
+        ),
     ] {
         assert!(text.len() <= MAX_TEXT, "{}", text.len());
         let output = run(text.as_bytes(), b"");
@@ -144,10 +151,41 @@ fn large_files_are_read_in_one_go() {
 #[test]
 fn values_of_variables_are_in_no_message() {
     let secret = "hunter2 is the password";
-    let keys = ["image", "user", "mem_limit", "cpus", "restart", "stop_signal", "ports", "expose", "volumes", "working_dir", "healthcheck", "depends_on", "profiles",
-        "command", "networks", "env_file", "x-landfall", "deploy", "logging", "pull_policy", "init", "shm_size", "tmpfs", "labels", "environment", "security_opt"];
+    let keys = [
+        "image",
+        "user",
+        "mem_limit",
+        "cpus",
+        "restart",
+        "stop_signal",
+        "ports",
+        "expose",
+        "volumes",
+        "working_dir",
+        "healthcheck",
+        "depends_on",
+        "profiles",
+        "command",
+        "networks",
+        "env_file",
+        "x-landfall",
+        "deploy",
+        "logging",
+        "pull_policy",
+        "init",
+        "shm_size",
+        "tmpfs",
+        "labels",
+        "environment",
+        "security_opt",
+    ];
     for key in keys {
-        for value in ["\"${S}\"", "[\"${S}\"]", "{ a: \"${S}\" }", "{ test: [\"${S}\"], port: \"${S}\", routes: [\"${S}\"], driver: \"${S}\", replicas: \"${S}\", migrate: \"${S}\" }"] {
+        for value in [
+            "\"${S}\"",
+            "[\"${S}\"]",
+            "{ a: \"${S}\" }",
+            "{ test: [\"${S}\"], port: \"${S}\", routes: [\"${S}\"], driver: \"${S}\", replicas: \"${S}\", migrate: \"${S}\" }",
+        ] {
             let text = format!("name: a\nservices: {{ a: {{ {key}: {value} }} }}\n");
             let output = run(text.as_bytes(), format!("S='{secret}'\n").as_bytes());
             for d in &output.diagnostics {
@@ -162,16 +200,71 @@ fn values_of_variables_are_in_no_message() {
 /// Pieces that are likelier than random text to reach the depths of the compiler.
 fn piece() -> impl Strategy<Value = String> {
     let words = [
-        "services:", "  web:", "    image: x", "image", "a", "\n", "\n  ", "\n    ", "\n      ", ": ", "- ", "[", "]", "{", "}", ", ", "\"", "'", "&a ", "*a", "<<: *a", "!!str ",
-        "!reset ", "$", "${", "}", ":-", ":?", "A", "x-landfall:", "routes: [/]", "ports:", "8080:80", "volumes:", "./a:/b:ro", "environment:", "depends_on:", "healthcheck:",
-        "test: ", "deploy:", "replicas: 2", "|", ">", "#", "---", "é", "\t", "~", "0x1F", "1.5", "? ", "env:", "required_if: A=a", "command: ", "a && b", "\\", "%TAG ! x",
+        "services:",
+        "  web:",
+        "    image: x",
+        "image",
+        "a",
+        "\n",
+        "\n  ",
+        "\n    ",
+        "\n      ",
+        ": ",
+        "- ",
+        "[",
+        "]",
+        "{",
+        "}",
+        ", ",
+        "\"",
+        "'",
+        "&a ",
+        "*a",
+        "<<: *a",
+        "!!str ",
+        "!reset ",
+        "$",
+        "${",
+        "}",
+        ":-",
+        ":?",
+        "A",
+        "x-landfall:",
+        "routes: [/]",
+        "ports:",
+        "8080:80",
+        "volumes:",
+        "./a:/b:ro",
+        "environment:",
+        "depends_on:",
+        "healthcheck:",
+        "test: ",
+        "deploy:",
+        "replicas: 2",
+        "|",
+        ">",
+        "#",
+        "---",
+        "é",
+        "\t",
+        "~",
+        "0x1F",
+        "1.5",
+        "? ",
+        "env:",
+        "required_if: A=a",
+        "command: ",
+        "a && b",
+        "\\",
+        "%TAG ! x",
     ];
     prop_oneof![8 => proptest::sample::select(words.map(str::to_owned).to_vec()), 1 => any::<String>()]
 }
 
 fn real_files() -> Vec<String> {
     let dir = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../cases/compose");
-    let mut paths: Vec<_> = std::fs::read_dir(dir).unwrap().map(|e| e.unwrap().path()).filter(|p| p.extension().is_some_and(|e| e == "case")).collect();
+    let mut paths: Vec<_> =
+        std::fs::read_dir(dir).unwrap().map(|e| e.unwrap().path()).filter(|p| p.extension().is_some_and(|e| e == "case")).collect();
     paths.sort();
     paths.iter().map(|p| std::fs::read_to_string(p).unwrap().split("\n---- ").next().unwrap_or("").to_owned()).collect()
 }

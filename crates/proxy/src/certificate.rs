@@ -23,7 +23,11 @@ pub(crate) struct Certificates {
 impl Certificates {
     /// Reads `files`, taking those over from `before` whose fingerprint is the same. What cannot be read goes to `refused`; the caller decides if
     /// that matters.
-    pub(crate) fn read(files: &[CertificateFiles], before: &Self, mut refused: impl FnMut(SwapError) -> Result<(), SwapError>) -> Result<Self, SwapError> {
+    pub(crate) fn read(
+        files: &[CertificateFiles],
+        before: &Self,
+        mut refused: impl FnMut(SwapError) -> Result<(), SwapError>,
+    ) -> Result<Self, SwapError> {
         let provider = rustls::crypto::aws_lc_rs::default_provider();
         let mut certificates = Self::default();
         for file in files {
@@ -65,8 +69,10 @@ fn read_one(file: &CertificateFiles, provider: &CryptoProvider) -> Result<Certif
         return Err(refused("the chain is empty".to_owned()));
     }
     // The key's own bytes never get into a message.
-    let key = PrivateKeyDer::from_pem_file(&file.key).map_err(|error| refused(format!("the key `{}` cannot be read: {error}", file.key)))?;
-    let certified = CertifiedKey::from_der(chain, key, provider).map_err(|error| refused(format!("chain and key cannot be used: {error}")))?;
+    let key =
+        PrivateKeyDer::from_pem_file(&file.key).map_err(|error| refused(format!("the key `{}` cannot be read: {error}", file.key)))?;
+    let certified =
+        CertifiedKey::from_der(chain, key, provider).map_err(|error| refused(format!("chain and key cannot be used: {error}")))?;
     Ok(certified)
 }
 

@@ -38,7 +38,8 @@ pub(crate) async fn watch(current: Rc<RefCell<Arc<Compiled>>>) {
         tokio::time::sleep(PERIOD).await;
         let checks = checks(&current.borrow());
         failures.retain(|id, _| checks.iter().any(|check| check.state.id == *id));
-        let asked = futures_util::stream::iter(checks).map(async |check| (tokio::time::timeout(LIMIT, ask(&check)).await == Ok(true), check));
+        let asked =
+            futures_util::stream::iter(checks).map(async |check| (tokio::time::timeout(LIMIT, ask(&check)).await == Ok(true), check));
         let results: Vec<(bool, Check)> = asked.buffer_unordered(CONCURRENT).collect().await;
         for (answered, check) in results {
             judge(answered, &check, failures.entry(check.state.id.clone()).or_default());

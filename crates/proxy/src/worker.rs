@@ -1,8 +1,8 @@
 //! A worker: one thread, one event loop, everything it touches in `Rc`. Requests never change threads.
 
 use crate::edge::connection::{Conn, Order, Origin};
-use crate::edge::watch::{Clock, SWEEP};
 use crate::edge::serve::{self, serve_http, serve_https};
+use crate::edge::watch::{Clock, SWEEP};
 use crate::stream::Streams;
 use crate::table::Compiled;
 use crate::upstream::balance::{LocalTable, LocalUpstream};

@@ -86,7 +86,9 @@ impl RuntimeError {
             Self::Unreachable { socket, .. } => vec![format!(
                 "start Docker (`systemctl start docker`) and check that this user may use {socket}; an app without images runs under `x-landfall: {{ runtime: process }}`"
             )],
-            Self::NoImage { image, .. } => vec![format!("check the name and tag, build it (`docker build -t {image} …`), or log in to its registry")],
+            Self::NoImage { image, .. } => {
+                vec![format!("check the name and tag, build it (`docker build -t {image} …`), or log in to its registry")]
+            }
             Self::PortTaken { port, .. } => vec![format!("see who listens there: `ss -ltnp 'sport = :{port}'`")],
             _ => Vec::new(),
         }

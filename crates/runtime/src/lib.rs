@@ -155,7 +155,13 @@ pub trait Runtime: Send + Sync {
     async fn exec(&self, app: &AppName, id: &ReplicaId, argv: &[String], tty: bool) -> Result<Session, RuntimeError>;
 
     /// Lines of a replica: the last `tail` of the past, then, with `follow`, new ones until it is removed.
-    async fn logs(&self, app: &AppName, id: &ReplicaId, tail: u32, follow: bool) -> Result<BoxStream<'static, Result<LogEntry, RuntimeError>>, RuntimeError>;
+    async fn logs(
+        &self,
+        app: &AppName,
+        id: &ReplicaId,
+        tail: u32,
+        follow: bool,
+    ) -> Result<BoxStream<'static, Result<LogEntry, RuntimeError>>, RuntimeError>;
 
     /// TCP ports a replica listens on, for the message of a failed gate. Empty when that cannot be found out.
     async fn listening(&self, app: &AppName, id: &ReplicaId) -> BTreeSet<u16>;

@@ -53,11 +53,7 @@ fn listener(line: &str) -> Option<Listener> {
         return None;
     }
     let (address, port) = fields.get(1)?.split_once(':')?;
-    Some(Listener {
-        address: address_of(address)?,
-        port: u16::from_str_radix(port, 16).ok()?,
-        inode: fields.get(9)?.parse().ok()?,
-    })
+    Some(Listener { address: address_of(address)?, port: u16::from_str_radix(port, 16).ok()?, inode: fields.get(9)?.parse().ok()? })
 }
 
 /// The kernel prints each 32-bit word of an address in the machine's own byte order.

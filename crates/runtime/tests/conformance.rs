@@ -5,11 +5,11 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test says where it is, and what it cannot do without")]
 
 use landfall_model::spec::{Program, PullPolicy, RuntimeKind};
+use landfall_runtime::Runtime;
 use landfall_runtime::conformance::{Act, Kit, run_all, script};
 use landfall_runtime::docker::DockerRuntime;
 use landfall_runtime::fake::FakeRuntime;
 use landfall_runtime::process::ProcessRuntime;
-use landfall_runtime::Runtime;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -47,7 +47,14 @@ async fn fake() {
             RuntimeKind::Process => Program::Executable { path: "act".into(), sha256: None },
         };
         let again = fake.clone();
-        let kit = Kit { app: "conformance".parse().unwrap(), program, command: Act::command, reopen: Box::new(move || Box::new(again.clone())), project_dir: "/".into(), port: 8000 };
+        let kit = Kit {
+            app: "conformance".parse().unwrap(),
+            program,
+            command: Act::command,
+            reopen: Box::new(move || Box::new(again.clone())),
+            project_dir: "/".into(),
+            port: 8000,
+        };
         conforms(Box::new(fake), kit).await;
     }
 }

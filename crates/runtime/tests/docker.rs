@@ -10,7 +10,9 @@ use bollard::query_parameters::{InspectContainerOptions, RemoveContainerOptionsB
 use landfall_model::digest::hex;
 use landfall_model::name::{ImageRef, NetworkName};
 use landfall_model::observed::ReplicaState;
-use landfall_model::spec::{HealthTest, Healthcheck, Limits, LogPolicy, Mount, MountSource, Network, Program, PublishedPort, PullPolicy, Restart};
+use landfall_model::spec::{
+    HealthTest, Healthcheck, Limits, LogPolicy, Mount, MountSource, Network, Program, PublishedPort, PullPolicy, Restart,
+};
 use landfall_runtime::conformance::{Act, Kit, Shape, script, until};
 use landfall_runtime::docker::DockerRuntime;
 use landfall_runtime::{Launch, Runtime, RuntimeError};
@@ -48,7 +50,8 @@ impl Bench {
     async fn with(self, body: impl AsyncFnOnce(&Bench) + 'static) {
         let bench = Arc::new(self);
         let own = Arc::clone(&bench);
-        let outcome = tokio::task::LocalSet::new().run_until(async move { tokio::task::spawn_local(async move { body(&own).await }).await }).await;
+        let outcome =
+            tokio::task::LocalSet::new().run_until(async move { tokio::task::spawn_local(async move { body(&own).await }).await }).await;
         bench.kit.clear(&bench.rt).await;
         if let Err(failed) = outcome {
             std::panic::resume_unwind(failed.into_panic());
@@ -74,16 +77,27 @@ async fn every_field_of_a_template_reaches_the_engine() {
         .await
         .with(async |b| {
             let mut launch = b.stay("web-1-1");
-            let second: (NetworkName, Network) = ("back".parse().unwrap(), Network { external_name: format!("{}_back", b.kit.app), external: false, internal: true });
+            let second: (NetworkName, Network) =
+                ("back".parse().unwrap(), Network { external_name: format!("{}_back", b.kit.app), external: false, internal: true });
             b.rt.ensure_network(&b.kit.app, &second.0, &second.1).await.unwrap();
             let template = &mut launch.template;
             template.networks.insert(second.0.clone());
             template.mounts.push(Mount { source: MountSource::Tmpfs { size_bytes: 1 << 20 }, target: "/scratch".into(), read_only: false });
-            template.mounts.push(Mount { source: MountSource::Bind { path: "/etc/hostname".into() }, target: "/host".into(), read_only: true });
+            template.mounts.push(Mount {
+                source: MountSource::Bind { path: "/etc/hostname".into() },
+                target: "/host".into(),
+                read_only: true,
+            });
             template.mounts.push(Mount { source: MountSource::Anonymous, target: "/anonymous".into(), read_only: false });
             template.labels = BTreeMap::from([("team".into(), "a b".into()), ("landfall.app".into(), "forged".into())]);
             template.restart = Restart::OnFailure { max: 4 };
-            template.healthcheck = Some(Healthcheck { test: HealthTest::Exec { argv: vec!["true".into()] }, interval_ms: 1000, timeout_ms: 500, retries: 2, start_period_ms: 0 });
+            template.healthcheck = Some(Healthcheck {
+                test: HealthTest::Exec { argv: vec!["true".into()] },
+                interval_ms: 1000,
+                timeout_ms: 500,
+                retries: 2,
+                start_period_ms: 0,
+            });
             template.limits = Limits { memory_bytes: 64 << 20, cpu_millis: 500, pids: 50 };
             template.log = LogPolicy { max_bytes: 123_456, max_files: 2 };
             (template.init, template.read_only, template.shm_bytes) = (true, true, 8 << 20);
@@ -96,16 +110,30 @@ async fn every_field_of_a_template_reaches_the_engine() {
             let found = b.inspect(&launch).await;
             let (host, config) = (found.host_config.clone().unwrap(), found.config.clone().unwrap());
             assert_eq!((host.memory, host.nano_cpus, host.pids_limit), (Some(64 << 20), Some(500_000_000), Some(50)));
-            assert_eq!((host.init, host.readonly_rootfs, host.shm_size, host.dns), (Some(true), Some(true), Some(8 << 20), Some(vec!["10.9.8.7".into()])));
+            assert_eq!(
+                (host.init, host.readonly_rootfs, host.shm_size, host.dns),
+                (Some(true), Some(true), Some(8 << 20), Some(vec!["10.9.8.7".into()]))
+            );
             assert_eq!(host.log_config.unwrap().config.unwrap()["max-size"], "123456");
             assert_eq!(host.restart_policy.unwrap().maximum_retry_count, Some(4));
-            assert_eq!((config.user.as_deref(), config.working_dir.as_deref(), config.stop_timeout), (Some("1000:1000"), Some("/tmp"), Some(10)));
+            assert_eq!(
+                (config.user.as_deref(), config.working_dir.as_deref(), config.stop_timeout),
+                (Some("1000:1000"), Some("/tmp"), Some(10))
+            );
             let labels = config.labels.unwrap();
-            assert_eq!((labels["team"].as_str(), labels["landfall.app"].as_str()), ("a b", b.kit.app.as_str()), "a user's label cannot pass for ours");
+            assert_eq!(
+                (labels["team"].as_str(), labels["landfall.app"].as_str()),
+                ("a b", b.kit.app.as_str()),
+                "a user's label cannot pass for ours"
+            );
             let joined = found.network_settings.unwrap().networks.unwrap();
             assert_eq!(joined.len(), 2);
-            assert!(joined.values().all(|n| n.aliases.iter().flatten().all(|alias| alias != "web")), "a service's name is answered by Landfall alone");
-            let mounts: BTreeMap<String, String> = found.mounts.unwrap().into_iter().map(|m| (m.destination.unwrap(), m.typ.unwrap().to_string())).collect();
+            assert!(
+                joined.values().all(|n| n.aliases.iter().flatten().all(|alias| alias != "web")),
+                "a service's name is answered by Landfall alone"
+            );
+            let mounts: BTreeMap<String, String> =
+                found.mounts.unwrap().into_iter().map(|m| (m.destination.unwrap(), m.typ.unwrap().to_string())).collect();
             assert_eq!((mounts["/data"].as_str(), mounts["/host"].as_str(), mounts["/anonymous"].as_str()), ("volume", "bind", "volume"));
             until("the engine calls it healthy", async || {
                 let health = b.inspect(&launch).await.state.unwrap().health.unwrap();
@@ -117,7 +145,16 @@ async fn every_field_of_a_template_reaches_the_engine() {
             let replica = &observed.replicas[&launch.id];
             assert_eq!(replica.addresses.len(), 2);
             assert!(observed.networks.values().all(|n| n.gateway.is_some() && n.subnet.is_some()), "{:?}", observed.networks);
-            let anonymous = b.inspect(&launch).await.mounts.unwrap().into_iter().find(|m| m.destination.as_deref() == Some("/anonymous")).unwrap().name.unwrap();
+            let anonymous = b
+                .inspect(&launch)
+                .await
+                .mounts
+                .unwrap()
+                .into_iter()
+                .find(|m| m.destination.as_deref() == Some("/anonymous"))
+                .unwrap()
+                .name
+                .unwrap();
             b.rt.remove(&b.kit.app, &launch.id).await.unwrap();
             b.rt.remove_network(&b.kit.app, &second.0, &second.1).await.unwrap();
             assert!(engine().inspect_volume(&anonymous).await.is_err(), "an anonymous volume outlived its container");
@@ -148,12 +185,17 @@ async fn refusals_say_what_is_wrong_and_starting_can_be_asked_for_again() {
             assert!(matches!(&refused, Err(RuntimeError::NoProgram { program, .. }) if program == "no-such-program"), "{refused:?}");
 
             let mut launch = b.stay("web-1-3");
-            launch.template.program = Program::Image { reference: "landfall-no-such-image:1".parse().unwrap(), pinned: None, pull: PullPolicy::Never };
+            launch.template.program =
+                Program::Image { reference: "landfall-no-such-image:1".parse().unwrap(), pinned: None, pull: PullPolicy::Never };
             let refused = b.rt.start(&launch).await;
             assert!(matches!(refused, Err(RuntimeError::NoImage { .. })), "{refused:?}");
 
             let mut launch = b.stay("web-1-4");
-            launch.template.mounts.push(Mount { source: MountSource::Bind { path: "/no/such/path".into() }, target: "/x".into(), read_only: false });
+            launch.template.mounts.push(Mount {
+                source: MountSource::Bind { path: "/no/such/path".into() },
+                target: "/x".into(),
+                read_only: false,
+            });
             assert!(b.rt.start(&launch).await.is_err(), "a bind that does not exist is not made");
         })
         .await;
@@ -166,7 +208,8 @@ async fn a_pinned_image_is_what_runs_and_another_reference_is_not_looked_at() {
         .with(async |b| {
             let id = b.rt.pull(&IMAGE.parse().unwrap(), PullPolicy::Missing, &|_| {}).await.unwrap();
             let mut launch = b.stay("web-1-1");
-            launch.template.program = Program::Image { reference: "moved-on:1".parse().unwrap(), pinned: Some(id.clone()), pull: PullPolicy::Missing };
+            launch.template.program =
+                Program::Image { reference: "moved-on:1".parse().unwrap(), pinned: Some(id.clone()), pull: PullPolicy::Missing };
             b.rt.start(&launch).await.unwrap();
             assert_eq!(b.inspect(&launch).await.image.as_deref(), Some(id.as_str()));
         })
@@ -181,7 +224,8 @@ async fn what_landfall_did_not_make_is_not_touched() {
             let launch = b.stay("web-1-1");
             let name = format!("{}-{}", launch.app, launch.id);
             let options = bollard::query_parameters::CreateContainerOptionsBuilder::new().name(&name).build();
-            let body = bollard::models::ContainerCreateBody { image: Some(IMAGE.into()), cmd: Some(vec!["true".into()]), ..Default::default() };
+            let body =
+                bollard::models::ContainerCreateBody { image: Some(IMAGE.into()), cmd: Some(vec!["true".into()]), ..Default::default() };
             engine().create_container(Some(options), body).await.unwrap();
             let refused = b.rt.start(&launch).await;
             b.rt.remove(&b.kit.app, &launch.id).await.unwrap();
@@ -233,7 +277,12 @@ async fn registry() -> Registry {
         "layers": [{ "mediaType": "application/vnd.docker.image.rootfs.diff.tar.gzip", "size": layer.len(), "digest": digest(&layer) }],
     })
     .to_string();
-    let blobs: BTreeMap<String, Vec<u8>> = [(digest(&layer), layer), (digest(config.as_bytes()), config.into_bytes()), (digest(manifest.as_bytes()), manifest.clone().into_bytes())].into();
+    let blobs: BTreeMap<String, Vec<u8>> = [
+        (digest(&layer), layer),
+        (digest(config.as_bytes()), config.into_bytes()),
+        (digest(manifest.as_bytes()), manifest.clone().into_bytes()),
+    ]
+    .into();
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
     let asked = Arc::new(Mutex::new(Vec::new()));
@@ -248,13 +297,26 @@ async fn registry() -> Registry {
             let last = path.rsplit('/').next().unwrap_or_default();
             let (status, kind, body) = match () {
                 () if path == "/v2/" => ("200 OK", "text/plain", Vec::new()),
-                () if path.contains("/private/") => ("403 Forbidden", "application/json", br#"{"errors":[{"code":"DENIED","message":"requested access is denied"}]}"#.to_vec()),
+                () if path.contains("/private/") => (
+                    "403 Forbidden",
+                    "application/json",
+                    br#"{"errors":[{"code":"DENIED","message":"requested access is denied"}]}"#.to_vec(),
+                ),
                 () if path.contains("/manifests/1") => ("200 OK", TYPE, manifest.clone().into_bytes()),
-                () if blobs.contains_key(last) => ("200 OK", if path.contains("manifests") { TYPE } else { "application/octet-stream" }, blobs[last].clone()),
-                () => ("404 Not Found", "application/json", br#"{"errors":[{"code":"MANIFEST_UNKNOWN","message":"manifest unknown"}]}"#.to_vec()),
+                () if blobs.contains_key(last) => {
+                    ("200 OK", if path.contains("manifests") { TYPE } else { "application/octet-stream" }, blobs[last].clone())
+                }
+                () => (
+                    "404 Not Found",
+                    "application/json",
+                    br#"{"errors":[{"code":"MANIFEST_UNKNOWN","message":"manifest unknown"}]}"#.to_vec(),
+                ),
             };
             let own = format!("sha256:{}", hex(&Sha256::digest(&body)));
-            let answer = format!("HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {}\r\nDocker-Content-Digest: {own}\r\nConnection: close\r\n\r\n", body.len());
+            let answer = format!(
+                "HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {}\r\nDocker-Content-Digest: {own}\r\nConnection: close\r\n\r\n",
+                body.len()
+            );
             let body = if head.starts_with("HEAD") { Vec::new() } else { body };
             let _ = stream.write_all(&[answer.into_bytes(), body].concat()).await;
         }
@@ -280,7 +342,8 @@ async fn images_are_pulled_as_the_policy_says_and_refusals_are_told_apart() {
     assert_eq!(asked(), after, "what is here is not asked for");
     assert_eq!(rt.pull(&image, PullPolicy::Always, &progress).await.unwrap(), id);
     assert!(asked() > after);
-    let observed = rt.observe(&"nobody".parse().unwrap(), &[image.clone(), "landfall-no-such-image:1".parse().unwrap()].into()).await.unwrap();
+    let observed =
+        rt.observe(&"nobody".parse().unwrap(), &[image.clone(), "landfall-no-such-image:1".parse().unwrap()].into()).await.unwrap();
     assert_eq!(observed.images, BTreeMap::from([(image.clone(), id)]));
     engine().remove_image(image.as_str(), None::<RemoveImageOptions>, None).await.unwrap();
 

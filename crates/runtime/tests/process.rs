@@ -84,7 +84,11 @@ fn kill(pid: i32) {
 async fn asking_twice_at_once_starts_once() {
     let b = bench();
     for i in 0..5 {
-        let launch = b.kit.launch(&format!("web-1-job{i}"), &Act::Answer { out: "ran\n".into(), err: String::new(), code: 0 }, &Shape { job: true, ..Shape::default() });
+        let launch = b.kit.launch(
+            &format!("web-1-job{i}"),
+            &Act::Answer { out: "ran\n".into(), err: String::new(), code: 0 },
+            &Shape { job: true, ..Shape::default() },
+        );
         let other = (b.kit.reopen)();
         let (one, two) = tokio::join!(b.rt.start(&launch), other.start(&launch));
         one.and(two).unwrap();
@@ -101,7 +105,10 @@ async fn a_killed_supervisor_takes_its_program_along_and_can_be_followed_by_anot
     until("it says who it is", async || !b.kit.lines(&b.rt, &launch.id, 1).await.is_empty()).await;
     let child = b.kit.lines(&b.rt, &launch.id, 1).await.remove(0).1;
     kill(b.shim_pid(&launch));
-    until("its death is seen", async || b.kit.state(&b.rt, &launch.id).await == Some(ReplicaState::Exited { code: 137, out_of_memory: false })).await;
+    until("its death is seen", async || {
+        b.kit.state(&b.rt, &launch.id).await == Some(ReplicaState::Exited { code: 137, out_of_memory: false })
+    })
+    .await;
     until("the program is dead", async || fs::read_to_string(format!("/proc/{child}/stat")).map_or(true, |s| s.contains(") Z "))).await;
     b.rt.start(&launch).await.unwrap();
     assert!(matches!(b.kit.state(&b.rt, &launch.id).await, Some(ReplicaState::Exited { .. })), "an ended replica is left ended");
@@ -115,7 +122,10 @@ async fn a_crash_loop_is_stopped_while_it_waits() {
     let b = bench();
     let launch = b.launch("web-1-1", &Act::Exit { code: 3 }, Restart::Always);
     b.rt.start(&launch).await.unwrap();
-    until("it waits for its next start", async || matches!(b.kit.state(&b.rt, &launch.id).await, Some(ReplicaState::Restarting { code: 3 }))).await;
+    until("it waits for its next start", async || {
+        matches!(b.kit.state(&b.rt, &launch.id).await, Some(ReplicaState::Restarting { code: 3 }))
+    })
+    .await;
     b.rt.stop(&b.kit.app, &launch.id, None, Duration::from_secs(30)).await.unwrap();
     assert_eq!(b.kit.state(&b.rt, &launch.id).await, Some(ReplicaState::Exited { code: 3, out_of_memory: false }));
     b.done().await;
@@ -144,7 +154,8 @@ async fn an_old_replica_runs_its_own_program_although_the_file_has_changed() {
     b.rt.start(&rolled_back).await.unwrap();
     assert_eq!(b.ends(&rolled_back).await.1, ["old"]);
     // A migration that names the program by its path runs that release's program, too.
-    let migration = Launch { id: "web-3-migrate".parse().unwrap(), job: true, argv: Some(vec!["./server".into(), "migrate".into()]), ..rolled_back };
+    let migration =
+        Launch { id: "web-3-migrate".parse().unwrap(), job: true, argv: Some(vec!["./server".into(), "migrate".into()]), ..rolled_back };
     b.rt.start(&migration).await.unwrap();
     assert_eq!(b.ends(&migration).await.1, ["old"]);
     b.done().await;
@@ -174,7 +185,10 @@ async fn a_program_sees_a_clean_environment_its_port_and_its_directory() {
     b.rt.start(&launch).await.unwrap();
     let (_, lines) = b.ends(&launch).await;
     let here = b.home.path().to_str().unwrap();
-    assert!(lines.contains(&"PORT=41999".to_owned()) && lines.contains(&format!("LANDFALL_VOLUME_DATA={here}/volumes/bench_data")), "{lines:?}");
+    assert!(
+        lines.contains(&"PORT=41999".to_owned()) && lines.contains(&format!("LANDFALL_VOLUME_DATA={here}/volumes/bench_data")),
+        "{lines:?}"
+    );
     assert!(lines.contains(&here.to_owned()), "{lines:?}");
     assert!(!lines.iter().any(|l| l.starts_with("CARGO") || l.starts_with("LANDFALL_SHIM")), "{lines:?}");
     b.done().await;
@@ -206,7 +220,10 @@ async fn what_a_process_cannot_be_is_refused() {
     refused(|l| l.template.user = Some("no-such-user".into())).await;
     refused(|l| l.template.stop_signal = Some("SIGRTMIN+3".into())).await;
     refused(|l| l.template.working_dir = Some("/no/such/directory".into())).await;
-    refused(|l| l.template.program = Program::Image { reference: "a".parse().unwrap(), pinned: None, pull: landfall_model::spec::PullPolicy::Never }).await;
+    refused(|l| {
+        l.template.program = Program::Image { reference: "a".parse().unwrap(), pinned: None, pull: landfall_model::spec::PullPolicy::Never }
+    })
+    .await;
     refused(|l| l.template.entrypoint = Some(vec!["/x".into()])).await;
     refused(|l| l.argv = Some(vec!["a\0b".into()])).await;
     b.done().await;

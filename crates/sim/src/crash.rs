@@ -117,7 +117,13 @@ impl Runtime for Trapped {
         let argv = if refused { &refusal[..] } else { argv };
         self.pass(self.inner.exec(app, id, argv, tty)).await
     }
-    async fn logs(&self, app: &AppName, id: &ReplicaId, tail: u32, follow: bool) -> Result<BoxStream<'static, Result<LogEntry, RuntimeError>>, RuntimeError> {
+    async fn logs(
+        &self,
+        app: &AppName,
+        id: &ReplicaId,
+        tail: u32,
+        follow: bool,
+    ) -> Result<BoxStream<'static, Result<LogEntry, RuntimeError>>, RuntimeError> {
         self.inner.logs(app, id, tail, follow).await
     }
     async fn listening(&self, app: &AppName, id: &ReplicaId) -> BTreeSet<u16> {

@@ -32,7 +32,10 @@ pub(super) async fn releases(State(core): State<Arc<Core>>, Path(app): Path<Stri
     Ok(Json(core.store.releases(&row.name)?))
 }
 
-pub(super) async fn release_spec(State(core): State<Arc<Core>>, Path((app, number)): Path<(String, u64)>) -> Result<Json<Spec>, RequestError> {
+pub(super) async fn release_spec(
+    State(core): State<Arc<Core>>,
+    Path((app, number)): Path<(String, u64)>,
+) -> Result<Json<Spec>, RequestError> {
     let (app, release) = (named::<AppName>(&app)?, ReleaseNumber(number));
     let spec = core.store.release_spec(&app, release)?;
     spec.map(Json).ok_or(RequestError::NoRelease { app, release })
@@ -52,7 +55,8 @@ async fn status(core: &Arc<Core>, row: &AppRow) -> Result<AppStatus, RequestErro
         None => Observed::default(),
     };
     let proxy = core.table.proxy().status().await.unwrap_or_default();
-    let services = spec.iter().flat_map(|s| &s.services).map(|(name, service)| service_status(row, name, service, &observed, &proxy)).collect();
+    let services =
+        spec.iter().flat_map(|s| &s.services).map(|(name, service)| service_status(row, name, service, &observed, &proxy)).collect();
     let brief = newest.map(|r| brief(core, r)).transpose()?;
     let (rollout, last_rollout) = brief.map_or((None, None), |b| if b.state.is_final() { (None, Some(b)) } else { (Some(b), None) });
     Ok(AppStatus {

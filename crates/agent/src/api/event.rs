@@ -55,7 +55,11 @@ pub(super) async fn list(State(core): State<Arc<Core>>, Query(query): Query<List
 }
 
 /// Ends after the rollout's end.
-pub(super) async fn of_rollout(State(core): State<Arc<Core>>, Path(id): Path<String>, Query(query): Query<AfterQuery>) -> Result<Response, RequestError> {
+pub(super) async fn of_rollout(
+    State(core): State<Arc<Core>>,
+    Path(id): Path<String>,
+    Query(query): Query<AfterQuery>,
+) -> Result<Response, RequestError> {
     let id: RolloutId = named(&id)?;
     core.store.rollout(&id)?.ok_or_else(|| RequestError::NoRollout(id.clone()))?;
     Ok(lines(Cursor { core, app: None, rollout: Some(id), after: query.after, left: u64::MAX, follow: true }))

@@ -33,7 +33,11 @@ struct Follower {
     out: mpsc::Sender<LogLine>,
 }
 
-pub(super) async fn follow(State(core): State<Arc<Core>>, Path(app): Path<String>, Query(query): Query<LogsQuery>) -> Result<Response, RequestError> {
+pub(super) async fn follow(
+    State(core): State<Arc<Core>>,
+    Path(app): Path<String>,
+    Query(query): Query<LogsQuery>,
+) -> Result<Response, RequestError> {
     let app: AppName = named(&app)?;
     let row = core.store.app(&app)?.ok_or_else(|| RequestError::NoApp(app.clone()))?;
     let services = query.services.split(',').filter(|s| !s.is_empty()).map(named).collect::<Result<BTreeSet<ServiceName>, _>>()?;

@@ -177,7 +177,13 @@ async fn copy(mut from: Box<dyn AsyncRead + Send + Unpin>, kind: ExecFrame, out:
 }
 
 /// A replica of its own, outside of every release, removed when it has ended. It has no standard input: it is a job.
-async fn in_new(core: &Arc<Core>, spec: &Spec, app: &AppName, ask: &ExecRequest, out: &mpsc::Sender<(ExecFrame, Vec<u8>)>) -> Result<i32, Box<Failure>> {
+async fn in_new(
+    core: &Arc<Core>,
+    spec: &Spec,
+    app: &AppName,
+    ask: &ExecRequest,
+    out: &mpsc::Sender<(ExecFrame, Vec<u8>)>,
+) -> Result<i32, Box<Failure>> {
     let launch = rollout::one_off(core, spec, ask).await.map_err(|e| Box::new(e.failure()))?;
     let runtime = Arc::clone(core.runtimes.get(spec.runtime));
     let id = launch.id.clone();
@@ -215,4 +221,3 @@ fn failure(error: &RuntimeError) -> Box<Failure> {
     let causes = std::error::Error::source(error).map(|s| s.to_string()).into_iter().collect();
     Box::new(Failure { code: error.code().to_owned(), message: error.to_string(), causes, hints: error.hints(), log: Vec::new() })
 }
-

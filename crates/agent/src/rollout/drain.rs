@@ -25,7 +25,8 @@ pub(super) async fn drain(executor: &Executor<'_>, replicas: &[Drained]) {
     while !left.is_empty() {
         let status = executor.core.table.proxy().status().await.ok();
         left.retain(|d| status.as_ref().is_none_or(|s| held(executor, s, d).0 > 0));
-        let (over, waiting): (Vec<&Drained>, Vec<&Drained>) = left.iter().partition(|d| started.elapsed() >= Duration::from_millis(d.limit_ms));
+        let (over, waiting): (Vec<&Drained>, Vec<&Drained>) =
+            left.iter().partition(|d| started.elapsed() >= Duration::from_millis(d.limit_ms));
         if !over.is_empty() {
             close(executor, &over).await;
         }

@@ -46,7 +46,8 @@ pub(super) async fn launch(
 /// `landfall run`: a job of its own, outside of every release.
 pub(crate) async fn one_off(core: &Arc<Core>, spec: &Spec, ask: &ExecRequest) -> Result<Launch, RequestError> {
     let bad = |e: NameError| RequestError::Bad(e.to_string());
-    let service = spec.services.get(&ask.service).ok_or_else(|| RequestError::NoService { app: spec.app.clone(), service: ask.service.clone() })?;
+    let service =
+        spec.services.get(&ask.service).ok_or_else(|| RequestError::NoService { app: spec.app.clone(), service: ask.service.clone() })?;
     let release = core.store.app(&spec.app)?.and_then(|a| a.release).ok_or_else(|| RequestError::NoApp(spec.app.clone()))?;
     let id = format!("{}-{release}-run{}", ask.service, crate::clock::now_ms()).parse().map_err(bad)?;
     let revision = service.template.revision();

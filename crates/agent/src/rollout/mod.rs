@@ -24,8 +24,8 @@ use landfall_model::name::{ImageId, ImageRef};
 use landfall_model::observed::Observed;
 use landfall_model::plan::{Input, Mode, Plan, Step, plan, plan_down, undo};
 use landfall_model::spec::{Program, PullPolicy, Spec};
-use std::collections::BTreeMap;
 use landfall_runtime::RuntimeError;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
@@ -192,7 +192,13 @@ impl Driver {
     }
 
     /// Does a step and tells of it.
-    async fn told<T>(&self, plan: &Plan, index: usize, undo: bool, step: impl Future<Output = Result<T, StepError>>) -> Result<T, StepError> {
+    async fn told<T>(
+        &self,
+        plan: &Plan,
+        index: usize,
+        undo: bool,
+        step: impl Future<Output = Result<T, StepError>>,
+    ) -> Result<T, StepError> {
         let number = u32::try_from(index).unwrap_or(u32::MAX);
         let of = u32::try_from(plan.steps.len()).unwrap_or(u32::MAX);
         let this = &plan.steps[index];

@@ -52,7 +52,8 @@ pub(crate) async fn repair(core: &Arc<Core>, app: &AppRow, spec: &Spec, observed
     let Some(release) = app.release else { return Ok(false) };
     let mut spec = spec.clone();
     pin(&mut spec, observed, &BTreeMap::new());
-    let input = Input { spec: &spec, previous: Some(&spec), observed, serving: &app.serving, before: &app.serving, release, mode: Mode::Repair };
+    let input =
+        Input { spec: &spec, previous: Some(&spec), observed, serving: &app.serving, before: &app.serving, release, mode: Mode::Repair };
     if plan(&input, &core.policy).is_empty() {
         return Ok(false);
     }

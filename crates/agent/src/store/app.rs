@@ -58,7 +58,9 @@ impl Store {
 
     /// Writes who stands for what.
     pub(crate) fn put_serving(&self, app: &AppName, serving: &Serving) -> Result<(), StoreError> {
-        self.lock().execute("UPDATE app SET serving = ?2 WHERE name = ?1", params![app.as_str(), json(serving)?]).map_err(fail("write who serves"))?;
+        self.lock()
+            .execute("UPDATE app SET serving = ?2 WHERE name = ?1", params![app.as_str(), json(serving)?])
+            .map_err(fail("write who serves"))?;
         Ok(())
     }
 }

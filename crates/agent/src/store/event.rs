@@ -13,7 +13,13 @@ const KEPT: u64 = 100_000;
 
 impl Store {
     /// Stores an event and wakes those who follow.
-    pub(crate) fn append(&self, app: Option<&AppName>, rollout: Option<&RolloutId>, who: Option<&str>, what: &What) -> Result<(), StoreError> {
+    pub(crate) fn append(
+        &self,
+        app: Option<&AppName>,
+        rollout: Option<&RolloutId>,
+        who: Option<&str>,
+        what: &What,
+    ) -> Result<(), StoreError> {
         let connection = self.lock();
         connection
             .prepare_cached("INSERT INTO event (at_ms, app, rollout, who, what) VALUES (?1, ?2, ?3, ?4, ?5)")
@@ -32,14 +38,22 @@ impl Store {
     }
 
     /// Events after `after` in order, at most `limit`.
-    pub(crate) fn events(&self, app: Option<&AppName>, rollout: Option<&RolloutId>, after: u64, limit: u32) -> Result<Vec<Event>, StoreError> {
+    pub(crate) fn events(
+        &self,
+        app: Option<&AppName>,
+        rollout: Option<&RolloutId>,
+        after: u64,
+        limit: u32,
+    ) -> Result<Vec<Event>, StoreError> {
         let connection = self.lock();
         let mut query = connection
             .prepare_cached(
                 "SELECT * FROM event WHERE seq > ?1 AND (?2 IS NULL OR app = ?2) AND (?3 IS NULL OR rollout = ?3) ORDER BY seq LIMIT ?4",
             )
             .map_err(fail("read events"))?;
-        let rows = query.query_map(params![after, app.map(AppName::as_str), rollout.map(RolloutId::as_str), limit], read).map_err(fail("read events"))?;
+        let rows = query
+            .query_map(params![after, app.map(AppName::as_str), rollout.map(RolloutId::as_str), limit], read)
+            .map_err(fail("read events"))?;
         rows.collect::<Result<_, _>>().map_err(fail("read events"))
     }
 
@@ -71,4 +85,3 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Event> {
         what: parsed(row, "what")?,
     })
 }
-

@@ -43,7 +43,9 @@ impl Store {
     /// The newest release made before `number`.
     pub(crate) fn release_before(&self, app: &AppName, number: ReleaseNumber) -> Result<Option<ReleaseNumber>, StoreError> {
         self.lock()
-            .query_row("SELECT max(number) FROM release WHERE app = ?1 AND number < ?2", params![app.as_str(), number.0], |r| r.get::<_, Option<u64>>(0))
+            .query_row("SELECT max(number) FROM release WHERE app = ?1 AND number < ?2", params![app.as_str(), number.0], |r| {
+                r.get::<_, Option<u64>>(0)
+            })
             .map(|n| n.map(ReleaseNumber))
             .map_err(fail("read releases"))
     }

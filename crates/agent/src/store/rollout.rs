@@ -100,14 +100,17 @@ impl Store {
     /// Rollouts that have not ended.
     pub(crate) fn unfinished(&self) -> Result<Vec<RolloutRow>, StoreError> {
         let connection = self.lock();
-        let mut query = connection.prepare_cached("SELECT * FROM rollout WHERE ended_ms IS NULL ORDER BY started_ms").map_err(fail("list rollouts"))?;
+        let mut query =
+            connection.prepare_cached("SELECT * FROM rollout WHERE ended_ms IS NULL ORDER BY started_ms").map_err(fail("list rollouts"))?;
         let rows = query.query_map([], read).map_err(fail("list rollouts"))?;
         rows.collect::<Result<_, _>>().map_err(fail("list rollouts"))
     }
 
     /// Writes the spec with the images that were pulled.
     pub(crate) fn put_spec(&self, id: &RolloutId, spec: &Spec) -> Result<(), StoreError> {
-        self.lock().execute("UPDATE rollout SET spec = ?2 WHERE id = ?1", params![id.as_str(), json(spec)?]).map_err(fail("write a spec"))?;
+        self.lock()
+            .execute("UPDATE rollout SET spec = ?2 WHERE id = ?1", params![id.as_str(), json(spec)?])
+            .map_err(fail("write a spec"))?;
         Ok(())
     }
 

@@ -109,6 +109,12 @@ impl Explain for ClientError {
             return (**failure).clone();
         }
         let cause = std::error::Error::source(self).map(|source| vec![source.to_string()]);
-        Failure { code: self.code().to_owned(), message: self.to_string(), causes: cause.unwrap_or_default(), hints: self.hints(), log: Vec::new() }
+        Failure {
+            code: self.code().to_owned(),
+            message: self.to_string(),
+            causes: cause.unwrap_or_default(),
+            hints: self.hints(),
+            log: Vec::new(),
+        }
     }
 }

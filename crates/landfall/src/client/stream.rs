@@ -245,7 +245,8 @@ mod tests {
         let first: Vec<bool> = [line(1, "a"), line(2, "b"), line(2, "c")].iter().map(|l| logs.is_new(l)).collect();
         assert_eq!(first, [true, true, true]);
         logs.skip = logs.seen.clone();
-        let again: Vec<bool> = [line(1, "a"), line(2, "b"), line(2, "c"), line(2, "d"), line(3, "e")].iter().map(|l| logs.is_new(l)).collect();
+        let again: Vec<bool> =
+            [line(1, "a"), line(2, "b"), line(2, "c"), line(2, "d"), line(3, "e")].iter().map(|l| logs.is_new(l)).collect();
         assert_eq!(again, [false, false, false, true, true]);
     }
 }

@@ -32,7 +32,9 @@ pub async fn run(context: &Context, args: Down) -> Outcome<ExitCode> {
     let took_ms = if let Ended::Done { took_ms, .. } = ended { took_ms } else { 0 };
     let supervisor = end_supervisor(context, &client).await?;
     if context.printer.is_json() {
-        context.printer.json_line(&serde_json::json!({ "app": app, "down": true, "volumes": args.volumes, "took_ms": took_ms, "supervisor_ended": supervisor }))?;
+        context.printer.json_line(
+            &serde_json::json!({ "app": app, "down": true, "volumes": args.volumes, "took_ms": took_ms, "supervisor_ended": supervisor }),
+        )?;
     } else {
         let data = if args.volumes { "its volumes are deleted" } else { "its volumes are kept" };
         context.printer.done(&format!("{app} is down; {data} ({})", took(took_ms)))?;
@@ -60,7 +62,10 @@ fn which(context: &Context, args: &Down) -> Outcome<AppName> {
 
 /// Data is deleted only when somebody typed that it should be.
 fn confirm(context: &Context, app: &AppName, given: Option<&str>) -> Outcome {
-    let refused = |message: String| Plain::usage("not-confirmed", message).hint(format!("to delete all data of {app}: `landfall down {app} --volumes --confirm {CONFIRMATION}`"));
+    let refused = |message: String| {
+        Plain::usage("not-confirmed", message)
+            .hint(format!("to delete all data of {app}: `landfall down {app} --volumes --confirm {CONFIRMATION}`"))
+    };
     if given == Some(CONFIRMATION) {
         return Ok(());
     }

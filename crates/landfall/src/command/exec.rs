@@ -46,7 +46,9 @@ fn variable(pair: &str) -> Outcome<(String, String)> {
     let (key, value) = match pair.split_once('=') {
         Some((key, value)) => (key, value.to_owned()),
         None => {
-            let here = std::env::var(pair).map_err(|_| Plain::usage("no-variable", format!("`{pair}` has no value here")).hint(format!("give it one: `--env {pair}=VALUE`")))?;
+            let here = std::env::var(pair).map_err(|_| {
+                Plain::usage("no-variable", format!("`{pair}` has no value here")).hint(format!("give it one: `--env {pair}=VALUE`"))
+            })?;
             (pair, here)
         }
     };
@@ -57,7 +59,8 @@ fn variable(pair: &str) -> Outcome<(String, String)> {
 /// Carries bytes both ways until the command ends.
 async fn attach(mut session: Session, mut input: SessionInput, tty: bool) -> Outcome<ExitCode> {
     let raw = if tty { Raw::enter() } else { None };
-    let mut resized = signal(SignalKind::window_change()).map_err(|e| Plain::failed("no-signals", "cannot listen for signals").because(e))?;
+    let mut resized =
+        signal(SignalKind::window_change()).map_err(|e| Plain::failed("no-signals", "cannot listen for signals").because(e))?;
     let mut stdin = tokio::io::stdin();
     let (mut buffer, mut open) = (vec![0; 8 * 1024], true);
     if tty {

@@ -91,7 +91,9 @@ impl Context {
         let apps = client.apps().await?;
         match apps.as_slice() {
             [only] => Ok(only.app.clone()),
-            [] => Err(Plain::usage("which-app", "no app runs here and there is no Compose file").hint("`landfall up PATH` makes one").into()),
+            [] => {
+                Err(Plain::usage("which-app", "no app runs here and there is no Compose file").hint("`landfall up PATH` makes one").into())
+            }
             several => {
                 let names: Vec<&str> = several.iter().map(|app| app.app.as_str()).collect();
                 Err(Plain::usage("which-app", format!("which app? there are {}", names.join(", "))).hint("name one: `-p NAME`").into())

@@ -1,14 +1,15 @@
 //! `landfall releases`: the history, newest first.
 
 use super::Context;
-use crate::cli::Releases;
+use crate::cli::{AppArgs, Releases};
 use crate::error::Outcome;
 use std::process::ExitCode;
 
 /// Prints it.
 pub async fn run(context: &Context, args: Releases) -> Outcome<ExitCode> {
     let client = context.client();
-    let app = context.app(&client, &args.app).await?;
+    let which = AppArgs { app: args.named.or(args.app.app), ..args.app };
+    let app = context.app(&client, &which).await?;
     let releases = client.releases(&app).await?;
     if context.printer.is_json() {
         context.printer.json(&releases)?;

@@ -1,7 +1,7 @@
 //! `landfall status`: what runs, and how it is.
 
 use super::Context;
-use crate::cli::Status;
+use crate::cli::{AppArgs, Status};
 use crate::error::Outcome;
 use crate::project::app_named;
 use std::process::ExitCode;
@@ -10,11 +10,12 @@ use std::time::{SystemTime, UNIX_EPOCH};
 /// The app that is named, or the one of the file here when it is deployed, or all.
 pub async fn run(context: &Context, args: Status) -> Outcome<ExitCode> {
     let client = context.client();
-    let named = app_named(&context.settings, &args.app)?;
+    let which = AppArgs { app: args.named.or(args.app.app), ..args.app };
+    let named = app_named(&context.settings, &which)?;
     let mut apps = client.apps().await?;
     match named {
         // An explicit name that is not there is the agent's error to tell.
-        Some(app) if args.app.app.is_some() => apps = vec![client.app(&app).await?],
+        Some(app) if which.app.is_some() => apps = vec![client.app(&app).await?],
         Some(app) if apps.iter().any(|status| status.app == app) => apps.retain(|status| status.app == app),
         _ => {}
     }

@@ -101,7 +101,9 @@ async fn start_in_background(context: &Context, args: &Up) -> Outcome<Record> {
     match serde_json::from_str(&line) {
         Ok(Started::Ready { supervisor }) => Ok(supervisor),
         Ok(Started::Failed { failure }) => Err(crate::error::Remote::failed(*failure).into()),
-        Err(_) => Err(Plain::failed("no-supervisor", "the supervisor ended at once").hint(format!("see {}", home.log("supervisor").display())).into()),
+        Err(_) => Err(Plain::failed("no-supervisor", "the supervisor ended at once")
+            .hint(format!("see {}", home.log("supervisor").display()))
+            .into()),
     }
 }
 

@@ -15,7 +15,13 @@ pub fn render(failure: &Failure, kind: Kind) -> String {
     };
     let mut text = String::new();
     // Writing to a String cannot fail.
-    let _ = writeln!(text, "{} {} {}", paint(style, word), paint(STRONG, harmless(&failure.message)), paint(FAINT, format!("[{}]", failure.code)));
+    let _ = writeln!(
+        text,
+        "{} {} {}",
+        paint(style, word),
+        paint(STRONG, harmless(&failure.message)),
+        paint(FAINT, format!("[{}]", failure.code))
+    );
     for cause in &failure.causes {
         let _ = writeln!(text, "  {} {}", paint(FAINT, "because"), harmless(cause));
     }

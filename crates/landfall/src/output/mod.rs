@@ -55,7 +55,11 @@ pub fn child_note(text: &str) {
 /// Something that cannot be. Told by the panic hook, which has nothing to rely on.
 pub fn bug(panic: &std::panic::PanicHookInfo<'_>) {
     let payload = panic.payload();
-    let what = payload.downcast_ref::<&str>().copied().or_else(|| payload.downcast_ref::<String>().map(String::as_str)).unwrap_or("it does not say what");
+    let what = payload
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| payload.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("it does not say what");
     let place = panic.location().map(ToString::to_string).unwrap_or_default();
     let mut err = std::io::stderr().lock();
     let _ = writeln!(err, "bug: this is a bug in Landfall: {what} ({place}, version {}) [bug]", env!("CARGO_PKG_VERSION"));

@@ -10,7 +10,8 @@ pub fn render(planned: &Planned) -> String {
         return format!("{} nothing to change: {} is as the files say\n", paint(GOOD, "✔"), paint(STRONG, &plan.app));
     }
     let count = plan.steps.len();
-    let mut text = format!("{} release {}: {count} {}\n", paint(STRONG, &plan.app), plan.release, if count == 1 { "step" } else { "steps" });
+    let mut text =
+        format!("{} release {}: {count} {}\n", paint(STRONG, &plan.app), plan.release, if count == 1 { "step" } else { "steps" });
     for (index, line) in planned.lines.iter().enumerate() {
         text.push_str(&format!("{} {line}\n", paint(FAINT, format!("{:>4}", index + 1))));
     }

@@ -156,7 +156,9 @@ impl Live {
             row.bar.set_prefix(format!("{service:<width$}"));
             match row.gate_ms {
                 _ if row.failed => row.bar.abandon(),
-                Some(ms) => row.bar.abandon_with_message(format!("{} ready {}", paint(GOOD, "✔"), paint(FAINT, format!("after {}", took(ms))))),
+                Some(ms) => {
+                    row.bar.abandon_with_message(format!("{} ready {}", paint(GOOD, "✔"), paint(FAINT, format!("after {}", took(ms)))))
+                }
                 None => row.bar.finish_and_clear(),
             }
         }
@@ -219,7 +221,9 @@ fn is_number(text: &str) -> bool {
 
 /// The templates are ours and constant; a mistake in one shows as the default style.
 fn style(template: &str) -> ProgressStyle {
-    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_spinner()).tick_strings(&["⠋", "⠙", "⠹", "⠸", "⠼", "⠴", "⠦", "⠧", "⠇", "⠏", "✔"])
+    ProgressStyle::with_template(template)
+        .unwrap_or_else(|_| ProgressStyle::default_spinner())
+        .tick_strings(&["⠋", "⠙", "⠹", "⠸", "⠼", "⠴", "⠦", "⠧", "⠇", "⠏", "✔"])
 }
 
 #[cfg(test)]
@@ -235,7 +239,8 @@ mod tests {
 
     #[test]
     fn each_service_has_its_share_of_a_step() {
-        let (web, admin, db): (ServiceName, ServiceName, ServiceName) = ("web".parse().unwrap(), "web-admin".parse().unwrap(), "db".parse().unwrap());
+        let (web, admin, db): (ServiceName, ServiceName, ServiceName) =
+            ("web".parse().unwrap(), "web-admin".parse().unwrap(), "db".parse().unwrap());
         let line = "stop web-2-1 (SIGTERM, 10 s to end), web-2-2 (SIGTERM, 10 s to end), web-admin-2-1 (SIGTERM, 1 s to end)";
         assert_eq!(share(line, &web), "stop web-2-1 (SIGTERM, 10 s to end), web-2-2 (SIGTERM, 10 s to end)");
         assert_eq!(share(line, &admin), "stop web-admin-2-1 (SIGTERM, 1 s to end)");

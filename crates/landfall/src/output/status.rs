@@ -96,7 +96,8 @@ fn service_rows(service: &ServiceStatus, current: Option<ReleaseNumber>, now_ms:
 fn replica_cells(replica: &ReplicaStatus, job: bool, current: Option<ReleaseNumber>, now_ms: u64) -> Vec<Cell> {
     let (word, style) = state(replica, job, current);
     let restarts = if replica.restarts > 0 { Cell::styled(WARNING, replica.restarts) } else { Cell::styled(FAINT, 0) };
-    let up = if replica.state.is_running() && replica.started_ms > 0 { span(now_ms.saturating_sub(replica.started_ms)) } else { String::new() };
+    let up =
+        if replica.state.is_running() && replica.started_ms > 0 { span(now_ms.saturating_sub(replica.started_ms)) } else { String::new() };
     let active = if replica.active > 0 { Cell::from(replica.active) } else { Cell::styled(FAINT, 0) };
     vec![
         Cell::from(&replica.id),
@@ -132,9 +133,7 @@ mod tests {
 
     #[test]
     fn a_status_is_read_in_one_look() {
-        let replica = |id: &str, release: u64, serving: bool, state: serde_json::Value| {
-            json!({ "id": id, "release": release, "state": state, "serving": serving, "healthy": serving, "address": "127.0.0.1:40001", "active": 2, "restarts": 0, "started_ms": 1000 })
-        };
+        let replica = |id: &str, release: u64, serving: bool, state: serde_json::Value| json!({ "id": id, "release": release, "state": state, "serving": serving, "healthy": serving, "address": "127.0.0.1:40001", "active": 2, "restarts": 0, "started_ms": 1000 });
         let app: AppStatus = serde_json::from_value(json!({
             "app": "tutor", "runtime": "process", "release": 4, "urls": ["https://localhost:8443"], "last_rollout": null,
             "rollout": { "id": "a", "purpose": "deploy", "release": 4, "state": "running", "who": "root (uid 0)", "started_ms": 61000, "step": "drain web-3-1", "failure": null },

@@ -68,7 +68,11 @@ impl Program {
         command.fd_mappings(mappings).map_err(io::Error::other)?;
         let mut command = tokio::process::Command::from(command);
         let child = command.process_group(0).spawn()?;
-        let pid = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw).ok_or_else(|| io::Error::other("the child ended at once"))?;
+        let pid = child
+            .id()
+            .and_then(|id| i32::try_from(id).ok())
+            .and_then(Pid::from_raw)
+            .ok_or_else(|| io::Error::other("the child ended at once"))?;
         Ok(Child { child, pid, since: Instant::now() })
     }
 }

@@ -18,7 +18,9 @@ impl fmt::Display for Holder {
 
 /// The process that listens on that port at that address or at every address.
 pub(super) fn holder_of(address: SocketAddr) -> Option<Holder> {
-    let inode = ["/proc/net/tcp", "/proc/net/tcp6"].iter().find_map(|table| listening_inode(&std::fs::read_to_string(table).ok()?, address.port()))?;
+    let inode = ["/proc/net/tcp", "/proc/net/tcp6"]
+        .iter()
+        .find_map(|table| listening_inode(&std::fs::read_to_string(table).ok()?, address.port()))?;
     let wanted = format!("socket:[{inode}]");
     for process in std::fs::read_dir("/proc").ok()?.flatten() {
         let Some(pid) = process.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else { continue };

@@ -124,7 +124,8 @@ impl Group {
         };
         // Port 0 lets the system choose; the group then shares the choice.
         let probe = socket(address, false).map_err(failed)?;
-        let chosen = probe.local_addr().ok().and_then(|a| a.as_socket()).map_or(address, |bound| SocketAddr::new(address.ip(), bound.port()));
+        let chosen =
+            probe.local_addr().ok().and_then(|a| a.as_socket()).map_or(address, |bound| SocketAddr::new(address.ip(), bound.port()));
         drop(probe);
         let sockets = (0..each).map(|_| socket(chosen, true)).collect::<io::Result<Vec<Socket>>>().map_err(failed)?;
         Ok(Self { address: chosen, sockets })

@@ -67,7 +67,8 @@ impl ProxyKeeper {
     /// Nothing runs yet.
     pub(super) fn new(home: &Home, binary: PathBuf, listeners: Listeners) -> Outcome<Self> {
         let path = home.notify_socket();
-        let notify = NotifySocket::bind(&path).map_err(|e| Plain::failed("home-unusable", format!("cannot bind {}", path.display())).because(e))?;
+        let notify =
+            NotifySocket::bind(&path).map_err(|e| Plain::failed("home-unusable", format!("cannot bind {}", path.display())).because(e))?;
         let drain = PROXY_DRAIN.as_secs().to_string();
         let argv = vec!["proxy".into(), "--home".into(), home.path().as_os_str().to_owned(), "--drain".into(), drain.into()];
         let program = Program { binary, argv, log: home.log("proxy"), notify: Some(path), fds: Vec::new() };
@@ -103,7 +104,12 @@ impl ProxyKeeper {
     }
 
     /// One proxy's life and that of those who replace it. Answers why the last one ended and how long it was up; nothing when it was told to.
-    async fn live(&mut self, mut child: Child, orders: &mut watch::Receiver<Order>, ready: &mut Option<oneshot::Sender<Result<(), ProxyFailed>>>) -> Option<(String, Duration)> {
+    async fn live(
+        &mut self,
+        mut child: Child,
+        orders: &mut watch::Receiver<Order>,
+        ready: &mut Option<oneshot::Sender<Result<(), ProxyFailed>>>,
+    ) -> Option<(String, Duration)> {
         loop {
             // Somebody waits for the first start, and must hear if it hangs.
             let limit = ready.is_some().then_some(READY_LIMIT);

@@ -42,11 +42,15 @@ impl Server {
         let free = || TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let server = Self { example, home: tempfile::tempdir().unwrap(), http: free(), https: free(), _turn: turn };
         if example == Example::Tutor {
-            let images = Command::new("docker").args(["image", "inspect", "tutor-backend:1", "tutor-frontend:2", "tutor-db:15"]).output().unwrap();
+            let images =
+                Command::new("docker").args(["image", "inspect", "tutor-backend:1", "tutor-frontend:2", "tutor-db:15"]).output().unwrap();
             assert!(images.status.success(), "the images are missing: run `examples/tutor/images 1 2`, or `./test`, which does");
         }
         let (http, https) = (format!("127.0.0.1:{}", server.http), format!("127.0.0.1:{}", server.https));
-        let up = server.landfall(&["up", "--detach", "--http", &http, "--https", &https, &server.project().display().to_string()]).output().unwrap();
+        let up = server
+            .landfall(&["up", "--detach", "--http", &http, "--https", &https, &server.project().display().to_string()])
+            .output()
+            .unwrap();
         assert!(up.status.success(), "up: {}", text(&up));
         server
     }
@@ -117,7 +121,7 @@ impl Server {
 
     /// `landfall status --json`.
     pub fn status(&self) -> AppStatus {
-        let output = self.landfall(&["status", "--json", &self.app()]).output().unwrap();
+        let output = self.landfall(&["status", "--json"]).output().unwrap();
         assert!(output.status.success(), "status: {}", text(&output));
         let value: Value = serde_json::from_slice(&output.stdout).unwrap();
         let app = if value.is_array() { value[0].clone() } else { value };

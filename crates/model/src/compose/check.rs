@@ -26,7 +26,9 @@ impl App<'_> {
     pub(crate) fn check(&self, report: &mut Report) {
         if self.enabled.is_empty() && !self.file.services.is_empty() {
             let place = self.file.services.values().next().map_or(Place::default(), |s| s.place);
-            report.error("no-services", place, "every service belongs to a profile, and none is chosen").hint("choose with `--profile NAME`");
+            report
+                .error("no-services", place, "every service belongs to a profile, and none is chosen")
+                .hint("choose with `--profile NAME`");
         }
         for (name, service) in self.enabled {
             if report.is_full() {
@@ -64,7 +66,9 @@ impl App<'_> {
                 report.error("build-not-supported-yet", build, message).hint("build and push it in CI, and add `image: registry/name:tag`");
             }
             (RuntimeKind::Docker, Some(_), Some(build)) => {
-                report.warning("not-honoured", build, format!("`build` of `{name}` is not honoured: its `image` is pulled")).hint("build and push it in CI");
+                report
+                    .warning("not-honoured", build, format!("`build` of `{name}` is not honoured: its `image` is pulled"))
+                    .hint("build and push it in CI");
             }
             (RuntimeKind::Docker, Some(_), None) => {}
             (RuntimeKind::Process, image, build) => {
@@ -74,11 +78,15 @@ impl App<'_> {
                 }
                 if let Some(build) = build {
                     let message = format!("`build` of `{name}` is not honoured under `runtime: process`");
-                    report.warning("not-honoured", build, message).hint("write the program that builds it: `x-landfall: { build: [make] }`");
+                    report
+                        .warning("not-honoured", build, message)
+                        .hint("write the program that builds it: `x-landfall: { build: [make] }`");
                 }
                 let argv = service.entrypoint.iter().chain(&service.command).flat_map(|c| &c.value).next();
                 if argv.is_none_or(String::is_empty) && !(service.command_given && service.command.is_none()) {
-                    report.error("no-command", service.place, format!("`{name}` has no `command`")).hint("write `command: [./program, argument]`");
+                    report
+                        .error("no-command", service.place, format!("`{name}` has no `command`"))
+                        .hint("write `command: [./program, argument]`");
                 }
             }
         }
@@ -94,11 +102,14 @@ impl App<'_> {
                     continue;
                 }
                 if let Some(disabled) = self.file.services.get(other) {
-                    let message = format!("`{name}` depends on `{other}`, which takes part only in profile `{}`", disabled.profiles.join("`, `"));
+                    let message =
+                        format!("`{name}` depends on `{other}`, which takes part only in profile `{}`", disabled.profiles.join("`, `"));
                     report.error("unknown-service", *place, message).hint("choose that profile, or write `required: false`");
                 } else {
                     let near = did_you_mean(other.as_str(), self.enabled.keys().map(|n| n.as_str()));
-                    report.error("unknown-service", *place, format!("`{name}` depends on `{other}`, and there is no such service")).maybe_hint(near);
+                    report
+                        .error("unknown-service", *place, format!("`{name}` depends on `{other}`, and there is no such service"))
+                        .maybe_hint(near);
                 }
                 continue;
             };
@@ -168,8 +179,12 @@ impl App<'_> {
             match &mount.source {
                 SourceFile::Volume(volume) if !self.file.volumes.contains_key(volume) => {
                     let near = did_you_mean(volume.as_str(), self.file.volumes.keys().map(|v| v.as_str()));
-                    let hint = near.unwrap_or_else(|| format!("declare it: `volumes: {{ {volume}: }}` at the top of the file, or write `./{volume}` for a directory"));
-                    report.error("unknown-volume", mount.place, format!("`{name}` mounts the volume `{volume}`, which is not declared")).hint(hint);
+                    let hint = near.unwrap_or_else(|| {
+                        format!("declare it: `volumes: {{ {volume}: }}` at the top of the file, or write `./{volume}` for a directory")
+                    });
+                    report
+                        .error("unknown-volume", mount.place, format!("`{name}` mounts the volume `{volume}`, which is not declared"))
+                        .hint(hint);
                 }
                 SourceFile::Bind(source) => self.bind(source, mount.read_only, mount.place, report),
                 _ => {}
@@ -206,7 +221,13 @@ impl App<'_> {
             if !self.file.networks.contains_key(&network.value) && network.value.as_str() != "default" {
                 let near = did_you_mean(network.value.as_str(), self.file.networks.keys().map(|n| n.as_str()));
                 let hint = near.unwrap_or_else(|| format!("declare it: `networks: {{ {}: }}` at the top of the file", network.value));
-                report.error("unknown-network", network.place, format!("`{name}` joins the network `{}`, which is not declared", network.value)).hint(hint);
+                report
+                    .error(
+                        "unknown-network",
+                        network.place,
+                        format!("`{name}` joins the network `{}`, which is not declared", network.value),
+                    )
+                    .hint(hint);
             }
         }
     }
@@ -223,7 +244,9 @@ impl App<'_> {
                 many => format!("`{name}` has {what} and several ports: {}", many.join(", ")),
             };
             let example = declared.first().map_or("8000", String::as_str);
-            report.error("no-port", place, message).hint(format!("say which port the program listens on: `x-landfall: {{ port: {example} }}`"));
+            report
+                .error("no-port", place, message)
+                .hint(format!("say which port the program listens on: `x-landfall: {{ port: {example} }}`"));
         }
         if let Some(first) = service.ports.first().filter(|_| route.is_some()) {
             let message = format!("`ports` of `{name}` is not published: requests reach it through its routes");
@@ -235,7 +258,9 @@ impl App<'_> {
         let Some(replicas) = &service.deploy.replicas else { return };
         let routed = !service.landfall.routes.is_empty();
         if replicas.value == 0 && routed {
-            report.warning("no-replica", replicas.place, format!("`{name}` has routes and no replica to answer them")).hint("write at least 1");
+            report
+                .warning("no-replica", replicas.place, format!("`{name}` has routes and no replica to answer them"))
+                .hint("write at least 1");
         }
         if replicas.value < 2 || self.runtime == RuntimeKind::Process {
             return;
@@ -252,7 +277,9 @@ impl App<'_> {
         let shared = service.mounts.iter().find(|m| !m.read_only && matches!(m.source, SourceFile::Volume(_)));
         if let (Some(mount), SourceFile::Volume(volume)) = (shared, shared.map_or(&SourceFile::Anonymous, |m| &m.source)) {
             let message = format!("{} replicas of `{name}` write the volume `{volume}` at the same time", replicas.value);
-            report.warning("shared-volume", mount.place, message).hint("right for files, wrong for a database; mount it `:ro` where it is only read");
+            report
+                .warning("shared-volume", mount.place, message)
+                .hint("right for files, wrong for a database; mount it `:ro` where it is only read");
         }
     }
 
@@ -262,7 +289,9 @@ impl App<'_> {
             && matches!(check.test, HealthTest::Shell { .. })
         {
             let message = format!("the healthcheck of `{name}` needs a shell, and none is run on the host");
-            report.error("refused", *place, message).hint("write `test: [CMD, program, argument]`, or `x-landfall: { health: { path: /health } }`");
+            report
+                .error("refused", *place, message)
+                .hint("write `test: [CMD, program, argument]`, or `x-landfall: { health: { path: /health } }`");
         }
         let limits = &service.limits;
         let limit = [limits.memory.as_ref(), limits.cpus.as_ref(), limits.pids.as_ref()].into_iter().flatten().map(|l| l.place).next();
@@ -275,7 +304,9 @@ impl App<'_> {
         ];
         for (place, what) in unheard.into_iter().filter_map(|(place, what)| Some((place?, what))) {
             let message = format!("`{name}`: {what} no effect under `runtime: process`");
-            report.warning("not-honoured", place, message).hint("a program runs as the user of Landfall, sees the host's files and listens on the port in `PORT`");
+            report
+                .warning("not-honoured", place, message)
+                .hint("a program runs as the user of Landfall, sees the host's files and listens on the port in `PORT`");
         }
         if let Some(port) = service.ports.first().filter(|_| service.landfall.routes.is_empty()) {
             let message = format!("`ports` of `{name}` is not published under `runtime: process`");
@@ -294,8 +325,11 @@ impl App<'_> {
                     continue;
                 };
                 let file = report.span(*first).map(|s| s.file).unwrap_or_default();
-                let message = format!("`{}` is routed to `{name}` here and to `{other}` at {file}:{}:{}", route.path.value, first.line, first.column);
-                report.error("route-collision", route.path.place, message).hint("give each path to one service; the longest matching path wins");
+                let message =
+                    format!("`{}` is routed to `{name}` here and to `{other}` at {file}:{}:{}", route.path.value, first.line, first.column);
+                report
+                    .error("route-collision", route.path.place, message)
+                    .hint("give each path to one service; the longest matching path wins");
             }
         }
     }
@@ -321,7 +355,9 @@ impl App<'_> {
                 }
                 if matches!(key, (80 | 443, false)) {
                     let message = format!("`{name}` publishes port {}, which Landfall's proxy serves", key.0);
-                    report.warning("proxy-port", port.place, message).hint("give the services behind it `x-landfall: { routes: [/] }` and drop this one's port");
+                    report
+                        .warning("proxy-port", port.place, message)
+                        .hint("give the services behind it `x-landfall: { routes: [/] }` and drop this one's port");
                 }
             }
         }

@@ -35,7 +35,8 @@ pub(crate) fn render(name: &AppName, root: &Node, app: &App<'_>, environments: &
 }
 
 fn networks(name: &AppName, app: &App<'_>) -> Value {
-    let uses_default = app.enabled.values().any(|s| s.networks.as_ref().is_none_or(|n| n.is_empty() || n.iter().any(|n| n.value.as_str() == "default")));
+    let uses_default =
+        app.enabled.values().any(|s| s.networks.as_ref().is_none_or(|n| n.is_empty() || n.iter().any(|n| n.value.as_str() == "default")));
     let mut out = Map::new();
     if uses_default {
         out.insert("default".into(), json!({ "name": format!("{name}_default"), "ipam": {} }));
@@ -117,7 +118,9 @@ fn environment(name: &ServiceName, file: &ServiceFile, environments: &Environmen
 fn service_networks(node: Option<&Node>, file: &ServiceFile) -> Value {
     let given = node.and_then(|n| n.get("networks"));
     match (&file.networks, given.map(|n| &n.value)) {
-        (Some(names), Some(Tree::List(_))) if !names.is_empty() => Value::Object(names.iter().map(|n| (n.value.to_string(), Value::Null)).collect()),
+        (Some(names), Some(Tree::List(_))) if !names.is_empty() => {
+            Value::Object(names.iter().map(|n| (n.value.to_string(), Value::Null)).collect())
+        }
         (Some(names), Some(Tree::Map(_))) if !names.is_empty() => given.map_or(Value::Null, Node::json),
         _ => json!({ "default": null }),
     }
@@ -160,7 +163,9 @@ fn mounts(file: &ServiceFile, app: &App<'_>) -> Value {
         let mut json = match &mount.source {
             SourceFile::Volume(name) => json!({ "type": "volume", "source": name.as_str(), "volume": {} }),
             SourceFile::Anonymous => json!({ "type": "volume", "volume": {} }),
-            SourceFile::Bind(source) => json!({ "type": "bind", "source": path::absolute(app.project_dir, source), "bind": { "create_host_path": true } }),
+            SourceFile::Bind(source) => {
+                json!({ "type": "bind", "source": path::absolute(app.project_dir, source), "bind": { "create_host_path": true } })
+            }
             SourceFile::Tmpfs(_) => continue,
         };
         json["target"] = json!(mount.target);
@@ -203,7 +208,9 @@ fn scalars(node: Option<&Node>, file: &ServiceFile, out: &mut Map<String, Value>
     if given("shm_size") {
         out.insert("shm_size".into(), json!(file.shm_bytes.to_string()));
     }
-    if let Some(limits) = out.get_mut("deploy").and_then(|d| d.get_mut("resources")).and_then(|r| r.get_mut("limits")).filter(|l| l.is_object()) {
+    if let Some(limits) =
+        out.get_mut("deploy").and_then(|d| d.get_mut("resources")).and_then(|r| r.get_mut("limits")).filter(|l| l.is_object())
+    {
         for (key, value) in [
             ("memory", file.limits.memory.as_ref().map(|m| json!(m.value.to_string()))),
             ("cpus", file.limits.cpus.as_ref().map(|c| cores(c.value))),

@@ -18,10 +18,15 @@ pub(crate) fn check(rules: &[EnvRule], variables: &Variables, environments: &Env
         if report.is_full() {
             return;
         }
-        if rule.default.is_some() && rule.one_of.iter().all(|w| Some(w) != rule.default.as_ref().map(|d| &d.value)) && !rule.one_of.is_empty() {
+        if rule.default.is_some()
+            && rule.one_of.iter().all(|w| Some(w) != rule.default.as_ref().map(|d| &d.value))
+            && !rule.one_of.is_empty()
+        {
             let place = rule.default.as_ref().map_or(rule.name.place, |d| d.place);
             let words: Vec<&str> = rule.one_of.iter().map(String::as_str).collect();
-            report.error("env-not-allowed", place, format!("the default of `{}` is not one of its allowed values", rule.name.value)).hint(format!("allowed: {}", one_of(&words)));
+            report
+                .error("env-not-allowed", place, format!("the default of `{}` is not one of its allowed values", rule.name.value))
+                .hint(format!("allowed: {}", one_of(&words)));
             continue;
         }
         let values = values(rule.name.value.as_str(), variables, environments);
@@ -98,7 +103,9 @@ impl Complaint {
                 report.error("env-not-allowed", place, message).hint(near.unwrap_or_else(|| "set it to one of these".into()));
             }
             Complaint::Placeholder => {
-                report.error("env-placeholder", place, format!("`{name}` still has a placeholder for a value")).hint("make a real one with `openssl rand -hex 32`");
+                report
+                    .error("env-placeholder", place, format!("`{name}` still has a placeholder for a value"))
+                    .hint("make a real one with `openssl rand -hex 32`");
             }
         }
     }
@@ -107,11 +114,28 @@ impl Complaint {
 /// Words people leave in example files. Only whole values count: a real secret may contain any of them.
 fn is_placeholder(value: &str) -> bool {
     const WORDS: [&str; 14] = [
-        "changeme", "changethis", "replaceme", "secret", "password", "example", "placeholder", "todo", "fixme", "test", "xxx", "none", "null", "yoursecret",
+        "changeme",
+        "changethis",
+        "replaceme",
+        "secret",
+        "password",
+        "example",
+        "placeholder",
+        "todo",
+        "fixme",
+        "test",
+        "xxx",
+        "none",
+        "null",
+        "yoursecret",
     ];
     let lower = value.trim().to_ascii_lowercase();
     let bare: String = lower.chars().filter(char::is_ascii_alphanumeric).collect();
-    let marked = lower.starts_with('<') && lower.ends_with('>') || lower.starts_with("your-") || lower.starts_with("your_") || lower.starts_with("change-me") || lower.starts_with("change_me");
+    let marked = lower.starts_with('<') && lower.ends_with('>')
+        || lower.starts_with("your-")
+        || lower.starts_with("your_")
+        || lower.starts_with("change-me")
+        || lower.starts_with("change_me");
     let repeated = bare.len() >= 3 && bare.bytes().all(|b| b == b'x');
     marked || repeated || WORDS.contains(&bare.as_str())
 }

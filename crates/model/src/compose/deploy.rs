@@ -41,9 +41,13 @@ pub(crate) fn read(field: &Field<'_>, report: &mut Report) -> DeployFile {
     if let Some(mode) = fields.take("mode") {
         match mode.node.scalar().map(|s| s.text.as_str()) {
             Some("replicated") => {}
-            Some("global") => report.warning("not-honoured", mode.place(), "`global` means one replica per server, and there is one server").hint("use `replicas`"),
+            Some("global") => report
+                .warning("not-honoured", mode.place(), "`global` means one replica per server, and there is one server")
+                .hint("use `replicas`"),
             Some("replicated-job" | "global-job") => {
-                report.error("not-honoured", mode.place(), "jobs are not declared with `mode`").hint("write `restart: \"no\"` and remove `mode`");
+                report
+                    .error("not-honoured", mode.place(), "jobs are not declared with `mode`")
+                    .hint("write `restart: \"no\"` and remove `mode`");
             }
             _ => mode.wrong(report, "`replicated`"),
         }

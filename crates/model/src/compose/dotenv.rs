@@ -150,7 +150,11 @@ impl Reader<'_> {
         self.skip(end + 2);
         let after = self.line_rest().trim();
         if !after.is_empty() && !after.starts_with('#') {
-            self.wrong(report, format!("something follows the closing quote of `{key}`"), "put the quote at the end, or `#` before a remark");
+            self.wrong(
+                report,
+                format!("something follows the closing quote of `{key}`"),
+                "put the quote at the end, or `#` before a remark",
+            );
             return None;
         }
         self.skip_line();
@@ -206,9 +210,23 @@ mod tests {
     #[test]
     fn values_are_read_as_compose_reads_them() {
         for (text, want) in [
-            ("A=b", "b"), ("export A = b  # remark", "b"), ("A=b#c", "b#c"), ("A='x $B # y'", "x $B # y"), ("A=\"l1\\nl2\" # r", "l1\nl2"),
-            ("A=\"two\nlines\"", "two\nlines"), ("B=1\nA=${B}2", "12"), ("A=$OUT", "out"), ("A=pa$$word", "pa$word"), ("A: yaml", "yaml"), ("OUT", "out"),
-            ("A=", ""), ("\u{feff}A=b\r\n", "b"), ("A=\"q\\\"q\"", "q\"q"), ("A=\"\\$OUT\"", "$OUT"), ("A=#none", ""), ("A='it\\'", "it\\"),
+            ("A=b", "b"),
+            ("export A = b  # remark", "b"),
+            ("A=b#c", "b#c"),
+            ("A='x $B # y'", "x $B # y"),
+            ("A=\"l1\\nl2\" # r", "l1\nl2"),
+            ("A=\"two\nlines\"", "two\nlines"),
+            ("B=1\nA=${B}2", "12"),
+            ("A=$OUT", "out"),
+            ("A=pa$$word", "pa$word"),
+            ("A: yaml", "yaml"),
+            ("OUT", "out"),
+            ("A=", ""),
+            ("\u{feff}A=b\r\n", "b"),
+            ("A=\"q\\\"q\"", "q\"q"),
+            ("A=\"\\$OUT\"", "$OUT"),
+            ("A=#none", ""),
+            ("A='it\\'", "it\\"),
         ] {
             assert_eq!(value(text), want, "{text:?}");
         }

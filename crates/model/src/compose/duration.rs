@@ -56,8 +56,15 @@ mod tests {
     #[test]
     fn durations_are_read_and_printed_as_compose_does() {
         for (text, ms, printed) in [
-            ("10s", 10_000, "10s"), ("1h5m30s20ms", 3_930_020, "1h5m30.02s"), ("1.5s", 1500, "1.5s"), ("1m30s", 90_000, "1m30s"), ("1h", 3_600_000, "1h0m0s"),
-            ("20ms", 20, "20ms"), ("0", 0, "0s"), ("1us", 1, "1ms"), ("2d", 172_800_000, "48h0m0s"),
+            ("10s", 10_000, "10s"),
+            ("1h5m30s20ms", 3_930_020, "1h5m30.02s"),
+            ("1.5s", 1500, "1.5s"),
+            ("1m30s", 90_000, "1m30s"),
+            ("1h", 3_600_000, "1h0m0s"),
+            ("20ms", 20, "20ms"),
+            ("0", 0, "0s"),
+            ("1us", 1, "1ms"),
+            ("2d", 172_800_000, "48h0m0s"),
         ] {
             assert_eq!(parse(text), Some(ms), "{text}");
             assert_eq!(print(ms), printed);

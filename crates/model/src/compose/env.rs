@@ -98,7 +98,13 @@ pub(crate) fn environments(enabled: &Enabled<'_>, input: &Input<'_>, variables: 
         own(service, variables, &mut environment);
         bytes += environment.iter().map(|(k, v)| k.as_str().len() + v.reveal().len()).sum::<usize>();
         if bytes > MAX_ENVIRONMENTS {
-            report.error("too-large", service.place, format!("the environments of all services have more than {} MiB", MAX_ENVIRONMENTS >> 20)).hint("mount large texts as files");
+            report
+                .error(
+                    "too-large",
+                    service.place,
+                    format!("the environments of all services have more than {} MiB", MAX_ENVIRONMENTS >> 20),
+                )
+                .hint("mount large texts as files");
             return out;
         }
         out.insert((*name).clone(), environment);
@@ -116,7 +122,11 @@ fn own(service: &ServiceFile, variables: &Variables, environment: &mut BTreeMap<
     }
 }
 
-fn read_env_file(path: &str, file: &EnvFile, (input, variables, report): (&Input<'_>, &mut Variables, &mut Report)) -> Vec<(String, String)> {
+fn read_env_file(
+    path: &str,
+    file: &EnvFile,
+    (input, variables, report): (&Input<'_>, &mut Variables, &mut Report),
+) -> Vec<(String, String)> {
     if !file.required && !input.reader.exists(path) {
         return Vec::new();
     }

@@ -56,7 +56,9 @@ pub(crate) fn read(root: &Node, report: &mut Report) -> File {
     file.volumes = fields.take("volumes").map(|f| volumes(&f, report)).unwrap_or_default();
     match fields.take("services") {
         Some(field) => file.services = services(&field, report),
-        None => report.error("no-services", root.place, "the file has no `services`").hint("write `services:` and under it one entry per program"),
+        None => report
+            .error("no-services", root.place, "the file has no `services`")
+            .hint("write `services:` and under it one entry per program"),
     }
     fields.finish_with(report, |key| misplaced("", key));
     file
@@ -84,7 +86,9 @@ fn services(field: &Field<'_>, report: &mut Report) -> BTreeMap<ServiceName, Ser
     for name in out.keys() {
         if let Some(other) = lower.insert(name.as_str().to_ascii_lowercase(), name) {
             let place = out.get(name).map_or(field.key_place, |s| s.place);
-            report.error("name-collision", place, format!("`{name}` and `{other}` are one name for DNS, which knows no case")).hint("rename one");
+            report
+                .error("name-collision", place, format!("`{name}` and `{other}` are one name for DNS, which knows no case"))
+                .hint("rename one");
         }
     }
     out

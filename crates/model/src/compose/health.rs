@@ -66,9 +66,13 @@ fn test(field: &Field<'_>, report: &mut Report) -> Option<Test> {
     match words.split_first() {
         Some((first, [])) if first == "NONE" => Some(Test::None),
         Some((first, argv)) if first == "CMD" && !argv.is_empty() => Some(Test::Some(HealthTest::Exec { argv: argv.to_vec() })),
-        Some((first, [script])) if first == "CMD-SHELL" && !script.trim().is_empty() => Some(Test::Some(HealthTest::Shell { script: script.clone() })),
+        Some((first, [script])) if first == "CMD-SHELL" && !script.trim().is_empty() => {
+            Some(Test::Some(HealthTest::Shell { script: script.clone() }))
+        }
         Some((first, [])) if first == "CMD" || first == "CMD-SHELL" => {
-            report.error("wrong-type", field.place(), format!("`{}` says how to run a program and names none", field.path)).hint("write `[CMD, program, argument]`");
+            report
+                .error("wrong-type", field.place(), format!("`{}` says how to run a program and names none", field.path))
+                .hint("write `[CMD, program, argument]`");
             None
         }
         Some((first, _)) if first == "CMD-SHELL" => {
@@ -78,8 +82,13 @@ fn test(field: &Field<'_>, report: &mut Report) -> Option<Test> {
         }
         _ => {
             let words: Vec<String> = words.iter().map(|w| super::yaml::shorten(w)).collect();
-            let substituted = matches!(&field.node.value, Value::List(items) if items.iter().any(|i| i.scalar().is_some_and(|s| s.substituted)));
-            let hint = if words.is_empty() || substituted { "write `[CMD, program, argument]`".into() } else { format!("write `[CMD, {}]`", words.join(", ")) };
+            let substituted =
+                matches!(&field.node.value, Value::List(items) if items.iter().any(|i| i.scalar().is_some_and(|s| s.substituted)));
+            let hint = if words.is_empty() || substituted {
+                "write `[CMD, program, argument]`".into()
+            } else {
+                format!("write `[CMD, {}]`", words.join(", "))
+            };
             report.error("wrong-type", field.place(), format!("`{}` wants {WANTED}", field.path)).hint(hint);
             None
         }

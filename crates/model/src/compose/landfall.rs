@@ -88,7 +88,9 @@ pub(crate) fn read(field: &Field<'_>, report: &mut Report) -> LandfallFile {
         out.env = env.all().filter_map(|(key, field)| env_rule(key, field, report)).collect();
     }
     fields.later(&["rollout", "alerts", "environments"], report);
-    fields.finish_with(report, |key| SERVICE_KEYS.contains(&key).then(|| format!("`{key}` belongs to a service: `services.<name>.x-landfall.{key}`")));
+    fields.finish_with(report, |key| {
+        SERVICE_KEYS.contains(&key).then(|| format!("`{key}` belongs to a service: `services.<name>.x-landfall.{key}`"))
+    });
     out
 }
 
@@ -133,9 +135,13 @@ fn tls(field: &Field<'_>, report: &mut Report) -> Option<Tls> {
         }
     } else {
         let mut fields = Fields::open(field, report)?;
-        fields.take("email").and_then(|f| f.parsed(report, "an e-mail address", |t| t.split_once('@').filter(|(a, b)| !a.is_empty() && !b.is_empty()).map(|_| ())));
+        fields.take("email").and_then(|f| {
+            f.parsed(report, "an e-mail address", |t| t.split_once('@').filter(|(a, b)| !a.is_empty() && !b.is_empty()).map(|_| ()))
+        });
         if let Some(cert) = fields.take("cert").or(fields.take("key")) {
-            report.error("not-honoured", cert.key_place, "certificates from files are not honoured yet").hint("use `tls: internal` or `tls: off` behind a proxy of your own");
+            report
+                .error("not-honoured", cert.key_place, "certificates from files are not honoured yet")
+                .hint("use `tls: internal` or `tls: off` behind a proxy of your own");
         }
         fields.know(["cert", "key"]);
         fields.finish(report);
@@ -159,7 +165,10 @@ fn env_rule(key: &str, field: &Field<'_>, report: &mut Report) -> Option<EnvRule
     rule.default = fields.take("default").and_then(|f| f.loose_text(report));
     let required = fields.take("required").and_then(|f| f.boolean(report));
     rule.required_if = fields.take("required_if").and_then(|f| {
-        f.parsed(report, "`NAME=value`", |t| t.split_once('=').filter(|(k, _)| k.parse::<EnvKey>().is_ok()).map(|(k, v)| (k.to_owned(), v.to_owned()))).map(|l| l.value)
+        f.parsed(report, "`NAME=value`", |t| {
+            t.split_once('=').filter(|(k, _)| k.parse::<EnvKey>().is_ok()).map(|(k, v)| (k.to_owned(), v.to_owned()))
+        })
+        .map(|l| l.value)
     });
     rule.required = required.map_or(rule.required_if.is_none(), |r| r.value);
     fields.finish(report);
@@ -171,13 +180,16 @@ pub(crate) fn read_service(field: &Field<'_>, report: &mut Report) -> ServiceLan
     let mut out = ServiceLandfall::default();
     let Some(mut fields) = Fields::open(field, report) else { return out };
     out.port = fields.take("port").and_then(|f| f.port(report));
-    out.routes = fields.take("routes").map(|f| one_or_more(&f, report)).unwrap_or_default().iter().filter_map(|f| route(f, report)).collect();
+    out.routes =
+        fields.take("routes").map(|f| one_or_more(&f, report)).unwrap_or_default().iter().filter_map(|f| route(f, report)).collect();
     out.health = fields.take("health").and_then(|f| health(&f, report));
     out.migrate = fields.take("migrate").and_then(|f| argv(&f, report)).map(|a| a.value);
     out.drain_ms = fields.take("drain").and_then(|f| f.duration(report)).map(|d| d.value);
     out.build = fields.take("build").and_then(|f| argv(&f, report));
     if let Some(backup) = fields.take("backup") {
-        report.warning("not-honoured", backup.key_place, format!("`{}` is not honoured yet: NO backup is made", backup.path)).hint("back this service up by other means for now");
+        report
+            .warning("not-honoured", backup.key_place, format!("`{}` is not honoured yet: NO backup is made", backup.path))
+            .hint("back this service up by other means for now");
     }
     fields.finish_with(report, |key| {
         let top = TOP_KEYS.contains(&key).then(|| format!("`{key}` belongs to the app: `x-landfall.{key}` at the top of the file"));
@@ -240,7 +252,8 @@ fn health(field: &Field<'_>, report: &mut Report) -> Option<HealthPath> {
 
 /// A path to ask for, sent as it is: no blanks, no control characters, no fragment.
 fn health_path(field: &Field<'_>, report: &mut Report) -> Option<Located<String>> {
-    let good = |t: &str| (t.starts_with('/') && t.len() <= 2000 && t.bytes().all(|b| b.is_ascii_graphic() && b != b'#')).then(|| t.to_owned());
+    let good =
+        |t: &str| (t.starts_with('/') && t.len() <= 2000 && t.bytes().all(|b| b.is_ascii_graphic() && b != b'#')).then(|| t.to_owned());
     field.parsed(report, "a path such as `/health`", good)
 }
 

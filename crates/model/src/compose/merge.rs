@@ -34,9 +34,8 @@ fn rule(path: &[String]) -> Rule {
     let path: Vec<&str> = path.iter().map(String::as_str).collect();
     match path.as_slice() {
         ["services", _, "command" | "entrypoint"] | ["services", _, "healthcheck", "test"] => Rule::Replace,
-        ["services", _, "environment" | "labels" | "annotations" | "sysctls" | "extra_hosts" | "networks"] | ["services", _, "build", "args" | "labels"] => {
-            Rule::Named(Bare::Null)
-        }
+        ["services", _, "environment" | "labels" | "annotations" | "sysctls" | "extra_hosts" | "networks"]
+        | ["services", _, "build", "args" | "labels"] => Rule::Named(Bare::Null),
         ["services", _, "depends_on"] => Rule::Named(Bare::Started),
         ["services", _, "volumes"] => Rule::ByTarget,
         ["x-landfall", ..] | ["services", _, "x-landfall", ..] => Rule::Replace,
@@ -53,7 +52,9 @@ fn node(base: Node, over: Node, path: &mut Vec<String>, report: &mut Report) -> 
     }
     let rule = rule(path);
     match (base, over, rule) {
-        (Node { value: Value::Map(a), .. }, Node { value: Value::Map(b), place }, _) => Node { place, value: Value::Map(maps(a, b, path, report)) },
+        (Node { value: Value::Map(a), .. }, Node { value: Value::Map(b), place }, _) => {
+            Node { place, value: Value::Map(maps(a, b, path, report)) }
+        }
         (_, over, Rule::Replace) => over,
         (a, b, Rule::Named(bare)) => {
             let place = b.place;
@@ -105,7 +106,12 @@ fn named(node: Node, bare: Bare) -> Vec<Entry> {
     };
     let text = |text: &str, kind, of: &Node| Node {
         place: of.place,
-        value: Value::Scalar(Scalar { text: text.to_owned(), kind, substituted: of.scalar().is_some_and(|s| s.substituted), spoiled: of.scalar().is_some_and(|s| s.spoiled) }),
+        value: Value::Scalar(Scalar {
+            text: text.to_owned(),
+            kind,
+            substituted: of.scalar().is_some_and(|s| s.substituted),
+            spoiled: of.scalar().is_some_and(|s| s.spoiled),
+        }),
     };
     let entry = |item: &Node| {
         let whole = item.scalar()?.text.clone();
@@ -186,8 +192,16 @@ mod tests {
             ("{ ports: ['1:1'] }", "{ ports: ['2:2', '1:1'] }", r#"{"ports":["1:1","2:2"]}"#),
             ("{ environment: [A=1, B=2] }", "{ environment: { B: x, C: } }", r#"{"environment":{"A":"1","B":"x","C":null}}"#),
             ("{ volumes: ['a:/x', 'b:/y'] }", "{ volumes: ['c:/x:ro'] }", r#"{"volumes":["c:/x:ro","b:/y"]}"#),
-            ("{ depends_on: [b] }", "{ depends_on: { b: { condition: service_healthy } } }", r#"{"depends_on":{"b":{"condition":"service_healthy"}}}"#),
-            ("{ x-landfall: { routes: [/a] } }", "{ x-landfall: { routes: [/b], port: 1 } }", r#"{"x-landfall":{"port":1,"routes":["/b"]}}"#),
+            (
+                "{ depends_on: [b] }",
+                "{ depends_on: { b: { condition: service_healthy } } }",
+                r#"{"depends_on":{"b":{"condition":"service_healthy"}}}"#,
+            ),
+            (
+                "{ x-landfall: { routes: [/a] } }",
+                "{ x-landfall: { routes: [/b], port: 1 } }",
+                r#"{"x-landfall":{"port":1,"routes":["/b"]}}"#,
+            ),
             ("{ image: a }", "{ image: }", r#"{"image":"a"}"#),
         ] {
             assert_eq!(merged(&service(base), &service(over)), format!(r#"{{"services":{{"a":{want}}}}}"#));

@@ -180,7 +180,9 @@ fn tree(input: &Input<'_>, report: &mut Report) -> Option<Tree> {
             if !report.failed() {
                 let name = input.files.first().map_or("", String::as_str);
                 let start = report::Place { line: 1, column: 1, ..report::Place::default() };
-                report.error("empty-file", start, format!("`{name}` is empty")).hint("write `services:` and under it one entry per program");
+                report
+                    .error("empty-file", start, format!("`{name}` is empty"))
+                    .hint("write `services:` and under it one entry per program");
             }
             None
         }
@@ -190,7 +192,8 @@ fn tree(input: &Input<'_>, report: &mut Report) -> Option<Tree> {
 fn compile(input: &Input<'_>, Tree { root, mut variables, name: outer_name }: Tree, output: &mut Output, report: &mut Report) {
     let file = file::read(&root, report);
     let profiles = profiles(input, &variables);
-    let chosen = |s: &service::ServiceFile| s.profiles.is_empty() || profiles.contains("*") || s.profiles.iter().any(|p| profiles.contains(p));
+    let chosen =
+        |s: &service::ServiceFile| s.profiles.is_empty() || profiles.contains("*") || s.profiles.iter().any(|p| profiles.contains(p));
     let enabled = file.services.iter().filter(|(_, s)| chosen(s)).collect();
     let runtime = file.landfall.runtime.as_ref().map_or(RuntimeKind::Docker, |r| r.value);
     let app = App { file: &file, enabled: &enabled, runtime, project_dir: input.project_dir, reader: input.reader };

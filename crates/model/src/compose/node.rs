@@ -207,10 +207,28 @@ mod tests {
     #[test]
     fn plain_scalars_have_the_kinds_compose_sees() {
         for (text, kind) in [
-            ("", Kind::Null), ("~", Kind::Null), ("true", Kind::Bool), ("no", Kind::Text), ("yes", Kind::Text), ("off", Kind::Text),
-            ("12", Kind::Int), ("-0x1F", Kind::Int), ("0o17", Kind::Int), ("1_000", Kind::Int), ("08", Kind::Float), ("1.5", Kind::Float),
-            ("1e3", Kind::Float), (".inf", Kind::Float), ("1.2.3", Kind::Text), ("3.8-alpine", Kind::Text), ("0x", Kind::Text), ("-", Kind::Text),
-            ("18446744073709551615", Kind::Int), ("18446744073709551616", Kind::Float), ("12:30", Kind::Text), ("e5", Kind::Text),
+            ("", Kind::Null),
+            ("~", Kind::Null),
+            ("true", Kind::Bool),
+            ("no", Kind::Text),
+            ("yes", Kind::Text),
+            ("off", Kind::Text),
+            ("12", Kind::Int),
+            ("-0x1F", Kind::Int),
+            ("0o17", Kind::Int),
+            ("1_000", Kind::Int),
+            ("08", Kind::Float),
+            ("1.5", Kind::Float),
+            ("1e3", Kind::Float),
+            (".inf", Kind::Float),
+            ("1.2.3", Kind::Text),
+            ("3.8-alpine", Kind::Text),
+            ("0x", Kind::Text),
+            ("-", Kind::Text),
+            ("18446744073709551615", Kind::Int),
+            ("18446744073709551616", Kind::Float),
+            ("12:30", Kind::Text),
+            ("e5", Kind::Text),
         ] {
             assert_eq!(kind_of_plain(text), kind, "{text:?}");
         }
@@ -218,10 +236,18 @@ mod tests {
 
     #[test]
     fn numbers_where_text_is_wanted_change_as_they_do_in_compose() {
-        let canonical = |text: &str| Scalar { text: text.into(), kind: kind_of_plain(text), substituted: false, spoiled: false }.canonical();
-        for (text, want) in
-            [("0123", "83"), ("1.10", "1.1"), ("True", "true"), ("08", "8"), ("1e21", "1e+21"), ("1e-7", "1e-07"), ("100", "100"), ("abc", "abc")]
-        {
+        let canonical =
+            |text: &str| Scalar { text: text.into(), kind: kind_of_plain(text), substituted: false, spoiled: false }.canonical();
+        for (text, want) in [
+            ("0123", "83"),
+            ("1.10", "1.1"),
+            ("True", "true"),
+            ("08", "8"),
+            ("1e21", "1e+21"),
+            ("1e-7", "1e-07"),
+            ("100", "100"),
+            ("abc", "abc"),
+        ] {
             assert_eq!(canonical(text), want);
         }
     }

@@ -33,7 +33,9 @@ pub(crate) fn read(field: &Field<'_>, report: &mut Report) -> Ports {
 pub(crate) fn read_exposed(field: &Field<'_>, report: &mut Report) -> Vec<Located<u16>> {
     let mut ports = Vec::new();
     for item in field.items("a list of ports", report).unwrap_or_default() {
-        let Some(parsed) = item.parsed(report, "a port or range such as `8000` or `8000-8005`", |t| Some((range(split_protocol(t)?.0)?, split_protocol(t)?.1))) else {
+        let Some(parsed) = item.parsed(report, "a port or range such as `8000` or `8000-8005`", |t| {
+            Some((range(split_protocol(t)?.0)?, split_protocol(t)?.1))
+        }) else {
             continue;
         };
         let ((first, last), udp) = parsed.value;
@@ -49,7 +51,9 @@ pub(crate) fn read_exposed(field: &Field<'_>, report: &mut Report) -> Vec<Locate
 
 fn bounded<T>(mut ports: Vec<T>, field: &Field<'_>, report: &mut Report) -> Vec<T> {
     if ports.len() > MAX_PORTS {
-        report.error("too-large", field.key_place, format!("`{}` names more than {MAX_PORTS} ports", field.path)).hint("name the ports that are used");
+        report
+            .error("too-large", field.key_place, format!("`{}` names more than {MAX_PORTS} ports", field.path))
+            .hint("name the ports that are used");
         ports.truncate(MAX_PORTS);
     }
     ports
@@ -101,12 +105,8 @@ fn range(text: &str) -> Option<(u16, u16)> {
 
 /// One entry per port; without host ports the engine chooses.
 fn publish(ip: &str, host: Option<(u16, u16)>, container: (u16, u16), udp: bool) -> Vec<PublishedPort> {
-    let entry = |(i, port): (usize, u16)| PublishedPort {
-        host_ip: ip.to_owned(),
-        host_port: host.map_or(0, |h| h.0 + i as u16),
-        port,
-        udp,
-    };
+    let entry =
+        |(i, port): (usize, u16)| PublishedPort { host_ip: ip.to_owned(), host_port: host.map_or(0, |h| h.0 + i as u16), port, udp };
     (container.0..=container.1).take(MAX_PORTS + 1).enumerate().map(entry).collect()
 }
 
@@ -116,17 +116,22 @@ fn long(item: &Field<'_>, report: &mut Report) -> Ports {
     let target = fields.take("target").and_then(|f| f.port(report));
     let published = fields.take("published").and_then(|f| f.parsed(report, "a port or range such as `8080` or `8080-8085`", range));
     let ip = fields.take("host_ip").and_then(|f| f.parsed(report, "an IP address", |t| t.parse::<IpAddr>().ok()));
-    let udp = fields.take("protocol").and_then(|f| f.parsed(report, "`tcp` or `udp`", |t| matches!(t, "tcp" | "udp").then_some(t == "udp")));
+    let udp =
+        fields.take("protocol").and_then(|f| f.parsed(report, "`tcp` or `udp`", |t| matches!(t, "tcp" | "udp").then_some(t == "udp")));
     fields.finish(report);
     let Some(target) = target else {
         if item.node.get("target").is_none() {
-            report.error("missing-key", item.place(), format!("`{}` needs `target`", item.path)).hint("`target` is the port in the container");
+            report
+                .error("missing-key", item.place(), format!("`{}` needs `target`", item.path))
+                .hint("`target` is the port in the container");
         }
         return Vec::new();
     };
     if published.as_ref().is_some_and(|p| p.value.0 != p.value.1) {
         let place = published.map_or(target.place, |p| p.place);
-        report.error("wrong-type", place, format!("`{}.published` gives several host ports for one container port", item.path)).hint("give one");
+        report
+            .error("wrong-type", place, format!("`{}.published` gives several host ports for one container port", item.path))
+            .hint("give one");
         return Vec::new();
     }
     let ip = ip.map(|ip| ip.value.to_string()).unwrap_or_default();
@@ -140,14 +145,25 @@ mod tests {
 
     fn shown(text: &str) -> Option<String> {
         let ports = parse_short(text)?;
-        Some(ports.iter().map(|p| format!("{}:{}:{}{}", p.host_ip, p.host_port, p.port, if p.udp { "/udp" } else { "" })).collect::<Vec<_>>().join(" "))
+        Some(
+            ports
+                .iter()
+                .map(|p| format!("{}:{}:{}{}", p.host_ip, p.host_port, p.port, if p.udp { "/udp" } else { "" }))
+                .collect::<Vec<_>>()
+                .join(" "),
+        )
     }
 
     #[test]
     fn the_short_syntax_in_all_its_forms() {
         for (text, want) in [
-            ("80", ":0:80"), ("8080:80", ":8080:80"), ("127.0.0.1:8080:80", "127.0.0.1:8080:80"), ("127.0.0.1::80", "127.0.0.1:0:80"),
-            ("[::1]:8080:80", "::1:8080:80"), ("53:53/udp", ":53:53/udp"), ("80-81:90-91/tcp", ":80:90 :81:91"),
+            ("80", ":0:80"),
+            ("8080:80", ":8080:80"),
+            ("127.0.0.1:8080:80", "127.0.0.1:8080:80"),
+            ("127.0.0.1::80", "127.0.0.1:0:80"),
+            ("[::1]:8080:80", "::1:8080:80"),
+            ("53:53/udp", ":53:53/udp"),
+            ("80-81:90-91/tcp", ":80:90 :81:91"),
         ] {
             assert_eq!(shown(text).as_deref(), Some(want), "{text}");
         }

@@ -62,7 +62,9 @@ impl<'a> Fields<'a> {
     pub(crate) fn later(&mut self, keys: &[&'static str], report: &mut Report) {
         self.known.extend(keys);
         for (key, field) in self.all().filter(|(key, field)| keys.contains(key) && !field.node.is_null()) {
-            report.warning("not-honoured", field.key_place, format!("`{}` is not honoured yet", field.path)).hint(format!("`{key}` has no effect for now"));
+            report
+                .warning("not-honoured", field.key_place, format!("`{}` is not honoured yet", field.path))
+                .hint(format!("`{key}` has no effect for now"));
         }
     }
 
@@ -80,7 +82,9 @@ impl<'a> Fields<'a> {
             if key.starts_with("x-") {
                 // Compose ignores every extension; a misspelt one of ours would be lost in silence.
                 if nearest(key, ["x-landfall"]).is_some() {
-                    report.warning("unknown-key", field.key_place, format!("`{}` is not read", field.path)).hint("did you mean `x-landfall`?");
+                    report
+                        .warning("unknown-key", field.key_place, format!("`{}` is not read", field.path))
+                        .hint("did you mean `x-landfall`?");
                 }
                 continue;
             }
@@ -173,7 +177,11 @@ impl<'a> Field<'a> {
 
     /// A whole number; quoted ones count, as in Compose.
     pub(crate) fn integer(&self, range: RangeInclusive<u64>, report: &mut Report) -> Option<Located<u64>> {
-        let wanted = if *range.end() == u64::MAX { "a whole number".to_owned() } else { format!("a whole number from {} to {}", range.start(), range.end()) };
+        let wanted = if *range.end() == u64::MAX {
+            "a whole number".to_owned()
+        } else {
+            format!("a whole number from {} to {}", range.start(), range.end())
+        };
         self.parsed(report, &wanted, |t| super::node::integer(t).and_then(|n| u64::try_from(n).ok()).filter(|n| range.contains(n)))
     }
 

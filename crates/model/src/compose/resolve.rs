@@ -11,8 +11,8 @@ use super::service::ServiceFile;
 use super::shape;
 use crate::name::{AppName, NetworkName, ServiceName, VolumeName};
 use crate::spec::{
-    Dependency, HealthTest, Healthcheck, Limits, Mount, MountSource, Network, Probe, Program, PublishedPort, PullPolicy, Restart, Route, RuntimeKind, Service, Spec,
-    Template, Tls, Volume,
+    Dependency, HealthTest, Healthcheck, Limits, Mount, MountSource, Network, Probe, Program, PublishedPort, PullPolicy, Restart, Route,
+    RuntimeKind, Service, Spec, Template, Tls, Volume,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -85,7 +85,9 @@ impl Resolver<'_> {
             template,
             replicas: if job { 1 } else { file.deploy.replicas.as_ref().map_or(1, |r| r.value) },
             job,
-            depends_on: depends_on.map(|(other, (dependency, _))| (other.clone(), *dependency)).collect::<BTreeMap<ServiceName, Dependency>>(),
+            depends_on: depends_on
+                .map(|(other, (dependency, _))| (other.clone(), *dependency))
+                .collect::<BTreeMap<ServiceName, Dependency>>(),
             port: if job { None } else { shape::port(file, runtime) },
             routes: file.landfall.routes.iter().map(route).collect(),
             gate: if job { crate::spec::Gate { probe: Probe::Stays { for_ms: 0 }, ..gate } } else { gate },
@@ -123,7 +125,10 @@ impl Resolver<'_> {
             entrypoint: file.entrypoint.as_ref().filter(|_| docker).map(|e| e.value.clone()),
             command,
             environment,
-            working_dir: file.working_dir.as_ref().map(|w| if docker { w.value.clone() } else { path::absolute(self.app.project_dir, &w.value) }),
+            working_dir: file
+                .working_dir
+                .as_ref()
+                .map(|w| if docker { w.value.clone() } else { path::absolute(self.app.project_dir, &w.value) }),
             user: file.user.as_ref().filter(|_| docker).map(|u| u.value.clone()),
             mounts: if docker { file.mounts.iter().map(|m| self.mount(m)).collect() } else { Vec::new() },
             networks: self.networks(file),
@@ -133,7 +138,11 @@ impl Resolver<'_> {
             stop_signal: file.stop_signal.clone(),
             stop_grace_ms: file.stop_grace_ms.unwrap_or(STOP_GRACE_MS),
             healthcheck: self.healthcheck(file),
-            limits: Limits { memory_bytes: limit(&file.limits.memory), cpu_millis: limit(&file.limits.cpus), pids: limit(&file.limits.pids) },
+            limits: Limits {
+                memory_bytes: limit(&file.limits.memory),
+                cpu_millis: limit(&file.limits.cpus),
+                pids: limit(&file.limits.pids),
+            },
             log: file.log,
             init: file.init,
             read_only: file.read_only,
@@ -143,14 +152,18 @@ impl Resolver<'_> {
 
     fn healthcheck(&self, file: &ServiceFile) -> Option<Healthcheck> {
         match &file.healthcheck {
-            HealthFile::Given(check, _) if self.app.runtime == RuntimeKind::Docker || !matches!(check.test, HealthTest::Shell { .. }) => Some(check.clone()),
+            HealthFile::Given(check, _) if self.app.runtime == RuntimeKind::Docker || !matches!(check.test, HealthTest::Shell { .. }) => {
+                Some(check.clone())
+            }
             _ => None,
         }
     }
 
     fn networks(&self, file: &ServiceFile) -> BTreeSet<NetworkName> {
         match &file.networks {
-            Some(networks) if !networks.is_empty() && self.app.runtime == RuntimeKind::Docker => networks.iter().map(|n| n.value.clone()).collect(),
+            Some(networks) if !networks.is_empty() && self.app.runtime == RuntimeKind::Docker => {
+                networks.iter().map(|n| n.value.clone()).collect()
+            }
             _ => BTreeSet::from([self.default_network.clone()]),
         }
     }
@@ -210,6 +223,7 @@ pub(crate) fn app_name(asked: Option<&str>, app: &App<'_>, variable: Option<&str
 
 /// Lower case, without the characters an app's name cannot have.
 fn plain(text: &str) -> String {
-    let kept: String = text.to_lowercase().chars().filter(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '-' | '_')).collect();
+    let kept: String =
+        text.to_lowercase().chars().filter(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '-' | '_')).collect();
     kept.trim_start_matches(['-', '_']).to_owned()
 }

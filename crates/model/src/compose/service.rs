@@ -91,7 +91,10 @@ fn program(fields: &mut Fields<'_>, out: &mut ServiceFile, report: &mut Report) 
     }
     // A slip in the key is complained about as one; that the key itself is missing is no second mistake.
     let slip = |fields: &Fields<'_>, key: &'static str| {
-        fields.all().find(|(k, f)| nearest(k, [key]).is_some() && support::SERVICE_KEYS.iter().all(|(known, _)| known != k) && !f.node.is_null()).map(|(_, f)| f.place())
+        fields
+            .all()
+            .find(|(k, f)| nearest(k, [key]).is_some() && support::SERVICE_KEYS.iter().all(|(known, _)| known != k) && !f.node.is_null())
+            .map(|(_, f)| f.place())
     };
     out.image_place = out.image_place.or(slip(fields, "image"));
     out.command_given = fields.take("command").is_some() || slip(fields, "command").is_some();
@@ -154,7 +157,9 @@ fn bounds(fields: &mut Fields<'_>, out: &mut ServiceFile, report: &mut Report) {
 /// Two keys for one thing: Compose wants them equal.
 fn agree<T: PartialEq>(slot: &mut Option<Located<T>>, value: Located<T>, names: &str, report: &mut Report) {
     match slot {
-        Some(first) if first.value != value.value => report.error("contradiction", value.place, format!("{names} differ")).hint("keep one of them"),
+        Some(first) if first.value != value.value => {
+            report.error("contradiction", value.place, format!("{names} differ")).hint("keep one of them")
+        }
         Some(_) => {}
         None => *slot = Some(value),
     }
@@ -169,7 +174,9 @@ fn command(field: &Field<'_>, report: &mut Report) -> Option<Located<Vec<String>
     match words::split(&text.value) {
         Ok(argv) => Some(text.map(|_| argv)),
         Err(NotWords::Unclosed(quote)) => {
-            report.error("bad-command", text.place, format!("`{}` has no closing {quote}", field.path)).hint("close the quote, or write a list");
+            report
+                .error("bad-command", text.place, format!("`{}` has no closing {quote}", field.path))
+                .hint("close the quote, or write a list");
             None
         }
         Err(NotWords::Operator(c, at)) => {
@@ -192,7 +199,9 @@ fn env_files(field: &Field<'_>, report: &mut Report) -> Vec<EnvFile> {
         _ => vec![field.clone()],
     };
     if entries.len() > MAX_ENV_FILES {
-        report.error("too-large", field.key_place, format!("`{}` names more than {MAX_ENV_FILES} files", field.path)).hint("put the variables into fewer files");
+        report
+            .error("too-large", field.key_place, format!("`{}` names more than {MAX_ENV_FILES} files", field.path))
+            .hint("put the variables into fewer files");
         return Vec::new();
     }
     entries.iter().filter_map(|entry| env_file(entry, report)).collect()
@@ -223,7 +232,17 @@ fn networks(field: &Field<'_>, report: &mut Report) -> Option<Vec<Located<Networ
         out.extend(named(&Located::new(key.to_owned(), entry.key_place), "bad-name", report));
         if let Some(mut fields) = (!entry.node.is_null()).then(|| Fields::open(entry, report)).flatten() {
             fields.later(
-                &["aliases", "ipv4_address", "ipv6_address", "link_local_ips", "mac_address", "priority", "gw_priority", "driver_opts", "interface_name"],
+                &[
+                    "aliases",
+                    "ipv4_address",
+                    "ipv6_address",
+                    "link_local_ips",
+                    "mac_address",
+                    "priority",
+                    "gw_priority",
+                    "driver_opts",
+                    "interface_name",
+                ],
                 report,
             );
             fields.finish(report);
@@ -236,7 +255,12 @@ fn depends_on(field: &Field<'_>, report: &mut Report) -> BTreeMap<ServiceName, (
     const CONDITIONS: &str = "`service_started`, `service_healthy` or `service_completed_successfully`";
     let mut out = BTreeMap::new();
     if !matches!(field.node.value, Value::Map(_)) {
-        for name in field.items("a list or a mapping of services", report).unwrap_or_default().iter().filter_map(|i| i.name::<ServiceName>("bad-name", report)) {
+        for name in field
+            .items("a list or a mapping of services", report)
+            .unwrap_or_default()
+            .iter()
+            .filter_map(|i| i.name::<ServiceName>("bad-name", report))
+        {
             out.insert(name.value, (Dependency { condition: Condition::ServiceStarted, required: true }, name.place));
         }
         return out;
@@ -271,11 +295,15 @@ fn pull_policy(field: &Field<'_>, report: &mut Report) -> Option<PullPolicy> {
         "missing" | "if_not_present" => Some(PullPolicy::Missing),
         "never" => Some(PullPolicy::Never),
         "build" | "daily" | "weekly" => {
-            report.warning("not-honoured", text.place, format!("`pull_policy: {}` is not honoured", text.value)).hint("`missing` is used; `always` and `never` are honoured");
+            report
+                .warning("not-honoured", text.place, format!("`pull_policy: {}` is not honoured", text.value))
+                .hint("`missing` is used; `always` and `never` are honoured");
             None
         }
         other if other.starts_with("every_") => {
-            report.warning("not-honoured", text.place, "`pull_policy: every_…` is not honoured").hint("`missing` is used; `always` and `never` are honoured");
+            report
+                .warning("not-honoured", text.place, "`pull_policy: every_…` is not honoured")
+                .hint("`missing` is used; `always` and `never` are honoured");
             None
         }
         _ => {
@@ -286,8 +314,17 @@ fn pull_policy(field: &Field<'_>, report: &mut Report) -> Option<PullPolicy> {
 }
 
 const SIGNALS: [(&str, &str); 11] = [
-    ("SIGHUP", "1"), ("SIGINT", "2"), ("SIGQUIT", "3"), ("SIGABRT", "6"), ("SIGKILL", "9"), ("SIGUSR1", "10"), ("SIGUSR2", "12"), ("SIGALRM", "14"),
-    ("SIGTERM", "15"), ("SIGCONT", "18"), ("SIGWINCH", "28"),
+    ("SIGHUP", "1"),
+    ("SIGINT", "2"),
+    ("SIGQUIT", "3"),
+    ("SIGABRT", "6"),
+    ("SIGKILL", "9"),
+    ("SIGUSR1", "10"),
+    ("SIGUSR2", "12"),
+    ("SIGALRM", "14"),
+    ("SIGTERM", "15"),
+    ("SIGCONT", "18"),
+    ("SIGWINCH", "28"),
 ];
 
 /// A signal by name, with or without `SIG`, or by its number on Linux.
@@ -313,9 +350,13 @@ fn signal(field: &Field<'_>, report: &mut Report) -> Option<String> {
 fn logging(field: &Field<'_>, report: &mut Report) -> LogPolicy {
     let mut policy = LogPolicy::default();
     let Some(mut fields) = Fields::open(field, report) else { return policy };
-    if let Some(driver) = fields.take("driver").filter(|f| !f.node.scalar().is_some_and(|s| matches!(s.text.as_str(), "json-file" | "local"))) {
+    if let Some(driver) =
+        fields.take("driver").filter(|f| !f.node.scalar().is_some_and(|s| matches!(s.text.as_str(), "json-file" | "local")))
+    {
         let message = format!("`{}` is not honoured: logs are kept on the server, in bounded files", driver.path);
-        report.warning("not-honoured", driver.place(), message).hint("read them with `landfall logs`; only `json-file` and `local` are honoured");
+        report
+            .warning("not-honoured", driver.place(), message)
+            .hint("read them with `landfall logs`; only `json-file` and `local` are honoured");
         fields.know(["options"]);
         fields.finish(report);
         return policy;
@@ -323,9 +364,14 @@ fn logging(field: &Field<'_>, report: &mut Report) -> LogPolicy {
     if let Some(options) = fields.take("options").and_then(|f| Fields::open(&f, report)) {
         for (key, option) in options.all().filter(|(_, f)| !f.node.is_null()) {
             match key {
-                "max-size" => policy.max_bytes = option.parsed(report, "a size such as `10m`", size::parse_decimal).map_or(policy.max_bytes, |s| s.value.max(1024)),
+                "max-size" => {
+                    policy.max_bytes =
+                        option.parsed(report, "a size such as `10m`", size::parse_decimal).map_or(policy.max_bytes, |s| s.value.max(1024))
+                }
                 "max-file" => policy.max_files = option.integer(1..=1000, report).map_or(policy.max_files, |n| n.value as u32),
-                _ => report.warning("not-honoured", option.key_place, format!("`{}` is not honoured", option.path)).hint("`max-size` and `max-file` are"),
+                _ => report
+                    .warning("not-honoured", option.key_place, format!("`{}` is not honoured", option.path))
+                    .hint("`max-size` and `max-file` are"),
             }
         }
     }

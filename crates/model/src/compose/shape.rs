@@ -35,7 +35,9 @@ pub(crate) fn port(service: &ServiceFile, runtime: RuntimeKind) -> Option<u16> {
     match runtime {
         RuntimeKind::Docker => declared.first().copied().filter(|_| declared.len() == 1),
         // A program is told its port in `PORT`; the number only says that it has one.
-        RuntimeKind::Process if !service.landfall.routes.is_empty() || !declared.is_empty() => Some(declared.first().copied().unwrap_or(DEFAULT_PORT)),
+        RuntimeKind::Process if !service.landfall.routes.is_empty() || !declared.is_empty() => {
+            Some(declared.first().copied().unwrap_or(DEFAULT_PORT))
+        }
         RuntimeKind::Process => None,
     }
 }
@@ -47,7 +49,8 @@ pub(crate) fn written_restart(service: &ServiceFile) -> Option<Restart> {
 
 /// True when another service waits for this one's successful end.
 pub(crate) fn is_awaited(name: &ServiceName, enabled: &Enabled<'_>) -> bool {
-    let waits = |s: &&ServiceFile| -> bool { s.depends_on.get(name).is_some_and(|(d, _)| d.condition == Condition::ServiceCompletedSuccessfully) };
+    let waits =
+        |s: &&ServiceFile| -> bool { s.depends_on.get(name).is_some_and(|(d, _)| d.condition == Condition::ServiceCompletedSuccessfully) };
     enabled.values().any(waits)
 }
 
@@ -56,7 +59,8 @@ pub(crate) fn is_job(name: &ServiceName, service: &ServiceFile, enabled: &Enable
     if !service.landfall.routes.is_empty() {
         return false;
     }
-    let stays = service.landfall.port.is_some() || !declared_ports(service).is_empty() || matches!(service.healthcheck, HealthFile::Given(..));
+    let stays =
+        service.landfall.port.is_some() || !declared_ports(service).is_empty() || matches!(service.healthcheck, HealthFile::Given(..));
     match written_restart(service) {
         Some(Restart::No) => is_awaited(name, enabled) || !stays,
         None | Some(Restart::OnFailure { .. }) => is_awaited(name, enabled),
@@ -74,7 +78,9 @@ pub(crate) fn order(service: &ServiceFile, runtime: RuntimeKind, report: &mut Re
     match (forced, wish) {
         (Some(reason), Some(wish)) if wish.value => {
             let message = format!("`order: start-first` cannot be: {reason}");
-            report.warning("stop-first-only", wish.place, message).hint("the old replica is stopped before the new one starts; remove the key");
+            report
+                .warning("stop-first-only", wish.place, message)
+                .hint("the old replica is stopped before the new one starts; remove the key");
             UpdateOrder::StopFirst { reason }
         }
         (Some(reason), _) => UpdateOrder::StopFirst { reason },

@@ -148,7 +148,9 @@ fn not_honoured(key: &str, reason: &str, field: &Field<'_>, report: &mut Report)
 }
 
 fn refused(key: &str, reason: &str, harmless: &[&str], (field, report): (&Field<'_>, &mut Report)) {
-    if field.node.scalar().is_some_and(|s| harmless.contains(&s.text.as_str())) || matches!(&field.node.value, Value::List(items) if items.is_empty()) {
+    if field.node.scalar().is_some_and(|s| harmless.contains(&s.text.as_str()))
+        || matches!(&field.node.value, Value::List(items) if items.is_empty())
+    {
         return;
     }
     let code = if key == "extends" { "not-honoured" } else { "refused" };

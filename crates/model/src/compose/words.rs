@@ -54,8 +54,15 @@ mod tests {
     #[test]
     fn strings_are_split_as_compose_splits_them() {
         for (text, want) in [
-            ("a b  c", vec!["a", "b", "c"]), ("sh -c 'a && b'", vec!["sh", "-c", "a && b"]), ("x \"a b\"c", vec!["x", "a bc"]), ("a\\ b", vec!["a b"]), ("''", vec![""]),
-            ("", vec![]), ("a '' b", vec!["a", "", "b"]), ("\"q\\\"q\"", vec!["q\"q"]), ("'a\\b'", vec!["a\\b"]),
+            ("a b  c", vec!["a", "b", "c"]),
+            ("sh -c 'a && b'", vec!["sh", "-c", "a && b"]),
+            ("x \"a b\"c", vec!["x", "a bc"]),
+            ("a\\ b", vec!["a b"]),
+            ("''", vec![""]),
+            ("", vec![]),
+            ("a '' b", vec!["a", "", "b"]),
+            ("\"q\\\"q\"", vec!["q\"q"]),
+            ("'a\\b'", vec!["a\\b"]),
         ] {
             assert_eq!(split(text), Ok(want.into_iter().map(String::from).collect()), "{text}");
         }

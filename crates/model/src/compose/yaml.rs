@@ -29,7 +29,15 @@ pub(crate) fn parse(text: &str, file: u16, report: &mut Report) -> Option<Vec<No
         report.error("control-character", place, message).hint("save the file as UTF-8 text");
         return None;
     }
-    let mut builder = Builder { offsets, report, stack: Vec::new(), anchors: BTreeMap::new(), spent: Size::default(), kept: Size::default(), documents: Vec::new() };
+    let mut builder = Builder {
+        offsets,
+        report,
+        stack: Vec::new(),
+        anchors: BTreeMap::new(),
+        spent: Size::default(),
+        kept: Size::default(),
+        documents: Vec::new(),
+    };
     for event in Parser::new_from_str(body) {
         match event {
             Ok((event, span)) => builder.event(event, span)?,
@@ -38,7 +46,11 @@ pub(crate) fn parse(text: &str, file: u16, report: &mut Report) -> Option<Vec<No
                 if error.info().contains("recursion limit") {
                     return builder.too_deep(place).and(None);
                 }
-                builder.report.error("yaml-syntax", place, format!("this is not YAML: {}", error.info())).hint(syntax_hint(body, error.marker().line(), error.info()));
+                builder.report.error("yaml-syntax", place, format!("this is not YAML: {}", error.info())).hint(syntax_hint(
+                    body,
+                    error.marker().line(),
+                    error.info(),
+                ));
                 return None;
             }
         }
@@ -184,7 +196,8 @@ impl Builder<'_> {
         if self.spent.nodes + self.kept.nodes <= MAX_NODES && self.spent.bytes + self.kept.bytes <= MAX_EXPANDED {
             return Some(());
         }
-        let message = format!("the file is too large: more than {MAX_NODES} values or {} MiB of text once aliases are expanded", MAX_EXPANDED >> 20);
+        let message =
+            format!("the file is too large: more than {MAX_NODES} values or {} MiB of text once aliases are expanded", MAX_EXPANDED >> 20);
         self.report.error("too-large", place, message).hint("an alias (`*name`) copies what its anchor (`&name`) stands for, every time");
         None
     }
@@ -208,7 +221,10 @@ impl Builder<'_> {
         let start = place.start + skipped as u32;
         let place = Place { start, column: place.column + skipped as u32, ..place };
         let end = start + length as u32;
-        let node = Node { place: Place { end, ..place }, value: Value::Scalar(Scalar { text: text.to_owned(), kind, substituted: false, spoiled: false }) };
+        let node = Node {
+            place: Place { end, ..place },
+            value: Value::Scalar(Scalar { text: text.to_owned(), kind, substituted: false, spoiled: false }),
+        };
         self.keep(anchor, &node, cost)?;
         self.add(node, plain)
     }
@@ -250,7 +266,9 @@ impl Builder<'_> {
             }
             // The scanner refuses unknown names, so this is one that is still open.
             None => {
-                self.report.error("alias-cycle", place, "this alias stands for a value that contains the alias itself").hint("remove the alias");
+                self.report
+                    .error("alias-cycle", place, "this alias stands for a value that contains the alias itself")
+                    .hint("remove the alias");
                 None
             }
         }
@@ -366,7 +384,9 @@ fn quoted_length(raw: &str) -> usize {
 
 fn key(node: Node, plain: bool, seen: &mut BTreeMap<String, u32>, report: &mut Report) -> Key {
     let Value::Scalar(Scalar { text, kind, .. }) = node.value else {
-        report.error("bad-key", node.place, "a key must be a single word, not a list or mapping").hint("quote text that begins with `[` or `{`");
+        report
+            .error("bad-key", node.place, "a key must be a single word, not a list or mapping")
+            .hint("quote text that begins with `[` or `{`");
         return Key::Bad;
     };
     if kind == Kind::Null {

@@ -27,7 +27,8 @@ impl<'a> Delta<'a> {
         let serving = input.serving.names.get(name).cloned().unwrap_or_default();
         let mut delta = Self { name, service, keep: BTreeSet::new(), new: Vec::new(), old: BTreeSet::new() };
         for (id, replica) in input.observed.replicas.iter().filter(|(_, r)| r.service == *name && !r.job) {
-            let right = replica.revision == revision && (lives(replica) || input.mode == Mode::Repair && meant_to_end(replica, service.template.restart));
+            let right = replica.revision == revision
+                && (lives(replica) || input.mode == Mode::Repair && meant_to_end(replica, service.template.restart));
             if right && serving.contains(id) && delta.keep.len() < wanted {
                 delta.keep.insert(id.clone());
             } else if right && replica.release == input.release && !serving.contains(id) && delta.keep.len() + delta.new.len() < wanted {
@@ -61,7 +62,11 @@ impl<'a> Delta<'a> {
 
     /// The old replicas that a stop-first update stops and an undo starts again.
     pub(super) fn stopped_first(&self, input: &Input<'_>) -> Vec<Stopped> {
-        self.old.iter().filter(|id| input.observed.replicas[*id].state != ReplicaState::Created).map(|id| stopped(id, self.name, input, true)).collect()
+        self.old
+            .iter()
+            .filter(|id| input.observed.replicas[*id].state != ReplicaState::Created)
+            .map(|id| stopped(id, self.name, input, true))
+            .collect()
     }
 
     /// Those that stand for the service when the rollout is done.

@@ -34,10 +34,13 @@ impl Step {
                 format!("drain {}", list(replicas.iter().map(|d| format!("{} (up to {})", d.id, seconds(d.limit_ms)))))
             }
             Step::Stop { replicas } => {
-                format!("stop {}", list(replicas.iter().map(|s| match &s.signal {
-                    Some(signal) => format!("{} ({signal}, {} to end)", s.id, seconds(s.grace_ms)),
-                    None => format!("{} ({} to end)", s.id, seconds(s.grace_ms)),
-                })))
+                format!(
+                    "stop {}",
+                    list(replicas.iter().map(|s| match &s.signal {
+                        Some(signal) => format!("{} ({signal}, {} to end)", s.id, seconds(s.grace_ms)),
+                        None => format!("{} ({} to end)", s.id, seconds(s.grace_ms)),
+                    }))
+                )
             }
             Step::StartAgain { replicas } => format!("start {} again", list(replicas)),
             Step::Remove { replicas } => format!("remove {}", list(replicas)),

@@ -13,8 +13,6 @@ pub use down::plan_down;
 pub use planner::{Input, Mode, Policy, plan};
 pub use undo::undo;
 
-
-
 use crate::digest::Revision;
 use crate::name::{AppName, ImageRef, NetworkName, ReleaseNumber, ReplicaId, ServiceName, VolumeName};
 use crate::spec::Gate;

@@ -200,7 +200,8 @@ impl Draft<'_> {
         if let UpdateOrder::StopFirst { reason } = &delta.service.order {
             self.notes.push(format!("{} is down while it is replaced: {reason}", delta.name));
         }
-        let old_serves = |set: &BTreeMap<ServiceName, BTreeSet<ReplicaId>>| set.get(delta.name).is_some_and(|ids| !ids.is_disjoint(&delta.old));
+        let old_serves =
+            |set: &BTreeMap<ServiceName, BTreeSet<ReplicaId>>| set.get(delta.name).is_some_and(|ids| !ids.is_disjoint(&delta.old));
         if old_serves(&self.serving.names) || old_serves(&self.serving.routes) {
             self.serving.names.remove(delta.name);
             self.serving.routes.remove(delta.name);
@@ -288,7 +289,8 @@ impl Draft<'_> {
             .filter_map(|s| if let Step::Stop { replicas } = s { Some(replicas.iter().map(|r| r.id.clone())) } else { None })
             .flatten()
             .collect();
-        let running: Vec<_> = old.iter().filter(|(id, _)| !already.contains(id) && self.input.observed.replicas[id].state.is_running()).cloned().collect();
+        let running: Vec<_> =
+            old.iter().filter(|(id, _)| !already.contains(id) && self.input.observed.replicas[id].state.is_running()).cloned().collect();
         self.drain(&running);
         if !running.is_empty() {
             self.steps.push(Step::Stop { replicas: running.iter().map(|(id, service)| stopped(id, service, self.input, false)).collect() });
@@ -308,7 +310,11 @@ impl Draft<'_> {
             .iter()
             .filter(|(id, _)| self.input.observed.replicas[id].state.is_running() && !self.input.observed.replicas[id].job)
             .filter(|(_, service)| specs(service).is_none_or(|s| s.port.is_some()))
-            .map(|(id, service)| Drained { id: id.clone(), limit_ms: specs(service).map_or(self.policy.drain_ms, |s| s.drain_ms), linger_ms })
+            .map(|(id, service)| Drained {
+                id: id.clone(),
+                limit_ms: specs(service).map_or(self.policy.drain_ms, |s| s.drain_ms),
+                linger_ms,
+            })
             .collect();
         if !drained.is_empty() {
             self.steps.push(Step::Drain { replicas: drained });

@@ -57,7 +57,11 @@ impl Sockets {
     }
 
     /// Opens what `table` needs and is not open. What cannot be opened goes to `refused`; if that says to give up, everything is as before.
-    pub(crate) fn open_missing(&mut self, table: &RouteTable, refused: impl FnMut(SwapError) -> Result<(), SwapError>) -> Result<Opened, SwapError> {
+    pub(crate) fn open_missing(
+        &mut self,
+        table: &RouteTable,
+        refused: impl FnMut(SwapError) -> Result<(), SwapError>,
+    ) -> Result<Opened, SwapError> {
         let mut opened = Opened::default();
         match self.open_into(&mut opened, table, refused) {
             Ok(()) => Ok(opened),
@@ -68,7 +72,12 @@ impl Sockets {
         }
     }
 
-    fn open_into(&mut self, opened: &mut Opened, table: &RouteTable, mut refused: impl FnMut(SwapError) -> Result<(), SwapError>) -> Result<(), SwapError> {
+    fn open_into(
+        &mut self,
+        opened: &mut Opened,
+        table: &RouteTable,
+        mut refused: impl FnMut(SwapError) -> Result<(), SwapError>,
+    ) -> Result<(), SwapError> {
         for listener in &table.internal {
             let address = listener.address;
             if self.internal.contains_key(&address) || opened.internal.contains_key(&address) {

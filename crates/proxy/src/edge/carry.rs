@@ -174,7 +174,7 @@ fn relay(conn: &Conn, inbound: Inbound, passing: Passing) -> Response<ResponseBo
 }
 
 fn is_event_stream(headers: &HeaderMap) -> bool {
-    headers.get(CONTENT_TYPE).is_some_and(|value| {
-        value.as_bytes().get(..17).is_some_and(|start| start.eq_ignore_ascii_case(b"text/event-stream"))
-    })
+    headers
+        .get(CONTENT_TYPE)
+        .is_some_and(|value| value.as_bytes().get(..17).is_some_and(|start| start.eq_ignore_ascii_case(b"text/event-stream")))
 }

@@ -96,9 +96,7 @@ pub(crate) fn accept_websocket(headers: &mut HeaderMap) {
 }
 
 fn remove_client_claims(headers: &mut HeaderMap) {
-    let claim = |name: &str| {
-        name == "forwarded" || name == "x-real-ip" || name.starts_with("x-forwarded-") || name.contains('_')
-    };
+    let claim = |name: &str| name == "forwarded" || name == "x-real-ip" || name.starts_with("x-forwarded-") || name.contains('_');
     let claims: Vec<HeaderName> = headers.keys().filter(|name| claim(name.as_str())).cloned().collect();
     for name in claims {
         headers.remove(name);

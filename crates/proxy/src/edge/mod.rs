@@ -9,5 +9,3 @@ pub(crate) mod refusal;
 pub(crate) mod serve;
 mod target;
 pub(crate) mod watch;
-
-

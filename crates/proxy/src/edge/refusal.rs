@@ -69,7 +69,8 @@ impl Refusal {
         let status = self.status();
         let (kind, text) = if asked.wants_html() {
             let code = status.as_u16();
-            let page = format!("<!doctype html>\n<meta charset=\"utf-8\">\n<title>{code}</title>\n<h1>{code}</h1>\n<p>{}.</p>\n", self.text());
+            let page =
+                format!("<!doctype html>\n<meta charset=\"utf-8\">\n<title>{code}</title>\n<h1>{code}</h1>\n<p>{}.</p>\n", self.text());
             ("text/html; charset=utf-8", Bytes::from(page))
         } else {
             let line = match self {

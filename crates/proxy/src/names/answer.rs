@@ -34,7 +34,8 @@ pub(crate) fn reply(question: &[u8], scope: &Scope, turn: usize, udp: bool) -> R
         let count = addresses.len().max(1);
         let rotated = addresses.iter().cycle().skip(turn % count).take(addresses.len());
         // Lives for no time at all: a replica that left must not be found a second later.
-        let records = rotated.filter_map(|ip| record_data(*ip, query.query_type())).map(|data| Record::from_rdata(query.name().clone(), 0, data));
+        let records =
+            rotated.filter_map(|ip| record_data(*ip, query.query_type())).map(|data| Record::from_rdata(query.name().clone(), 0, data));
         answer.add_answers(records);
     }
     let limit = if udp { usize::from(message.max_payload()).max(UDP_LIMIT) } else { usize::from(u16::MAX) };

@@ -55,7 +55,8 @@ impl Servers {
 }
 
 fn read(file: &Path) -> Vec<SocketAddr> {
-    let text = std::fs::read(file).map(|bytes| String::from_utf8_lossy(&bytes[..bytes.len().min(MAX_FILE)]).into_owned()).unwrap_or_default();
+    let text =
+        std::fs::read(file).map(|bytes| String::from_utf8_lossy(&bytes[..bytes.len().min(MAX_FILE)]).into_owned()).unwrap_or_default();
     let list = parse(&text);
     // resolv.conf(5): without any, the name server of the local machine.
     if list.is_empty() { vec![SocketAddr::from((Ipv4Addr::LOCALHOST, DNS_PORT))] } else { list }
@@ -119,8 +120,12 @@ mod tests {
 
     #[test]
     fn name_servers_are_read_as_the_resolver_reads_them() {
-        let text = "# x\nsearch example.com\nnameserver 10.0.0.2\nnameserver fe80::1%eth0\nnameserver x\nnameserver ::1\nnameserver 10.0.0.3\n";
+        let text =
+            "# x\nsearch example.com\nnameserver 10.0.0.2\nnameserver fe80::1%eth0\nnameserver x\nnameserver ::1\nnameserver 10.0.0.3\n";
         assert_eq!(parse(text), ["10.0.0.2:53", "[fe80::1]:53", "[::1]:53"].map(|s| s.parse().unwrap()));
-        assert_eq!(Servers::new(NameServers::File("/nonexistent".into())).list("10.0.0.1:53".parse().unwrap()), ["127.0.0.1:53".parse().unwrap()]);
+        assert_eq!(
+            Servers::new(NameServers::File("/nonexistent".into())).list("10.0.0.1:53".parse().unwrap()),
+            ["127.0.0.1:53".parse().unwrap()]
+        );
     }
 }

@@ -1,8 +1,8 @@
 //! The sockets questions arrive at, and the tasks that answer them.
 
+use crate::names::Scope;
 use crate::names::answer::{Reply, failure, reply};
 use crate::names::relay::{NameServers, Servers, ask};
-use crate::names::Scope;
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};

@@ -88,7 +88,8 @@ impl<'a> Direction<'a> {
             if shared.ending.get() && self.follower.at_boundary() {
                 return self.end().await;
             }
-            let read = read_unless(&mut self.from, &mut self.buffer, self.want, || shared.ending.get() && self.follower.at_boundary()).await?;
+            let read =
+                read_unless(&mut self.from, &mut self.buffer, self.want, || shared.ending.get() && self.follower.at_boundary()).await?;
             match read {
                 None => continue,
                 Some(0) => {
@@ -141,7 +142,12 @@ async fn read_some<R: AsyncRead + Unpin>(from: &mut R, buffer: &mut BytesMut, wa
 }
 
 /// Reads, or answers nothing as soon as `stop` is true. `stop` is asked whenever the task is polled.
-async fn read_unless<R: AsyncRead + Unpin>(from: &mut R, buffer: &mut BytesMut, want: usize, stop: impl Fn() -> bool) -> io::Result<Option<usize>> {
+async fn read_unless<R: AsyncRead + Unpin>(
+    from: &mut R,
+    buffer: &mut BytesMut,
+    want: usize,
+    stop: impl Fn() -> bool,
+) -> io::Result<Option<usize>> {
     let stopped = poll_fn(|_| if stop() { std::task::Poll::Ready(()) } else { std::task::Poll::Pending });
     tokio::select! {
         biased;

@@ -101,8 +101,7 @@ impl Endpoints {
     /// The state of endpoint `id`, made if it is new. A replica that came back at another address starts healthy again.
     pub(crate) fn state(&mut self, id: &str, address: SocketAddr) -> Arc<EndpointState> {
         let workers = self.workers;
-        let entry =
-            self.known.entry(id.to_owned()).or_insert_with(|| (Arc::new(EndpointState::new(id, workers)), address));
+        let entry = self.known.entry(id.to_owned()).or_insert_with(|| (Arc::new(EndpointState::new(id, workers)), address));
         if entry.1 != address {
             entry.1 = address;
             entry.0.set_healthy(true);

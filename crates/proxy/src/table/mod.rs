@@ -225,8 +225,7 @@ mod tests {
     fn table() -> impl Strategy<Value = RouteTable> {
         (site(0), site(1), site(2)).prop_map(|(a, b, c)| {
             let sites = vec![a, b, c];
-            let upstreams =
-                sites.iter().flat_map(|s| s.routes.iter()).map(|r| (r.upstream.clone(), Upstream::default())).collect();
+            let upstreams = sites.iter().flat_map(|s| s.routes.iter()).map(|r| (r.upstream.clone(), Upstream::default())).collect();
             RouteTable { generation: 1, sites, upstreams, ..RouteTable::default() }
         })
     }

@@ -255,4 +255,3 @@ impl IdleLimit {
         timer.as_mut().poll(cx)
     }
 }
-

@@ -245,12 +245,7 @@ pub(crate) fn table(generation: u64, routes: &[(&str, &str, SocketAddr)]) -> Rou
     };
     for (path, id, address) in routes {
         let key = format!("shop{path}");
-        site.routes.push(SiteRoute {
-            path: path.parse().unwrap(),
-            upstream: key.clone(),
-            timeout_ms: 20_000,
-            idle_timeout_ms: 60_000,
-        });
+        site.routes.push(SiteRoute { path: path.parse().unwrap(), upstream: key.clone(), timeout_ms: 20_000, idle_timeout_ms: 60_000 });
         let upstream: &mut Upstream = table.upstreams.entry(key).or_default();
         upstream.endpoints.push(Endpoint { id: (*id).to_owned(), address: *address });
     }

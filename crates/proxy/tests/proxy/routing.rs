@@ -10,7 +10,9 @@ async fn hosts_and_paths_find_their_service() {
     let proxy = start();
     let (web, api) = (named("web").await, named("api").await);
     proxy.swap(&table(1, &[("/", "shop/web", web), ("/api", "shop/api", api)])).await;
-    for (path, answer) in [("/", "web /"), ("/api", "api /api"), ("/api/x?q=%2F..", "api /api/x?q=%2F.."), ("/apix", "web /apix"), ("/%61pi", "api /api")] {
+    for (path, answer) in
+        [("/", "web /"), ("/api", "api /api"), ("/api/x?q=%2F..", "api /api/x?q=%2F.."), ("/apix", "web /apix"), ("/%61pi", "api /api")]
+    {
         let (status, text) = proxy.get("Shop.Example.:8080", path).await;
         assert_eq!(status, StatusCode::OK, "{text}");
         assert!(text.ends_with(answer), "{path}: {text}");
@@ -75,12 +77,15 @@ async fn the_application_learns_who_the_client_is_from_the_proxy_only() {
     let head = heads.recv().await.unwrap();
     let mut lines: Vec<String> = head.iter().map(|(name, value)| format!("{name}: {}", value.to_str().unwrap())).collect();
     lines.sort();
-    assert_eq!(lines, [
-        "accept: a/b",
-        "host: shop.example:81",
-        "x-forwarded-for: 127.0.0.1",
-        "x-forwarded-host: shop.example:81",
-        "x-forwarded-proto: http",
-        "x-real-ip: 127.0.0.1",
-    ]);
+    assert_eq!(
+        lines,
+        [
+            "accept: a/b",
+            "host: shop.example:81",
+            "x-forwarded-for: 127.0.0.1",
+            "x-forwarded-host: shop.example:81",
+            "x-forwarded-proto: http",
+            "x-real-ip: 127.0.0.1",
+        ]
+    );
 }

@@ -1,6 +1,6 @@
 //! A proxy that stops takes nothing down with it.
 
-use crate::harness::{read_head, Options, application, named, raw, read_to_end, read_until, soon, start, start_with, table};
+use crate::harness::{Options, application, named, raw, read_head, read_to_end, read_until, soon, start, start_with, table};
 use http::Response;
 use http_body_util::Full;
 use std::time::Duration;

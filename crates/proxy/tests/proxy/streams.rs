@@ -1,12 +1,13 @@
 //! WebSockets and event streams: carried as they come, closed politely.
 
-use crate::harness::{read_head, Running, raw, read_to_end, read_until, soon, start, table, until};
+use crate::harness::{Running, raw, read_head, read_to_end, read_until, soon, start, table, until};
 use std::net::SocketAddr;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 
-const UPGRADE: &str = "GET /ws HTTP/1.1\r\nHost: shop.example\r\nConnection: keep-alive, Upgrade\r\nUpgrade: WebSocket\r\nSec-WebSocket-Key: eA==\r\n\r\n";
+const UPGRADE: &str =
+    "GET /ws HTTP/1.1\r\nHost: shop.example\r\nConnection: keep-alive, Upgrade\r\nUpgrade: WebSocket\r\nSec-WebSocket-Key: eA==\r\n\r\n";
 const AGREED: &str = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: x\r\n\r\n";
 
 /// An application that agrees and sends every byte back; what it got in all is sent to `seen` when the connection ends.

@@ -1,6 +1,6 @@
 //! HTTPS: certificates by name, HTTP/1.1 and HTTP/2.
 
-use crate::harness::{read_head, Running, application, named, read_to_end, soon, start, table};
+use crate::harness::{Running, application, named, read_head, read_to_end, soon, start, table};
 use bytes::Bytes;
 use http::{Request, Response, StatusCode, Version};
 use http_body_util::{BodyExt, Empty, Full};
@@ -101,7 +101,8 @@ async fn http2_requests_arrive_as_http1() {
     let (mut sender, connection) = hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
     tokio::spawn(connection);
     let body = Bytes::from(vec![b'x'; 500_000]);
-    let request = Request::post("https://shop.example/up").header("cookie", "a=1").header("cookie", "b=2").body(Full::<Bytes>::from(body)).unwrap();
+    let request =
+        Request::post("https://shop.example/up").header("cookie", "a=1").header("cookie", "b=2").body(Full::<Bytes>::from(body)).unwrap();
     let response = soon(sender.send_request(request)).await.unwrap();
     assert_eq!((response.status(), response.version()), (StatusCode::OK, Version::HTTP_2));
     assert!(!response.headers().contains_key("connection"));

@@ -41,8 +41,10 @@ async fn applications_that_do_not_answer_properly_are_answered_for() {
         drop(stream);
     })
     .await;
-    let mut table =
-        table(1, &[("/silent", "shop/a", silent), ("/garbage", "shop/b", garbage), ("/101", "shop/c", switching), ("/slow", "shop/d", slow)]);
+    let mut table = table(
+        1,
+        &[("/silent", "shop/a", silent), ("/garbage", "shop/b", garbage), ("/101", "shop/c", switching), ("/slow", "shop/d", slow)],
+    );
     table.sites[0].routes[3].timeout_ms = 50;
     proxy.swap(&table).await;
     for (path, status) in [("/silent", 502), ("/garbage", 502), ("/101", 502), ("/slow", 504)] {

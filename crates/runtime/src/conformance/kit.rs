@@ -4,7 +4,7 @@ use crate::fake::Act;
 use crate::{Launch, Runtime};
 use landfall_model::name::{AppName, NetworkName, ReleaseNumber, ReplicaId, VolumeName};
 use landfall_model::observed::{Observed, ReplicaState};
-use landfall_model::spec::{EnvValue, LogPolicy, Limits, Mount, MountSource, Network, Program, Restart, Template, Volume};
+use landfall_model::spec::{EnvValue, Limits, LogPolicy, Mount, MountSource, Network, Program, Restart, Template, Volume};
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::time::{Duration, Instant};
@@ -56,7 +56,8 @@ impl Kit {
     pub fn launch(&self, id: &str, act: &Act, shape: &Shape) -> Launch {
         let command = (self.command)(act);
         let (network, volume) = (self.network(), self.volume());
-        let pairs = |list: &[(&str, &str)]| list.iter().map(|(k, v)| (k.parse().expect("a name"), EnvValue::new(*v))).collect::<BTreeMap<_, _>>();
+        let pairs =
+            |list: &[(&str, &str)]| list.iter().map(|(k, v)| (k.parse().expect("a name"), EnvValue::new(*v))).collect::<BTreeMap<_, _>>();
         let image = matches!(self.program, Program::Image { .. });
         let template = Template {
             program: self.program.clone(),
@@ -163,7 +164,9 @@ pub fn script(act: &Act) -> Vec<String> {
     const DATA: &str = "d=${LANDFALL_VOLUME_DATA:-/data}";
     let (script, arguments): (String, Vec<String>) = match act {
         Act::Stay => (format!("trap 'exit 0' TERM INT QUIT; {STAY}"), vec![]),
-        Act::Polite { line, code } => (format!("trap 'printf \"%s\\n\" \"$1\"; exit {code}' TERM QUIT; echo ready; {STAY}"), vec![line.clone()]),
+        Act::Polite { line, code } => {
+            (format!("trap 'printf \"%s\\n\" \"$1\"; exit {code}' TERM QUIT; echo ready; {STAY}"), vec![line.clone()])
+        }
         Act::Stubborn => (format!("trap '' TERM INT QUIT; echo ready; {STAY}"), vec![]),
         Act::Exit { code } => (format!("exit {code}"), vec![]),
         Act::Say { out, err } => {
@@ -171,13 +174,18 @@ pub fn script(act: &Act) -> Vec<String> {
             (format!("trap 'exit 0' TERM; printf '%s\\n' \"$1\" >&2; shift; printf '%s\\n' \"$@\"; {STAY}"), words)
         }
         Act::Answer { out, err, code } => (format!("printf %s \"$1\"; printf %s \"$2\" >&2; exit {code}"), vec![out.clone(), err.clone()]),
-        Act::CrashOnce => (format!("{DATA}; trap 'exit 0' TERM; if [ -e $d/crashed ]; then echo again; {STAY}; fi; echo first; : > $d/crashed; exit 1"), vec![]),
+        Act::CrashOnce => (
+            format!("{DATA}; trap 'exit 0' TERM; if [ -e $d/crashed ]; then echo again; {STAY}; fi; echo first; : > $d/crashed; exit 1"),
+            vec![],
+        ),
         Act::Show { arguments, variables } => {
             let shown: String = variables.iter().map(|name| format!("printf %s \"${name}\" | base64 -w0; echo; ")).collect();
             (format!("for a in \"$@\"; do printf %s \"$a\" | base64 -w0; echo; done; {shown}"), arguments.clone())
         }
         Act::Listen { port } => (
-            format!("exec perl -MIO::Socket::INET -e '$SIG{{TERM}} = sub {{ exit 0 }}; my $s = IO::Socket::INET->new(Listen => 5, LocalPort => {port}, ReuseAddr => 1) or die $!; sleep 1000 while 1'"),
+            format!(
+                "exec perl -MIO::Socket::INET -e '$SIG{{TERM}} = sub {{ exit 0 }}; my $s = IO::Socket::INET->new(Listen => 5, LocalPort => {port}, ReuseAddr => 1) or die $!; sleep 1000 while 1'"
+            ),
             vec![],
         ),
         Act::Keep { text } => (format!("{DATA}; printf %s \"$1\" > $d/kept"), vec![text.clone()]),

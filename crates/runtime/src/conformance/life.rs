@@ -43,7 +43,8 @@ pub async fn start_is_idempotent(rt: &dyn Runtime, kit: &Kit) {
 /// Asking about what was never made names it; stopping and removing tell apart what may and may not be absent.
 pub async fn what_was_never_made_is_no_replica(rt: &dyn Runtime, kit: &Kit) {
     let id = "nobody-1-1".parse().expect("an id");
-    let unknown = |result: Result<(), RuntimeError>| assert!(matches!(&result, Err(RuntimeError::NoReplica(of)) if *of == id), "{result:?}");
+    let unknown =
+        |result: Result<(), RuntimeError>| assert!(matches!(&result, Err(RuntimeError::NoReplica(of)) if *of == id), "{result:?}");
     unknown(rt.start_again(&kit.app, &id).await);
     unknown(rt.wait(&kit.app, &id).await.map(drop));
     unknown(rt.exec(&kit.app, &id, &["true".to_owned()], false).await.map(drop));

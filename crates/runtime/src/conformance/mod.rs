@@ -15,14 +15,17 @@ mod talk;
 pub use crate::fake::Act;
 pub use kit::{Kit, Shape, script, until};
 pub use life::{
-    a_crash_is_followed_by_a_restart, a_job_runs_once_and_its_end_is_remembered, a_new_agent_sees_everything, environment_and_arguments_arrive_exactly,
-    networks_and_volumes_are_made_once, start_is_idempotent, volumes_keep_data, what_was_never_made_is_no_replica,
+    a_crash_is_followed_by_a_restart, a_job_runs_once_and_its_end_is_remembered, a_new_agent_sees_everything,
+    environment_and_arguments_arrive_exactly, networks_and_volumes_are_made_once, start_is_idempotent, volumes_keep_data,
+    what_was_never_made_is_no_replica,
 };
 pub use stopping::{
-    a_program_that_takes_no_notice_is_killed, a_stopped_replica_can_be_started_again, another_signal_than_its_own_can_stop_it, remove_is_idempotent_and_takes_what_runs,
-    stop_lets_a_program_say_its_last_words, stopping_leaves_no_child_behind,
+    a_program_that_takes_no_notice_is_killed, a_stopped_replica_can_be_started_again, another_signal_than_its_own_can_stop_it,
+    remove_is_idempotent_and_takes_what_runs, stop_lets_a_program_say_its_last_words, stopping_leaves_no_child_behind,
 };
-pub use talk::{exec_carries_input_output_and_code, listening_tells_the_port, logs_are_in_order_and_can_be_followed, logs_go_on_over_a_restart};
+pub use talk::{
+    exec_carries_input_output_and_code, listening_tells_the_port, logs_are_in_order_and_can_be_followed, logs_go_on_over_a_restart,
+};
 
 use crate::Runtime;
 

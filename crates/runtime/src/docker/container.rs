@@ -5,8 +5,8 @@
 
 use crate::{Launch, RuntimeError};
 use bollard::models::{
-    ContainerCreateBody, EndpointSettings, HealthConfig, HostConfig, HostConfigLogConfig, Mount, MountTmpfsOptions, MountType, NetworkingConfig, PortBinding,
-    RestartPolicy, RestartPolicyNameEnum,
+    ContainerCreateBody, EndpointSettings, HealthConfig, HostConfig, HostConfigLogConfig, Mount, MountTmpfsOptions, MountType,
+    NetworkingConfig, PortBinding, RestartPolicy, RestartPolicyNameEnum,
 };
 use landfall_model::spec::{HealthTest, MountSource, Network, Program, Restart};
 use std::collections::{BTreeMap, HashMap};
@@ -33,7 +33,9 @@ pub(crate) mod label {
 
 /// The networks a launch joins, by key, in name order: the first is the one it is made with.
 pub(crate) fn joined(launch: &Launch) -> Result<Vec<&Network>, RuntimeError> {
-    let find = |key| launch.networks.get(key).ok_or_else(|| RuntimeError::failed(format!("start `{}`", launch.id), format!("it has no network `{key}`")));
+    let find = |key| {
+        launch.networks.get(key).ok_or_else(|| RuntimeError::failed(format!("start `{}`", launch.id), format!("it has no network `{key}`")))
+    };
     launch.template.networks.iter().map(find).collect()
 }
 
@@ -41,7 +43,10 @@ pub(crate) fn joined(launch: &Launch) -> Result<Vec<&Network>, RuntimeError> {
 pub(crate) fn body(launch: &Launch) -> Result<ContainerCreateBody, RuntimeError> {
     let template = &launch.template;
     let Program::Image { reference, pinned, .. } = &template.program else {
-        return Err(RuntimeError::NoProgram { program: launch.service.to_string(), reason: "the Docker runtime runs images, not programs".into() });
+        return Err(RuntimeError::NoProgram {
+            program: launch.service.to_string(),
+            reason: "the Docker runtime runs images, not programs".into(),
+        });
     };
     let given = launch.environment.iter().chain(&template.environment);
     let environment: BTreeMap<&str, &str> = given.map(|(k, v)| (k.as_str(), v.reveal())).collect();
@@ -57,7 +62,11 @@ pub(crate) fn body(launch: &Launch) -> Result<ContainerCreateBody, RuntimeError>
         stop_signal: template.stop_signal.clone(),
         stop_timeout: Some(signed(template.stop_grace_ms.div_ceil(1000))),
         // A job has nothing to be healthy for, and its image's own check must not call it unhealthy.
-        healthcheck: if launch.job { Some(HealthConfig { test: Some(vec!["NONE".into()]), ..HealthConfig::default() }) } else { healthcheck(launch) },
+        healthcheck: if launch.job {
+            Some(HealthConfig { test: Some(vec!["NONE".into()]), ..HealthConfig::default() })
+        } else {
+            healthcheck(launch)
+        },
         host_config: Some(host(launch)?),
         networking_config: joined(launch)?.first().map(|network| NetworkingConfig {
             endpoints_config: Some(HashMap::from([(network.external_name.clone(), EndpointSettings::default())])),
@@ -105,11 +114,20 @@ fn mount(launch: &Launch, mount: &landfall_model::spec::Mount) -> Result<Mount, 
         }
         MountSource::Anonymous => (MountType::VOLUME, None, None),
         MountSource::Bind { path } => (MountType::BIND, Some(path.clone()), None),
-        MountSource::Tmpfs { size_bytes } => {
-            (MountType::TMPFS, None, (*size_bytes > 0).then(|| MountTmpfsOptions { size_bytes: Some(signed(*size_bytes)), ..MountTmpfsOptions::default() }))
-        }
+        MountSource::Tmpfs { size_bytes } => (
+            MountType::TMPFS,
+            None,
+            (*size_bytes > 0).then(|| MountTmpfsOptions { size_bytes: Some(signed(*size_bytes)), ..MountTmpfsOptions::default() }),
+        ),
     };
-    Ok(Mount { typ: Some(typ), source, target: Some(mount.target.clone()), read_only: Some(mount.read_only), tmpfs_options, ..Mount::default() })
+    Ok(Mount {
+        typ: Some(typ),
+        source,
+        target: Some(mount.target.clone()),
+        read_only: Some(mount.read_only),
+        tmpfs_options,
+        ..Mount::default()
+    })
 }
 
 fn healthcheck(launch: &Launch) -> Option<HealthConfig> {
@@ -132,7 +150,8 @@ fn healthcheck(launch: &Launch) -> Option<HealthConfig> {
 
 /// The user's own labels, and ours over them.
 fn labels(launch: &Launch, reference: &str) -> Result<HashMap<String, String>, RuntimeError> {
-    let networks: BTreeMap<_, _> = launch.networks.iter().filter(|(k, _)| launch.template.networks.contains(k)).map(|(k, n)| (k, &n.external_name)).collect();
+    let networks: BTreeMap<_, _> =
+        launch.networks.iter().filter(|(k, _)| launch.template.networks.contains(k)).map(|(k, n)| (k, &n.external_name)).collect();
     let volumes: BTreeMap<_, _> = launch.volumes.iter().map(|(k, v)| (k, &v.external_name)).collect();
     let json = |value: serde_json::Result<String>| value.map_err(|e| RuntimeError::failed(format!("label `{}`", launch.id), e));
     let own = [

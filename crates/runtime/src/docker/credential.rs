@@ -33,7 +33,8 @@ struct Auth {
 
 /// The credentials for an image's registry, if there are any.
 pub(crate) fn credentials(image: &ImageRef) -> Option<DockerCredentials> {
-    let dir = std::env::var_os("DOCKER_CONFIG").map(PathBuf::from).or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".docker")))?;
+    let dir =
+        std::env::var_os("DOCKER_CONFIG").map(PathBuf::from).or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".docker")))?;
     let mut text = String::new();
     std::fs::File::open(dir.join("config.json")).ok()?.take(MAX_FILE).read_to_string(&mut text).ok()?;
     choose(&text, image)

@@ -54,15 +54,25 @@ impl Engine {
 
     async fn connect(&self) -> Result<Docker, RuntimeError> {
         if let Some(host) = &self.unusable {
-            return Err(RuntimeError::Unreachable { socket: host.clone(), source: "DOCKER_HOST names no Unix socket (`unix:///path`)".into() });
+            return Err(RuntimeError::Unreachable {
+                socket: host.clone(),
+                source: "DOCKER_HOST names no Unix socket (`unix:///path`)".into(),
+            });
         }
         let connected = Docker::connect_with_unix(&self.socket.to_string_lossy(), CALL.as_secs(), API_DEFAULT_VERSION);
         let client = connected.map_err(|e| self.explain("connect", e))?;
-        bounded("ask the engine for its version", CALL, client.negotiate_version()).await?.map_err(|e| self.explain("ask the engine for its version", e))
+        bounded("ask the engine for its version", CALL, client.negotiate_version())
+            .await?
+            .map_err(|e| self.explain("ask the engine for its version", e))
     }
 
     /// Waits for an answer, but not for ever.
-    pub(crate) async fn ask<T>(&self, doing: &str, within: Duration, call: impl Future<Output = Result<T, Error>>) -> Result<T, RuntimeError> {
+    pub(crate) async fn ask<T>(
+        &self,
+        doing: &str,
+        within: Duration,
+        call: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, RuntimeError> {
         bounded(doing, within, call).await?.map_err(|e| self.explain(doing, e))
     }
 
@@ -120,7 +130,11 @@ pub(crate) fn not_started(engine: &Engine, id: &ReplicaId, program: &str, error:
     {
         return RuntimeError::PortTaken { port, source: error.into() };
     }
-    if status(&error).is_some() && ["executable file not found", "exec format error", "no such file or directory: unknown", "exec: "].iter().any(|w| lower.contains(w)) {
+    if status(&error).is_some()
+        && ["executable file not found", "exec format error", "no such file or directory: unknown", "exec: "]
+            .iter()
+            .any(|w| lower.contains(w))
+    {
         return RuntimeError::NoProgram { program: program.to_owned(), reason: words };
     }
     engine.explain(&format!("start `{id}`"), error)

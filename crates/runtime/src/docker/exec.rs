@@ -46,7 +46,9 @@ pub(crate) async fn start(engine: &Arc<Engine>, name: &str, id: &ReplicaId, argv
     let version = client.client_version();
     let path = format!("/v{}.{}/exec/{exec}/start", version.major_version, version.minor_version);
     let attached = tokio::time::timeout(CALL, attach(engine, &path, tty)).await;
-    let (head, stream) = attached.map_err(|_| RuntimeError::TimedOut { doing: doing.clone(), seconds: CALL.as_secs() })?.map_err(|e| RuntimeError::failed(&doing, e))?;
+    let (head, stream) = attached
+        .map_err(|_| RuntimeError::TimedOut { doing: doing.clone(), seconds: CALL.as_secs() })?
+        .map_err(|e| RuntimeError::failed(&doing, e))?;
     let (read, write) = stream.into_split();
     let read = io::Cursor::new(head).chain(read);
     let control = Box::new(Control { engine: Arc::clone(engine), exec, tty });
@@ -93,7 +95,10 @@ fn code(head: &[u8]) -> Option<u16> {
 /// The message of an error's body, as far as it came with the head.
 fn refusal(body: &[u8]) -> String {
     let text = String::from_utf8_lossy(body);
-    let json = text.find('{').and_then(|i| text.get(i..)).and_then(|t| serde_json::Deserializer::from_str(t).into_iter::<serde_json::Value>().next()?.ok());
+    let json = text
+        .find('{')
+        .and_then(|i| text.get(i..))
+        .and_then(|t| serde_json::Deserializer::from_str(t).into_iter::<serde_json::Value>().next()?.ok());
     json.and_then(|v| Some(v.get("message")?.as_str()?.to_owned())).unwrap_or_else(|| "the engine refuses".to_owned())
 }
 
@@ -156,7 +161,11 @@ impl SessionControl for Control {
             if found.exit_code.is_some() {
                 return;
             }
-            let pid = found.pid.filter(|_| found.running == Some(true)).and_then(|p| i32::try_from(p).ok()).and_then(rustix::process::Pid::from_raw);
+            let pid = found
+                .pid
+                .filter(|_| found.running == Some(true))
+                .and_then(|p| i32::try_from(p).ok())
+                .and_then(rustix::process::Pid::from_raw);
             if let Some(pid) = pid {
                 // The engine has no call for this. It works where the agent sees the engine's processes, as root on the same machine.
                 let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);

@@ -26,7 +26,12 @@ pub(crate) async fn look(engine: &Engine, image: &ImageRef) -> Result<Option<Ima
     Ok(found.and_then(|i| i.id).and_then(|id| id.parse().ok()))
 }
 
-pub(crate) async fn pull(engine: &Engine, image: &ImageRef, policy: PullPolicy, progress: &(dyn Fn(String) + Send + Sync)) -> Result<ImageId, RuntimeError> {
+pub(crate) async fn pull(
+    engine: &Engine,
+    image: &ImageRef,
+    policy: PullPolicy,
+    progress: &(dyn Fn(String) + Send + Sync),
+) -> Result<ImageId, RuntimeError> {
     let here = look(engine, image).await?;
     match (policy, here) {
         (PullPolicy::Missing | PullPolicy::Never, Some(id)) => return Ok(id),
@@ -99,7 +104,17 @@ fn explain(engine: &Engine, image: &ImageRef, error: Error) -> RuntimeError {
     if any(&["not found", "manifest unknown", "name unknown", "does not exist", "invalid reference", "no matching manifest"]) {
         return no_image(image, format!("its registry does not have it: {said}"));
     }
-    if any(&["dial tcp", "no such host", "connection refused", "i/o timeout", "tls handshake", "context deadline", "request canceled", "server gave http response", "eof"]) {
+    if any(&[
+        "dial tcp",
+        "no such host",
+        "connection refused",
+        "i/o timeout",
+        "tls handshake",
+        "context deadline",
+        "request canceled",
+        "server gave http response",
+        "eof",
+    ]) {
         return no_image(image, format!("its registry cannot be reached: {said}"));
     }
     match engine.explain(&format!("pull `{image}`"), error) {
@@ -123,7 +138,10 @@ mod tests {
             ("postgres", "postgres:latest"),
             ("localhost:5000/a/b", "localhost:5000/a/b:latest"),
             ("postgres:15", "postgres:15"),
-            ("a@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef", "a@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"),
+            (
+                "a@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef",
+                "a@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef",
+            ),
         ] {
             assert_eq!(complete(&given.parse().unwrap()), asked);
         }
@@ -132,7 +150,11 @@ mod tests {
     #[test]
     fn a_refusal_a_missing_image_and_a_registry_out_of_reach_are_told_apart() {
         let engine = Engine::at(Path::new("/x"));
-        let reason = |said: &str| match explain(&engine, &"ghcr.io/a/b:1".parse().unwrap(), Error::DockerResponseServerError { status_code: 500, message: said.into() }) {
+        let reason = |said: &str| match explain(
+            &engine,
+            &"ghcr.io/a/b:1".parse().unwrap(),
+            Error::DockerResponseServerError { status_code: 500, message: said.into() },
+        ) {
             RuntimeError::NoImage { reason, .. } => reason,
             other => panic!("{other:?}"),
         };

@@ -32,14 +32,24 @@ struct Follower {
 }
 
 /// Lines of the container `name`, the last `tail` first.
-pub(crate) async fn lines(engine: Arc<Engine>, name: String, tail: u32, follow: bool) -> Result<BoxStream<'static, Result<LogEntry, RuntimeError>>, RuntimeError> {
+pub(crate) async fn lines(
+    engine: Arc<Engine>,
+    name: String,
+    tail: u32,
+    follow: bool,
+) -> Result<BoxStream<'static, Result<LogEntry, RuntimeError>>, RuntimeError> {
     let options = LogsOptionsBuilder::new().tail(&tail.to_string());
     let source = open(&engine, &name, options, follow).await?;
     let follower = Follower { engine, name, follow, last: String::new(), resumed: String::new(), read: None, source: Some(source) };
     Ok(stream::unfold(follower, next).flatten().boxed())
 }
 
-async fn open(engine: &Engine, name: &str, options: LogsOptionsBuilder, follow: bool) -> Result<BoxStream<'static, Result<LogOutput, Error>>, RuntimeError> {
+async fn open(
+    engine: &Engine,
+    name: &str,
+    options: LogsOptionsBuilder,
+    follow: bool,
+) -> Result<BoxStream<'static, Result<LogOutput, Error>>, RuntimeError> {
     let options: LogsOptions = options.stdout(true).stderr(true).timestamps(true).follow(follow).build();
     Ok(engine.client().await?.clone().logs(name, Some(options)).boxed())
 }
@@ -137,7 +147,13 @@ mod tests {
 
     #[test]
     fn empty_lines_are_lines_and_long_ones_are_several() {
-        let of = |text: &str| entries(LogOutput::StdOut { message: format!("2024-05-01T10:00:00.1Z {text}\n").into() }).1.into_iter().map(|e| e.line.len()).collect::<Vec<_>>();
+        let of = |text: &str| {
+            entries(LogOutput::StdOut { message: format!("2024-05-01T10:00:00.1Z {text}\n").into() })
+                .1
+                .into_iter()
+                .map(|e| e.line.len())
+                .collect::<Vec<_>>()
+        };
         assert_eq!(of(""), [0]);
         assert_eq!(of(&"x".repeat(MAX_LOG_LINE + 3)), [MAX_LOG_LINE, 3]);
         assert_eq!(of(&"é".repeat(MAX_LOG_LINE)).iter().sum::<usize>(), 2 * MAX_LOG_LINE);

@@ -19,8 +19,8 @@ use async_trait::async_trait;
 use bollard::errors::Error;
 use bollard::models::{ContainerInspectResponse, ContainerUpdateBody};
 use bollard::query_parameters::{
-    CreateContainerOptionsBuilder, InspectContainerOptions, KillContainerOptionsBuilder, ListContainersOptionsBuilder, RemoveContainerOptionsBuilder,
-    StartContainerOptions, StopContainerOptionsBuilder, WaitContainerOptionsBuilder,
+    CreateContainerOptionsBuilder, InspectContainerOptions, KillContainerOptionsBuilder, ListContainersOptionsBuilder,
+    RemoveContainerOptionsBuilder, StartContainerOptions, StopContainerOptionsBuilder, WaitContainerOptionsBuilder,
 };
 use container::label;
 use engine::{CALL, Engine, MAKE, not_started, status, words};
@@ -109,7 +109,9 @@ impl DockerRuntime {
 
     fn not_made(&self, launch: &Launch, error: Error) -> RuntimeError {
         match &launch.template.program {
-            Program::Image { reference, .. } if status(&error) == Some(404) && words(&error).to_ascii_lowercase().contains("no such image") => {
+            Program::Image { reference, .. }
+                if status(&error) == Some(404) && words(&error).to_ascii_lowercase().contains("no such image") =>
+            {
                 image::no_image(reference, "it is not on this server".into())
             }
             _ => not_started(&self.engine, &launch.id, &program(launch), error),
@@ -250,7 +252,9 @@ impl Runtime for DockerRuntime {
         let client = self.engine.client().await?;
         let started = tokio::time::timeout(MAKE, client.start_container(&name, None::<StartContainerOptions>)).await;
         let doing = format!("start of `{}`", launch.id);
-        started.map_err(|_| RuntimeError::TimedOut { doing, seconds: MAKE.as_secs() })?.map_err(|e| not_started(&self.engine, &launch.id, &program(launch), e))
+        started
+            .map_err(|_| RuntimeError::TimedOut { doing, seconds: MAKE.as_secs() })?
+            .map_err(|e| not_started(&self.engine, &launch.id, &program(launch), e))
     }
 
     async fn start_again(&self, app: &AppName, id: &ReplicaId) -> Result<(), RuntimeError> {
@@ -269,7 +273,9 @@ impl Runtime for DockerRuntime {
         }
         let started = tokio::time::timeout(MAKE, client.start_container(&name, None::<StartContainerOptions>)).await;
         let doing = format!("start of `{id}`");
-        started.map_err(|_| RuntimeError::TimedOut { doing, seconds: MAKE.as_secs() })?.map_err(|e| not_started(&self.engine, id, id.as_str(), e))
+        started
+            .map_err(|_| RuntimeError::TimedOut { doing, seconds: MAKE.as_secs() })?
+            .map_err(|e| not_started(&self.engine, id, id.as_str(), e))
     }
 
     async fn wait(&self, app: &AppName, id: &ReplicaId) -> Result<Exit, RuntimeError> {
@@ -343,7 +349,13 @@ impl Runtime for DockerRuntime {
         exec::start(&self.engine, &name(app, id), id, argv, tty).await
     }
 
-    async fn logs(&self, app: &AppName, id: &ReplicaId, tail: u32, follow: bool) -> Result<BoxStream<'static, Result<LogEntry, RuntimeError>>, RuntimeError> {
+    async fn logs(
+        &self,
+        app: &AppName,
+        id: &ReplicaId,
+        tail: u32,
+        follow: bool,
+    ) -> Result<BoxStream<'static, Result<LogEntry, RuntimeError>>, RuntimeError> {
         // By its id, so that a follower does not go on with another container of the same name.
         let container = self.known(app, id).await?.id.unwrap_or_else(|| name(app, id));
         log::lines(Arc::clone(&self.engine), container, tail, follow).await

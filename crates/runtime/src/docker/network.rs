@@ -22,7 +22,10 @@ pub(crate) async fn ensure(engine: &Engine, app: &AppName, key: &NetworkName, ne
         return Ok(());
     }
     if network.external {
-        return Err(RuntimeError::failed(format!("use external network `{}`", network.external_name), "it does not exist; make it with `docker network create`"));
+        return Err(RuntimeError::failed(
+            format!("use external network `{}`", network.external_name),
+            "it does not exist; make it with `docker network create`",
+        ));
     }
     let request = NetworkCreateRequest {
         name: network.external_name.clone(),
@@ -59,14 +62,20 @@ pub(crate) async fn connect(engine: &Engine, container: &str, name: &str) -> Res
 
 /// Removes a network of the app; one that is absent or not the app's is left as it is.
 pub(crate) async fn remove(engine: &Engine, app: &AppName, key: &NetworkName, network: &Network) -> Result<(), RuntimeError> {
-    let Some(found) = by_name(engine, &network.external_name).await?.filter(|n| !network.external && owned(n.labels.as_ref(), app)) else { return Ok(()) };
+    let Some(found) = by_name(engine, &network.external_name).await?.filter(|n| !network.external && owned(n.labels.as_ref(), app)) else {
+        return Ok(());
+    };
     let client = engine.client().await?;
     let id = found.id.unwrap_or_default();
     engine.look(&format!("remove network `{key}`"), client.remove_network(&id)).await.map(drop)
 }
 
 /// The app's networks: those labelled, and those of `known`, key → external name.
-pub(crate) async fn observe(engine: &Engine, app: &AppName, known: &BTreeMap<NetworkName, String>) -> Result<BTreeMap<NetworkName, ObservedNetwork>, RuntimeError> {
+pub(crate) async fn observe(
+    engine: &Engine,
+    app: &AppName,
+    known: &BTreeMap<NetworkName, String>,
+) -> Result<BTreeMap<NetworkName, ObservedNetwork>, RuntimeError> {
     let client = engine.client().await?;
     let wanted = format!("{}={app}", label::APP);
     let options = ListNetworksOptionsBuilder::new().filters(&HashMap::from([("label", vec![wanted])])).build();
@@ -98,7 +107,10 @@ pub(crate) async fn ensure_volume(engine: &Engine, app: &AppName, key: &VolumeNa
         return Ok(());
     }
     if volume.external {
-        return Err(RuntimeError::failed(format!("use external volume `{name}`"), "it does not exist; make it with `docker volume create`"));
+        return Err(RuntimeError::failed(
+            format!("use external volume `{name}`"),
+            "it does not exist; make it with `docker volume create`",
+        ));
     }
     let request = VolumeCreateRequest {
         name: Some(name.clone()),
@@ -120,12 +132,17 @@ pub(crate) async fn remove_volume(engine: &Engine, app: &AppName, key: &VolumeNa
 }
 
 /// Keys of the app's volumes: those labelled, and those of `known`, key → external name.
-pub(crate) async fn observe_volumes(engine: &Engine, app: &AppName, known: &BTreeMap<VolumeName, String>) -> Result<BTreeSet<VolumeName>, RuntimeError> {
+pub(crate) async fn observe_volumes(
+    engine: &Engine,
+    app: &AppName,
+    known: &BTreeMap<VolumeName, String>,
+) -> Result<BTreeSet<VolumeName>, RuntimeError> {
     let client = engine.client().await?;
     let wanted = format!("{}={app}", label::APP);
     let options = ListVolumesOptionsBuilder::new().filters(&HashMap::from([("label", vec![wanted])])).build();
     let listed = engine.ask("list volumes", CALL, client.list_volumes(Some(options))).await?;
-    let mut found: BTreeSet<VolumeName> = listed.volumes.into_iter().flatten().filter_map(|v| v.labels.get(label::VOLUME)?.parse().ok()).collect();
+    let mut found: BTreeSet<VolumeName> =
+        listed.volumes.into_iter().flatten().filter_map(|v| v.labels.get(label::VOLUME)?.parse().ok()).collect();
     for (key, name) in known {
         if !found.contains(key) && engine.look("look at a volume", client.inspect_volume(name)).await?.is_some() {
             found.insert(key.clone());
@@ -150,7 +167,8 @@ impl Known {
     pub(crate) fn learn(&mut self, container: &ContainerInspectResponse) {
         let Some(labels) = container.config.as_ref().and_then(|c| c.labels.as_ref()) else { return };
         self.networks.extend(observe::networks_of(labels));
-        let volumes: BTreeMap<VolumeName, String> = labels.get(label::VOLUMES).and_then(|t| serde_json::from_str(t).ok()).unwrap_or_default();
+        let volumes: BTreeMap<VolumeName, String> =
+            labels.get(label::VOLUMES).and_then(|t| serde_json::from_str(t).ok()).unwrap_or_default();
         self.volumes.extend(volumes);
     }
 }

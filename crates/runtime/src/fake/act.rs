@@ -88,7 +88,8 @@ impl Act {
             Program::Executable { path, .. } => Some(path.clone()),
             Program::Image { .. } => None,
         };
-        let words = program.into_iter().chain(template.entrypoint.iter().flatten().cloned()).chain(template.command.iter().flatten().cloned());
+        let words =
+            program.into_iter().chain(template.entrypoint.iter().flatten().cloned()).chain(template.command.iter().flatten().cloned());
         Self::of(&words.collect::<Vec<_>>())
     }
 

@@ -232,7 +232,12 @@ impl Runtime for FakeRuntime {
         let world = self.world();
         let network = || ObservedNetwork { gateway: Some(IpAddr::V4(Ipv4Addr::new(10, 0, 255, 254))), subnet: Some("10.0.0.0/16".into()) };
         Ok(Observed {
-            replicas: world.replicas.iter().filter(|((a, _), _)| a == app).map(|((_, id), made)| (id.clone(), replica(made, self.kind))).collect(),
+            replicas: world
+                .replicas
+                .iter()
+                .filter(|((a, _), _)| a == app)
+                .map(|((_, id), made)| (id.clone(), replica(made, self.kind)))
+                .collect(),
             images: images.iter().filter_map(|i| Some((i.clone(), world.here.get(i)?.clone()))).collect(),
             volumes: world.volumes.iter().filter(|(a, _)| a == app).map(|(_, key)| key.clone()).collect(),
             networks: world.networks.iter().filter(|(a, _)| a == app).map(|(_, key)| (key.clone(), network())).collect(),
@@ -340,7 +345,14 @@ impl Runtime for FakeRuntime {
         let key = self.check_replica(Call::Stop, app, id)?;
         let signal = signal.unwrap_or("SIGTERM");
         self.change(|w| {
-            let Some(launch) = w.replicas.get(&key).filter(|m| !matches!(m.state, ReplicaState::Created | ReplicaState::Exited { .. })).map(|m| m.launch.clone()) else { return };
+            let Some(launch) = w
+                .replicas
+                .get(&key)
+                .filter(|m| !matches!(m.state, ReplicaState::Created | ReplicaState::Exited { .. }))
+                .map(|m| m.launch.clone())
+            else {
+                return;
+            };
             let code = match w.act(&launch) {
                 _ if signal::same(signal, "SIGKILL") => 137,
                 Act::Stubborn => 137,
@@ -399,7 +411,12 @@ impl Runtime for FakeRuntime {
         let act = Act::of(argv);
         if act == Act::Echo {
             let (near, far) = tokio::io::duplex(64 * 1024);
-            return Ok(Session { stdin: Box::new(far), stdout: Box::new(near), stderr: Box::new(tokio::io::empty()), control: Box::new(Played(0)) });
+            return Ok(Session {
+                stdin: Box::new(far),
+                stdout: Box::new(near),
+                stderr: Box::new(tokio::io::empty()),
+                control: Box::new(Played(0)),
+            });
         }
         let (out, err, code) = self.change(|w| w.answer(&key, &act));
         Ok(Session {
@@ -410,7 +427,13 @@ impl Runtime for FakeRuntime {
         })
     }
 
-    async fn logs(&self, app: &AppName, id: &ReplicaId, tail: u32, follow: bool) -> Result<BoxStream<'static, Result<LogEntry, RuntimeError>>, RuntimeError> {
+    async fn logs(
+        &self,
+        app: &AppName,
+        id: &ReplicaId,
+        tail: u32,
+        follow: bool,
+    ) -> Result<BoxStream<'static, Result<LogEntry, RuntimeError>>, RuntimeError> {
         let key = (app.clone(), id.clone());
         let written = self.world().replicas.get(&key).map(|m| m.log.len()).ok_or_else(|| RuntimeError::NoReplica(id.clone()))?;
         let from = written.saturating_sub(usize::try_from(tail).unwrap_or(usize::MAX));

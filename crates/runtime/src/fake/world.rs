@@ -167,7 +167,9 @@ impl World {
                 self.contents.insert(key.0.clone(), text.clone());
                 Default::default()
             }
-            Act::Recall => self.contents.get(&key.0).map_or((String::new(), String::new(), 1), |text| (format!("{text}\n"), String::new(), 0)),
+            Act::Recall => {
+                self.contents.get(&key.0).map_or((String::new(), String::new(), 1), |text| (format!("{text}\n"), String::new(), 0))
+            }
             _ => Default::default(),
         }
     }

@@ -92,9 +92,13 @@ fn notes(launch: &Launch) -> Vec<String> {
         match &mount.source {
             // Told by its variable.
             MountSource::Volume { .. } => {}
-            MountSource::Bind { path } if *path != mount.target => notes.push(format!("{path} is not mounted at {}: a process sees the host's files", mount.target)),
+            MountSource::Bind { path } if *path != mount.target => {
+                notes.push(format!("{path} is not mounted at {}: a process sees the host's files", mount.target))
+            }
             MountSource::Bind { .. } => {}
-            MountSource::Anonymous | MountSource::Tmpfs { .. } => notes.push(format!("nothing is mounted at {}: a process sees the host's files", mount.target)),
+            MountSource::Anonymous | MountSource::Tmpfs { .. } => {
+                notes.push(format!("nothing is mounted at {}: a process sees the host's files", mount.target))
+            }
         }
     }
     if template.limits != landfall_model::spec::Limits::default() {
@@ -111,7 +115,10 @@ fn is_current_user(user: &str) -> bool {
         return uid == own;
     }
     let passwd = fs::read_to_string("/etc/passwd").unwrap_or_default();
-    passwd.lines().map(|line| line.split(':').collect::<Vec<_>>()).any(|fields| fields.first() == Some(&name) && fields.get(2).and_then(|f| f.parse().ok()) == Some(own))
+    passwd
+        .lines()
+        .map(|line| line.split(':').collect::<Vec<_>>())
+        .any(|fields| fields.first() == Some(&name) && fields.get(2).and_then(|f| f.parse().ok()) == Some(own))
 }
 
 #[cfg(test)]

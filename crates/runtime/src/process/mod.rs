@@ -92,7 +92,10 @@ impl ProcessRuntime {
         let detached = tokio::time::timeout(START, command.status()).await;
         let status = detached.map_err(|_| late(format!("start of `{id}`"), START))?.map_err(failed)?;
         if !status.success() {
-            return Err(failed(io::Error::other(format!("its supervisor ended with {status}; see {}", dir.path().join("shim.log").display()))));
+            return Err(failed(io::Error::other(format!(
+                "its supervisor ended with {status}; see {}",
+                dir.path().join("shim.log").display()
+            ))));
         }
         while dir.state().map_err(failed)?.is_none_or(|s| s.run < run) {
             if Instant::now() > until {
@@ -243,7 +246,12 @@ impl Runtime for ProcessRuntime {
         Ok(apps)
     }
 
-    async fn pull(&self, image: &ImageRef, _policy: PullPolicy, _progress: &(dyn Fn(String) + Send + Sync)) -> Result<ImageId, RuntimeError> {
+    async fn pull(
+        &self,
+        image: &ImageRef,
+        _policy: PullPolicy,
+        _progress: &(dyn Fn(String) + Send + Sync),
+    ) -> Result<ImageId, RuntimeError> {
         Err(RuntimeError::NoImage { image: image.to_string(), reason: "the process runtime runs programs, not images".into() })
     }
 
@@ -326,13 +334,17 @@ impl Runtime for ProcessRuntime {
             return Err(failed(io::Error::other("it does not run")));
         }
         let record = dir.record().map_err(failed)?.ok_or_else(|| RuntimeError::NoReplica(id.clone()))?;
-        session::piped(launch::beside(&record, argv)?).map_err(|e| RuntimeError::NoProgram {
-            program: argv.first().cloned().unwrap_or_default(),
-            reason: e.to_string(),
-        })
+        session::piped(launch::beside(&record, argv)?)
+            .map_err(|e| RuntimeError::NoProgram { program: argv.first().cloned().unwrap_or_default(), reason: e.to_string() })
     }
 
-    async fn logs(&self, app: &AppName, id: &ReplicaId, tail: u32, follow: bool) -> Result<BoxStream<'static, Result<LogEntry, RuntimeError>>, RuntimeError> {
+    async fn logs(
+        &self,
+        app: &AppName,
+        id: &ReplicaId,
+        tail: u32,
+        follow: bool,
+    ) -> Result<BoxStream<'static, Result<LogEntry, RuntimeError>>, RuntimeError> {
         let (dir, _) = self.known(app, id)?;
         Ok(log_reader::lines(dir.log(), tail, follow))
     }

@@ -105,7 +105,10 @@ fn keep(path: &str, digest: &str, programs: &Path) -> Result<PathBuf, RuntimeErr
     if !copied.eq_ignore_ascii_case(digest) {
         let _ = fs::remove_file(&beside);
         let short = copied.get(..12).unwrap_or_default();
-        return Err(refused(path, &format!("it changed since the release was planned (its SHA-256 now begins with {short}); deploy again")));
+        return Err(refused(
+            path,
+            &format!("it changed since the release was planned (its SHA-256 now begins with {short}); deploy again"),
+        ));
     }
     fs::rename(&beside, &kept).map_err(|e| RuntimeError::failed(format!("keep a copy of `{path}`"), e))?;
     Ok(kept)

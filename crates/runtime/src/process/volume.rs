@@ -17,7 +17,10 @@ use std::path::{Path, PathBuf};
 pub(crate) fn dir(volumes: &Path, volume: &Volume) -> Result<PathBuf, RuntimeError> {
     let name = &volume.external_name;
     if name.parse::<VolumeName>().is_err() && name.parse::<AppName>().is_err() || name.len() > 150 {
-        return Err(RuntimeError::failed(format!("use volume `{name}`"), "its name must be letters, digits, `.`, `_` and `-`, starting with a letter or digit"));
+        return Err(RuntimeError::failed(
+            format!("use volume `{name}`"),
+            "its name must be letters, digits, `.`, `_` and `-`, starting with a letter or digit",
+        ));
     }
     Ok(volumes.join(name))
 }
@@ -34,7 +37,10 @@ pub(crate) fn ensure(volumes: &Path, app: &AppName, key: &VolumeName, volume: &V
         return if dir.is_dir() {
             Ok(dir)
         } else {
-            Err(RuntimeError::failed(format!("use external volume `{}`", volume.external_name), format!("{} does not exist", dir.display())))
+            Err(RuntimeError::failed(
+                format!("use external volume `{}`", volume.external_name),
+                format!("{} does not exist", dir.display()),
+            ))
         };
     }
     if !dir.is_dir() {
