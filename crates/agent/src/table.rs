@@ -38,6 +38,8 @@ pub(crate) struct Table {
     complete: watch::Sender<bool>,
 }
 
+/// The proxy's word for a table older than the one it has.
+const STALE: &str = "stale-generation";
 /// How long a swap waits for the other apps to be looked at after the agent's start.
 const COMPLETE_WITHIN: Duration = Duration::from_secs(20);
 
@@ -154,7 +156,14 @@ impl Table {
             table.names.extend(part.names);
             table.certificates.extend(part.certificates);
         }
-        self.proxy.swap(&table).await?;
+        match self.proxy.swap(&table).await {
+            // The proxy began with a table of an earlier agent's: go on counting from there.
+            Err(ControlError::Refused { code, .. }) if code == STALE => {
+                table.generation = self.proxy.status().await?.generation + 1;
+                self.proxy.swap(&table).await?;
+            }
+            result => result?,
+        }
         *generation = table.generation;
         Ok(())
     }

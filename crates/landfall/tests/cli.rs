@@ -247,6 +247,7 @@ fn signal(signal: &str, pid: &str) {
 }
 
 #[track_caller]
+#[allow(clippy::disallowed_methods, reason = "a condition is looked at again after a while; nothing is asserted of the time")]
 fn until(what: &str, mut holds: impl FnMut() -> bool) {
     let began = Instant::now();
     while !holds() {

@@ -2,6 +2,8 @@
 //!
 //! They need root (container networks, port 53 on their gateways), dockerd and the images of `examples/tutor`; `./test` sees to all of it. One runs at a
 //! time: each loads the machine.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
+#![allow(clippy::print_stdout, reason = "figures of a journey, shown with --nocapture and with a failure")]
 
 #[path = "journey/failing.rs"]
 mod failing;

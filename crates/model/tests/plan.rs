@@ -1,4 +1,5 @@
 //! Plans as text: what a reader of `landfall plan` sees, and what every plan and undo must keep.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
 
 use landfall_model::name::{ReleaseNumber, ReplicaId, ServiceName};
 use landfall_model::observed::{Observed, ObservedNetwork, Replica, ReplicaState};

@@ -1,4 +1,5 @@
 //! The agent is killed at every operation of a rollout, on either side of its effect: the release is finished or undone, never half.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
 
 use landfall_model::api::RolloutState;
 use landfall_model::name::ReleaseNumber;

@@ -10,6 +10,7 @@ use futures_util::StreamExt;
 use landfall_model::api::{LogLine, LogsQuery};
 use landfall_model::name::{AppName, ReplicaId, ServiceName};
 use landfall_model::spec::RuntimeKind;
+use landfall_runtime::Runtime;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
@@ -69,7 +70,8 @@ impl Follower {
         while !self.out.is_closed() {
             for id in self.replicas().await {
                 if known.insert(id.clone()) {
-                    tokio::spawn(copy(Arc::clone(&self.core), self.app.clone(), self.runtime, id, tail, self.out.clone()));
+                    let runtime = Arc::clone(self.core.runtimes.get(self.runtime));
+                    tokio::spawn(copy(runtime, self.app.clone(), id, tail, self.out.clone()));
                 }
             }
             // Replicas that come later are new: all they wrote is shown.
@@ -104,8 +106,8 @@ impl Follower {
     }
 }
 
-async fn copy(core: Arc<Core>, app: AppName, runtime: RuntimeKind, id: ReplicaId, tail: u32, out: mpsc::Sender<LogLine>) {
-    let Ok(mut entries) = core.runtimes.get(runtime).logs(&app, &id, tail, true).await else { return };
+async fn copy(runtime: Arc<dyn Runtime>, app: AppName, id: ReplicaId, tail: u32, out: mpsc::Sender<LogLine>) {
+    let Ok(mut entries) = runtime.logs(&app, &id, tail, true).await else { return };
     loop {
         let entry = tokio::select! {
             entry = entries.next() => entry,

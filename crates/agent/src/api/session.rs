@@ -35,10 +35,10 @@ pub(super) async fn exec(State(core): State<Arc<Core>>, Path(app): Path<String>,
     let app: AppName = named(&app)?;
     let (upgrade, ask) = parts(request).await?;
     let row = core.store.app(&app)?.ok_or_else(|| RequestError::NoApp(app.clone()))?;
-    let serving = row.serving.names.get(&ask.service).into_iter().flatten();
+    let mut serving = row.serving.names.get(&ask.service).into_iter().flatten();
     let replica = match ask.replica.clone() {
         Some(replica) => replica,
-        None => serving.cloned().next().ok_or_else(|| RequestError::NoReplica(ask.service.clone()))?,
+        None => serving.next().cloned().ok_or_else(|| RequestError::NoReplica(ask.service.clone()))?,
     };
     let runtime = Arc::clone(core.runtimes.get(row.runtime));
     tokio::spawn(carry(upgrade, ask, Job::In { runtime, app, replica }));
@@ -82,7 +82,10 @@ async fn carry(upgrade: hyper::upgrade::OnUpgrade, ask: ExecRequest, job: Job) {
     let (out, frames) = mpsc::channel::<(ExecFrame, Vec<u8>)>(16);
     let writing = tokio::spawn(write_frames(writer, frames));
     let ended = match &job {
-        Job::In { runtime, app, replica } => in_replica(runtime.as_ref(), app, replica, &ask, reader, &out).await,
+        Job::In { runtime, app, replica } => match runtime.exec(app, replica, &ask.argv, ask.tty).await {
+            Ok(session) => in_replica(session, reader, &out).await,
+            Err(e) => Err(failure(&e)),
+        },
         Job::New { core, spec, app } => in_new(core, spec, app, &ask, &out).await,
     };
     let last = match ended {
@@ -107,14 +110,10 @@ async fn write_frames(mut writer: impl AsyncWrite + Unpin, mut frames: mpsc::Rec
 }
 
 async fn in_replica(
-    runtime: &dyn Runtime,
-    app: &AppName,
-    replica: &ReplicaId,
-    ask: &ExecRequest,
+    session: Session,
     reader: impl AsyncRead + Unpin + Send + 'static,
     out: &mpsc::Sender<(ExecFrame, Vec<u8>)>,
 ) -> Result<i32, Box<Failure>> {
-    let session = runtime.exec(app, replica, &ask.argv, ask.tty).await.map_err(|e| failure(&e))?;
     let Session { stdin, stdout, stderr, control } = session;
     let (resize, mut sizes) = mpsc::channel(4);
     let reading = tokio::spawn(read_frames(reader, stdin, resize));

@@ -12,14 +12,14 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// How long an old replica keeps what it holds in these journeys, seconds.
-pub const DRAIN: u64 = 2;
+pub(crate) const DRAIN: u64 = 2;
 
 /// One journey at a time.
 static TURN: Mutex<()> = Mutex::new(());
 
 /// Which example.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Example {
+pub(crate) enum Example {
     /// Process runtime.
     Guestbook,
     /// Docker runtime.
@@ -27,8 +27,8 @@ pub enum Example {
 }
 
 /// A Landfall and its app.
-pub struct Server {
-    pub example: Example,
+pub(crate) struct Server {
+    pub(crate) example: Example,
     home: tempfile::TempDir,
     http: u16,
     https: u16,
@@ -37,7 +37,7 @@ pub struct Server {
 
 impl Server {
     /// Starts it with version 1 of the example.
-    pub fn up(example: Example) -> Self {
+    pub(crate) fn up(example: Example) -> Self {
         let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
         let free = || TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let server = Self { example, home: tempfile::tempdir().unwrap(), http: free(), https: free(), _turn: turn };
@@ -56,7 +56,7 @@ impl Server {
     }
 
     /// The example's directory.
-    pub fn project(&self) -> PathBuf {
+    pub(crate) fn project(&self) -> PathBuf {
         let name = match self.example {
             Example::Guestbook => "guestbook",
             Example::Tutor => "tutor",
@@ -64,13 +64,13 @@ impl Server {
         PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../examples").join(name).canonicalize().unwrap()
     }
 
-    pub fn app(&self) -> String {
+    pub(crate) fn app(&self) -> String {
         let project = self.project();
         project.file_name().unwrap().to_string_lossy().into_owned()
     }
 
     /// The binary, with the environment of version 1.
-    pub fn landfall(&self, args: &[&str]) -> Command {
+    pub(crate) fn landfall(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_landfall"));
         command
             .args(args)
@@ -86,7 +86,7 @@ impl Server {
     }
 
     /// `landfall deploy` of a version, begun.
-    pub fn deploy(&self, version: u32, extra: &[(&str, &str)]) -> Child {
+    pub(crate) fn deploy(&self, version: u32, extra: &[(&str, &str)]) -> Child {
         self.landfall(&["deploy"])
             .env("TAG", version.to_string())
             .env("VERSION", version.to_string())
@@ -98,7 +98,7 @@ impl Server {
     }
 
     /// The load of the issue: 500 requests/s, 50 WebSockets, 20 event streams.
-    pub fn load(&self, per_second: u32) -> Handle {
+    pub(crate) fn load(&self, per_second: u32) -> Handle {
         let host = match self.example {
             Example::Guestbook => format!("localhost:{}", self.https),
             Example::Tutor => format!("tutor.localhost:{}", self.https),
@@ -120,7 +120,7 @@ impl Server {
     }
 
     /// `landfall status --json`.
-    pub fn status(&self) -> AppStatus {
+    pub(crate) fn status(&self) -> AppStatus {
         let output = self.landfall(&["status", "--json"]).output().unwrap();
         assert!(output.status.success(), "status: {}", text(&output));
         let value: Value = serde_json::from_slice(&output.stdout).unwrap();
@@ -129,7 +129,7 @@ impl Server {
     }
 
     /// One release serves wholly, of one number, and nothing else of the app exists but jobs that ended.
-    pub fn is_whole(&self) {
+    pub(crate) fn is_whole(&self) {
         let status = self.status();
         assert!(status.rollout.is_none(), "a rollout still runs: {status:#?}");
         for service in &status.services {
@@ -139,7 +139,7 @@ impl Server {
     }
 
     /// Calls between services so far: good ones, and failed ones by kind.
-    pub fn calls(&self) -> (u64, Value) {
+    pub(crate) fn calls(&self) -> (u64, Value) {
         let counts: Value = match self.example {
             Example::Guestbook => {
                 let read = || serde_json::from_slice(&std::fs::read(self.calls_file()).unwrap_or_default()).ok();
@@ -160,7 +160,7 @@ impl Server {
     }
 
     /// Process id of a daemon of this home: `agent`, `proxy`, `supervise`.
-    pub fn pid(&self, verb: &str) -> Option<rustix::process::Pid> {
+    pub(crate) fn pid(&self, verb: &str) -> Option<rustix::process::Pid> {
         let home = self.home.path().display().to_string();
         let pids = std::fs::read_dir("/proc").unwrap().filter_map(|e| e.ok()?.file_name().to_str()?.parse::<i32>().ok());
         let mut ours = pids.filter(|pid| {
@@ -175,7 +175,7 @@ impl Server {
     }
 
     /// kill -9 of a daemon. False when it is just not there.
-    pub fn kill(&self, verb: &str) -> bool {
+    pub(crate) fn kill(&self, verb: &str) -> bool {
         self.pid(verb).is_some_and(|pid| rustix::process::kill_process(pid, rustix::process::Signal::KILL).is_ok())
     }
 }
@@ -199,12 +199,12 @@ impl Drop for Server {
 }
 
 /// All a command said.
-pub fn text(output: &Output) -> String {
+pub(crate) fn text(output: &Output) -> String {
     format!("{}\n{}{}", output.status, String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
 }
 
 /// Waits for a condition, at most half a minute.
-pub fn until<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
+pub(crate) fn until<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
     let started = Instant::now();
     loop {
         if let Some(value) = condition() {
@@ -217,7 +217,7 @@ pub fn until<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
 
 /// The pause between two looks at a condition, or until a fault is injected.
 #[allow(clippy::disallowed_methods, reason = "a test looks again after a while; nothing is asserted of the time")]
-pub fn pause(duration: Duration) {
+pub(crate) fn pause(duration: Duration) {
     std::thread::sleep(duration);
 }
 

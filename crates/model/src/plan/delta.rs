@@ -4,7 +4,7 @@ use super::planner::{Input, Mode, Policy};
 use super::{Gated, NewReplica, Stopped};
 use crate::name::{ReplicaId, ServiceName};
 use crate::observed::{Replica, ReplicaState};
-use crate::spec::{Restart, RuntimeKind, Service, UpdateOrder};
+use crate::spec::{Gate, Probe, Restart, RuntimeKind, Service, UpdateOrder};
 use std::collections::BTreeSet;
 
 /// One service's difference.
@@ -76,8 +76,17 @@ impl<'a> Delta<'a> {
 
     /// Gates of the new ones.
     pub(super) fn gates(&self) -> impl Iterator<Item = Gated> + '_ {
-        self.new.iter().map(|n| Gated { id: n.id.clone(), service: self.name.clone(), gate: self.service.gate.clone() })
+        self.new.iter().map(|n| Gated { id: n.id.clone(), service: self.name.clone(), gate: gate_at(&self.service.gate, n.port) })
     }
+}
+
+/// A process listens on the port it was assigned, not on the one the file names.
+fn gate_at(gate: &Gate, assigned: Option<u16>) -> Gate {
+    let mut gate = gate.clone();
+    if let (Some(assigned), Probe::Http { port, .. } | Probe::Tcp { port }) = (assigned, &mut gate.probe) {
+        *port = assigned;
+    }
+    gate
 }
 
 /// It runs, or its restart policy is about to make it run.
