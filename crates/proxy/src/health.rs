@@ -13,10 +13,12 @@ use hyper_util::rt::TokioIo;
 use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpStream;
+use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
 const PERIOD: Duration = Duration::from_secs(2);
 const LIMIT: Duration = Duration::from_secs(2);
@@ -34,14 +36,17 @@ struct Check {
 /// Checks the endpoints of whatever table `current` holds, for ever.
 pub(crate) async fn watch(current: Rc<RefCell<Arc<Compiled>>>) {
     let mut failures: HashMap<String, u32> = HashMap::new();
+    let mut turns = interval_at(Instant::now() + PERIOD, PERIOD);
+    turns.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
-        tokio::time::sleep(PERIOD).await;
+        turns.tick().await;
         let checks = checks(&current.borrow());
         failures.retain(|id, _| checks.iter().any(|check| check.state.id == *id));
         let asked =
             futures_util::stream::iter(checks).map(async |check| (tokio::time::timeout(LIMIT, ask(&check)).await == Ok(true), check));
-        let results: Vec<(bool, Check)> = asked.buffer_unordered(CONCURRENT).collect().await;
-        for (answered, check) in results {
+        // Judged as they come, so that one that hangs keeps no other from coming back.
+        let mut results = pin!(asked.buffer_unordered(CONCURRENT));
+        while let Some((answered, check)) = results.next().await {
             judge(answered, &check, failures.entry(check.state.id.clone()).or_default());
         }
     }
@@ -83,10 +88,14 @@ async fn get(stream: TcpStream, path: &str, address: SocketAddr) -> Option<Statu
     *request.uri_mut() = path.parse().ok()?;
     request.headers_mut().insert(HOST, HeaderValue::try_from(address.to_string()).ok()?);
     request.headers_mut().insert(USER_AGENT, HeaderValue::from_static("landfall"));
-    tokio::select! {
-        response = sender.send_request(request) => response.ok().map(|response| response.status()),
-        _ = connection => None,
-    }
+    let mut response = pin!(sender.send_request(request));
+    let response = tokio::select! {
+        biased;
+        response = &mut response => response,
+        // An HTTP/1.0 server answers and closes: the connection may end in the same turn in which it delivers the answer.
+        _ = connection => response.await,
+    };
+    response.ok().map(|response| response.status())
 }
 
 #[cfg(test)]
@@ -108,5 +117,27 @@ mod tests {
         state.set_healthy(false);
         judge(true, &check, &mut failures);
         assert!(state.is_healthy());
+    }
+
+    #[tokio::test]
+    async fn an_answer_counts_however_its_connection_ends() {
+        use tokio::io::{AsyncReadExt, AsyncWriteExt};
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let server = tokio::spawn(async move {
+            for status in ["HTTP/1.0 200 OK", "HTTP/1.1 204 No Content", "HTTP/1.0 503 No", "garbage"].iter().cycle() {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                let _ = stream.read(&mut [0; 1024]).await;
+                // The answer and the end arrive together.
+                stream.write_all(format!("{status}\r\n\r\n").as_bytes()).await.unwrap();
+            }
+        });
+        let check = Check { state: Endpoints::new(1).state("a", address), address, path: Some("/health".to_owned()) };
+        for _ in 0..200 {
+            for expected in [true, true, false, false] {
+                assert_eq!(ask(&check).await, expected);
+            }
+        }
+        server.abort();
     }
 }

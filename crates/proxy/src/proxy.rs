@@ -26,6 +26,9 @@ use tokio::task::LocalSet;
 /// Descriptors kept for everything that is not a client and its upstream.
 const RESERVED_FILES: u64 = 256;
 const MAX_CONNECTIONS: u64 = 100_000;
+/// Connections of one client address with one worker, however few or many there may be in all.
+const MIN_PER_ADDRESS: u32 = 64;
+const MAX_PER_ADDRESS: u32 = 1000;
 
 /// How `landfall proxy` runs.
 #[derive(Debug, Clone)]
@@ -53,6 +56,8 @@ pub struct Config {
     pub names_port: u16,
     /// SIGTERM and SIGINT stop the proxy.
     pub signals: bool,
+    /// Connections one client address may have with each worker; chosen by the limit on open files if absent.
+    pub max_per_address: Option<u32>,
 }
 
 /// A running proxy.
@@ -75,6 +80,7 @@ pub fn run(settings: Settings) -> Result<(), ProxyError> {
         name_servers: NameServers::File(PathBuf::from("/etc/resolv.conf")),
         names_port: 53,
         signals: true,
+        max_per_address: None,
     };
     Proxy::start(config)?.join()
 }
@@ -91,11 +97,14 @@ impl Proxy {
     pub fn start(config: Config) -> Result<Handle, ProxyError> {
         let count = config.settings.workers.max(1);
         let certificates = Arc::new(CertificateStore::default());
+        let max_connections = max_connections(count);
         let shared = Arc::new(Shared {
             tls: server_config(Arc::clone(&certificates))?,
             ports: Ports { http: port(&config.listeners.http, 80), https: port(&config.listeners.https, 443) },
             counters: std::iter::repeat_with(Counters::default).take(count).collect(),
-            max_connections: max_connections(count),
+            max_connections,
+            // A quarter, so that no address can keep all others out; no more than a busy company behind one address needs.
+            max_per_address: config.max_per_address.unwrap_or((max_connections / 4).clamp(MIN_PER_ADDRESS, MAX_PER_ADDRESS)),
         });
         let mut workers = Vec::with_capacity(count);
         let mut asks = Vec::with_capacity(count);
@@ -153,7 +162,7 @@ struct Parts {
 
 /// The control thread's life. Returning early ends the workers too, because their channels close.
 async fn serve(config: Config, parts: Parts) -> Result<(), ProxyError> {
-    let Config { settings, mut listeners, notify, name_servers, names_port, signals } = config;
+    let Config { settings, mut listeners, notify, name_servers, names_port, signals, max_per_address: _ } = config;
     let count = parts.asks.len();
     let http = std::mem::take(&mut listeners.http);
     let https = std::mem::take(&mut listeners.https);
@@ -180,7 +189,7 @@ async fn serve(config: Config, parts: Parts) -> Result<(), ProxyError> {
         () = control.watch_health() => {}
         () = asked_to_stop(parts.stopped, signals) => {}
     }
-    control.stop(settings.drain);
+    control.stop(settings.drain, socket.is_replaced());
     Ok(())
 }
 

@@ -2,7 +2,8 @@
 
 use crate::edge::connection::{Conn, Order, Origin};
 use crate::edge::serve::{self, serve_http, serve_https};
-use crate::edge::watch::{Clock, SWEEP};
+use crate::edge::quota::{Quota, Share};
+use crate::edge::watch::{Clock, IDLE_LIMIT, SWEEP};
 use crate::stream::Streams;
 use crate::table::Compiled;
 use crate::upstream::balance::{LocalTable, LocalUpstream};
@@ -25,6 +26,9 @@ use tokio_rustls::TlsAcceptor;
 /// How long before the drain limit streams are asked to end, at most, and over how much of that they are spread.
 const CLOSING: Duration = Duration::from_secs(5);
 const CLOSING_JITTER: Duration = Duration::from_secs(2);
+/// After so much silence an HTTP/1 connection of a stopping proxy may be closed. With nobody to replace it that is soon: new connections wait in the
+/// kernel's queue until the next proxy starts, or for ever.
+const QUIET: Duration = Duration::from_secs(1);
 /// How often a stopping worker looks whether it is done, and a full one whether there is room.
 const LOOK: Duration = Duration::from_millis(20);
 
@@ -50,8 +54,8 @@ pub(crate) enum WorkerAsk {
     Unlisten { addresses: HashSet<SocketAddr> },
     /// Ask the streams of these endpoints to end.
     Close { endpoints: HashSet<String>, jitter: Duration },
-    /// Accept nothing, finish what is in flight until `drain` is over, and end.
-    Stop { drain: Duration },
+    /// Accept nothing, finish what is in flight until `drain` is over, and end. `replaced` if another proxy accepts meanwhile.
+    Stop { drain: Duration, replaced: bool },
 }
 
 /// What all workers share.
@@ -64,6 +68,8 @@ pub(crate) struct Shared {
     pub(crate) counters: Box<[Counters]>,
     /// Connections a worker accepts at the same time.
     pub(crate) max_connections: u32,
+    /// Of these, how many may come from one address.
+    pub(crate) max_per_address: u32,
 }
 
 /// Ports clients reach the proxy by.
@@ -91,6 +97,9 @@ pub(crate) struct Worker {
     conns: RefCell<HashMap<u64, Rc<Conn>>>,
     next_conn: Cell<u64>,
     stopping: Cell<bool>,
+    /// How long an HTTP/1 connection may lie between two requests.
+    idle_limit: Cell<Duration>,
+    quota: Rc<Quota>,
     /// WebSockets and event streams.
     pub(crate) streams: Rc<Streams>,
     /// For the connections' limits.
@@ -116,24 +125,28 @@ impl Drop for Listed {
 }
 
 /// A connection's place among those accepted.
-pub(crate) struct Accepted(Rc<Worker>);
+pub(crate) struct Accepted {
+    worker: Rc<Worker>,
+    /// Absent for calls between services.
+    _share: Option<Share>,
+}
 
 impl Accepted {
-    fn new(worker: &Rc<Worker>) -> Self {
+    fn new(worker: &Rc<Worker>, share: Option<Share>) -> Self {
         let count = &worker.counters().connections;
         count.store(count.load(Relaxed) + 1, Relaxed);
-        Self(Rc::clone(worker))
+        Self { worker: Rc::clone(worker), _share: share }
     }
 
     /// Whose.
     pub(crate) fn worker(&self) -> &Rc<Worker> {
-        &self.0
+        &self.worker
     }
 }
 
 impl Drop for Accepted {
     fn drop(&mut self) {
-        let count = &self.0.counters().connections;
+        let count = &self.worker.counters().connections;
         count.store(count.load(Relaxed) - 1, Relaxed);
     }
 }
@@ -147,6 +160,8 @@ impl Worker {
             conns: RefCell::default(),
             next_conn: Cell::new(0),
             stopping: Cell::new(false),
+            idle_limit: Cell::new(IDLE_LIMIT),
+            quota: Quota::new(shared.max_per_address),
             streams: Rc::default(),
             clock: Clock::new(),
             tls: TlsAcceptor::from(Arc::clone(&shared.tls)),
@@ -159,6 +174,11 @@ impl Worker {
     /// The table in use.
     pub(crate) fn table(&self) -> Rc<LocalTable> {
         Rc::clone(&self.table.borrow())
+    }
+
+    /// It accepts nothing any more.
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.stopping.get()
     }
 
     /// Ports clients reach the proxy by.
@@ -187,7 +207,7 @@ impl Worker {
         let id = self.next_conn.get();
         self.next_conn.set(id + 1);
         self.conns.borrow_mut().insert(id, Rc::clone(conn));
-        if self.stopping.get() {
+        if self.stopping.get() && conn.http2 {
             conn.command(Order::Finish);
         }
         Listed { worker: Rc::clone(self), id }
@@ -197,7 +217,7 @@ impl Worker {
     pub(crate) async fn run(self: Rc<Self>, mut asks: mpsc::UnboundedReceiver<WorkerAsk>) {
         let sweep = spawn_local(Rc::clone(&self).sweep());
         let mut acceptors: Vec<(Origin, JoinHandle<()>)> = Vec::new();
-        let drain = loop {
+        let (drain, replaced) = loop {
             match asks.recv().await {
                 Some(WorkerAsk::Swap { compiled, done }) => {
                     self.swap(compiled);
@@ -219,15 +239,15 @@ impl Worker {
                 Some(WorkerAsk::Close { endpoints, jitter }) => {
                     spawn_local(Rc::clone(&self.streams).close(Some(endpoints), jitter));
                 }
-                Some(WorkerAsk::Stop { drain }) => break drain,
+                Some(WorkerAsk::Stop { drain, replaced }) => break (drain, replaced),
                 // The control thread is gone without a word: so is the proxy.
-                None => break Duration::ZERO,
+                None => break (Duration::ZERO, false),
             }
         };
         for (_, task) in acceptors {
             task.abort();
         }
-        self.drain(drain).await;
+        self.drain(drain, replaced).await;
         sweep.abort();
     }
 
@@ -281,8 +301,13 @@ impl Worker {
                     continue;
                 }
             };
+            let outside = !matches!(origin, Origin::Internal(_));
+            let share = self.quota.take(peer.ip()).filter(|_| outside);
+            if outside && share.is_none() {
+                continue;
+            }
             let _ = stream.set_nodelay(true);
-            let accepted = Accepted::new(&self);
+            let accepted = Accepted::new(&self, share);
             spawn_local(async move {
                 match origin {
                     Origin::Https => serve_https(accepted, stream, peer.ip()).await,
@@ -296,8 +321,13 @@ impl Worker {
         loop {
             tokio::time::sleep(SWEEP).await;
             self.clock.advance();
+            let idle = self.idle_limit.get();
             for conn in self.conns.borrow().values() {
-                conn.sweep();
+                conn.sweep(idle);
+            }
+            let refused = self.quota.refused();
+            if refused > 0 {
+                tracing::warn!(refused, limit = self.shared.max_per_address, "an address has too many connections");
             }
             for endpoint in self.endpoints.borrow().values() {
                 endpoint.sweep();
@@ -305,16 +335,18 @@ impl Worker {
         }
     }
 
-    async fn drain(self: &Rc<Self>, limit: Duration) {
-        let deadline = Instant::now() + limit;
-        let close_at = deadline - CLOSING.min(limit);
+    /// From now on the next answer on each HTTP/1 connection is its last; those that stay idle are closed by the sweep, little by little.
+    async fn drain(self: &Rc<Self>, limit: Duration, replaced: bool) {
+        let start = Instant::now();
+        let close_at = limit.saturating_sub(CLOSING);
         self.stopping.set(true);
-        for conn in self.conns.borrow().values() {
+        for conn in self.conns.borrow().values().filter(|conn| conn.http2) {
             conn.command(Order::Finish);
         }
         let mut closing = false;
-        while !self.is_empty() && Instant::now() < deadline {
-            if !closing && Instant::now() >= close_at {
+        while !self.is_empty() && start.elapsed() < limit {
+            self.idle_limit.set(if replaced { idle_limit(start.elapsed(), limit) } else { QUIET });
+            if !closing && start.elapsed() >= close_at {
                 closing = true;
                 let jitter = CLOSING_JITTER.min(limit / 3);
                 spawn_local(Rc::clone(&self.streams).close(None, jitter));
@@ -325,5 +357,24 @@ impl Worker {
 
     fn is_empty(&self) -> bool {
         self.counters().connections.load(Relaxed) == 0 && self.streams.is_empty()
+    }
+}
+
+/// How long a connection may have been idle when `elapsed` of the drain `limit` is over and another proxy carries on. Clients that speak often have
+/// moved to that one by then, told by an answer. The longer one has been silent, the less likely it speaks just when its connection is closed, so
+/// those go first.
+fn idle_limit(elapsed: Duration, limit: Duration) -> Duration {
+    if elapsed < limit / 4 { IDLE_LIMIT } else { limit.saturating_sub(CLOSING + elapsed).max(QUIET) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn idle_connections_go_one_after_another_in_the_middle_of_the_drain() {
+        let at = |elapsed| idle_limit(Duration::from_secs(elapsed), Duration::from_secs(30)).as_secs();
+        assert_eq!([0, 7, 8, 15, 24, 29].map(at), [75, 75, 17, 10, 1, 1]);
+        assert_eq!(idle_limit(Duration::ZERO, Duration::ZERO), QUIET);
     }
 }

@@ -3,6 +3,7 @@
 use landfall_load::{Ask, Handle, Load, Report, Requests, Sockets, Streams, Target};
 use landfall_model::api::AppStatus;
 use landfall_model::observed::ReplicaState;
+use rustix::process::Pid;
 use serde_json::Value;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -159,11 +160,11 @@ impl Server {
         self.home.path().join("calls.json")
     }
 
-    /// Process id of a daemon of this home: `agent`, `proxy`, `supervise`.
-    pub(crate) fn pid(&self, verb: &str) -> Option<rustix::process::Pid> {
+    /// Process ids of daemons of this home: `agent`, `proxy`, `supervise`. An old proxy that drains is one of them.
+    pub(crate) fn pids(&self, verb: &str) -> Vec<Pid> {
         let home = self.home.path().display().to_string();
         let pids = std::fs::read_dir("/proc").unwrap().filter_map(|e| e.ok()?.file_name().to_str()?.parse::<i32>().ok());
-        let mut ours = pids.filter(|pid| {
+        let ours = pids.filter(|pid| {
             let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
             let environment = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
             let mut words = line.split(|b| *b == 0).map(String::from_utf8_lossy);
@@ -171,12 +172,12 @@ impl Server {
             let text = String::from_utf8_lossy(&line).into_owned() + &String::from_utf8_lossy(&environment);
             program && words.next().is_some_and(|w| w == verb) && text.contains(&home)
         });
-        ours.next().and_then(rustix::process::Pid::from_raw)
+        ours.filter_map(Pid::from_raw).collect()
     }
 
     /// kill -9 of a daemon. False when it is just not there.
     pub(crate) fn kill(&self, verb: &str) -> bool {
-        self.pid(verb).is_some_and(|pid| rustix::process::kill_process(pid, rustix::process::Signal::KILL).is_ok())
+        self.pids(verb).into_iter().filter(|pid| rustix::process::kill_process(*pid, rustix::process::Signal::KILL).is_ok()).count() > 0
     }
 }
 

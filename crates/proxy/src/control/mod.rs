@@ -119,13 +119,13 @@ impl Control {
         health::watch(Rc::clone(&self.current)).await;
     }
 
-    /// Accepts nothing more; workers finish within `drain`.
-    pub(crate) fn stop(&self, drain: Duration) {
+    /// Accepts nothing more; workers finish within `drain`. `replaced` if another proxy carries on.
+    pub(crate) fn stop(&self, drain: Duration, replaced: bool) {
         self.notifier.stopping();
         // Another proxy may already answer at the same sockets.
         self.names.borrow_mut().close_all();
         for worker in &self.workers {
-            let _ = worker.send(WorkerAsk::Stop { drain });
+            let _ = worker.send(WorkerAsk::Stop { drain, replaced });
         }
     }
 }

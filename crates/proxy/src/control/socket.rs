@@ -5,7 +5,7 @@ use crate::error::ProxyError;
 use landfall_model::control::{Answer, Ask, MAX_FRAME};
 use std::fs;
 use std::io;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::Duration;
@@ -21,17 +21,26 @@ const PIECE: u64 = 64 * 1024;
 /// The listening socket.
 pub(crate) struct ControlSocket {
     listener: UnixListener,
+    path: PathBuf,
+    /// Device and number of the file we made.
+    file: (u64, u64),
 }
 
 impl ControlSocket {
     /// Binds `path`, replacing what an earlier proxy left there.
     pub(crate) fn bind(path: &Path) -> Result<Self, ProxyError> {
         let failed = |source| ProxyError::ControlSocket { path: path.display().to_string(), source };
-        Ok(Self { listener: bind(path).map_err(failed)? })
+        let (listener, file) = bind(path).map_err(failed)?;
+        Ok(Self { listener, path: path.to_owned(), file })
+    }
+
+    /// True if another proxy answers at this path by now.
+    pub(crate) fn is_replaced(&self) -> bool {
+        fs::metadata(&self.path).is_ok_and(|found| (found.dev(), found.ino()) != self.file)
     }
 
     /// Answers for ever.
-    pub(crate) async fn serve(self, control: Rc<Control>) {
+    pub(crate) async fn serve(&self, control: Rc<Control>) {
         loop {
             match self.listener.accept().await {
                 Ok((stream, _)) => {
@@ -52,7 +61,7 @@ impl ControlSocket {
 }
 
 /// Binds under another name and renames: nobody can connect before the mode is right, and an old socket is replaced in one step.
-fn bind(path: &Path) -> io::Result<UnixListener> {
+fn bind(path: &Path) -> io::Result<(UnixListener, (u64, u64))> {
     if let Some(directory) = path.parent() {
         fs::create_dir_all(directory)?;
     }
@@ -65,8 +74,9 @@ fn bind(path: &Path) -> io::Result<UnixListener> {
     }
     let listener = UnixListener::bind(&temporary)?;
     fs::set_permissions(&temporary, fs::Permissions::from_mode(0o600))?;
+    let file = fs::metadata(&temporary)?;
     fs::rename(&temporary, path)?;
-    Ok(listener)
+    Ok((listener, (file.dev(), file.ino())))
 }
 
 async fn converse(control: &Control, mut stream: UnixStream) -> io::Result<()> {

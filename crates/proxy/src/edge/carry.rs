@@ -13,7 +13,7 @@ use crate::upstream::forward::{Inbound, Outbound, forward};
 use bytes::Bytes;
 use http::header::{CONNECTION, CONTENT_TYPE, UPGRADE};
 use http::uri::PathAndQuery;
-use http::{HeaderMap, Method, Request, Response, StatusCode, Uri, Version};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, Version};
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 use std::convert::Infallible;
@@ -26,12 +26,16 @@ pub(crate) async fn carry(conn: Rc<Conn>, request: Request<Incoming>) -> Result<
     let asked = Asked::of(request.method(), request.headers(), conn.http2);
     conn.worker.count_request();
     let answer = answer(&conn, request, in_flight).await;
-    Ok(answer.unwrap_or_else(|refusal| {
+    let mut response = answer.unwrap_or_else(|refusal| {
         if refusal.is_failure() {
             conn.worker.count_failure();
         }
         refusal.response(&asked)
-    }))
+    });
+    if conn.is_last_answer() && response.status() != StatusCode::SWITCHING_PROTOCOLS {
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    Ok(response)
 }
 
 async fn answer(conn: &Rc<Conn>, request: Request<Incoming>, in_flight: InFlight) -> Result<Response<ResponseBody>, Refusal> {

@@ -9,6 +9,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Waker};
+use std::time::Duration;
 
 /// Which socket a connection came in by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,7 +27,7 @@ pub(crate) enum Origin {
 pub(crate) enum Order {
     /// Go on.
     Serve,
-    /// Answer what is in flight, then close.
+    /// Close as soon as no request is lost by it.
     Finish,
     /// Close now.
     Cut,
@@ -102,9 +103,14 @@ impl Conn {
         self.order.get()
     }
 
-    /// Compares what it waits for with the limits, and acts.
-    pub(crate) fn sweep(&self) {
-        match self.watch.judge(self.order.get() == Order::Finish) {
+    /// True if the answer about to be given is the last one: HTTP/1 clients are told so with it, and then send nothing more here.
+    pub(crate) fn is_last_answer(&self) -> bool {
+        !self.http2 && (self.worker.is_stopping() || self.order.get() == Order::Finish)
+    }
+
+    /// Compares what it waits for with the limits, and acts. `idle` is the limit between two requests.
+    pub(crate) fn sweep(&self, idle: Duration) {
+        match self.watch.judge(idle, self.order.get() == Order::Finish) {
             Verdict::Keep => {}
             Verdict::Finish => self.command(Order::Finish),
             Verdict::Cut => self.command(Order::Cut),

@@ -5,6 +5,7 @@ pub(crate) mod connection;
 mod gate;
 mod header;
 mod io;
+pub(crate) mod quota;
 pub(crate) mod refusal;
 pub(crate) mod serve;
 mod target;

@@ -96,21 +96,25 @@ where
 }
 
 /// Polls the connection until it ends, passing on orders.
+///
+/// HTTP/2 has a way to end without losing a request (RFC 9113 §6.8: GOAWAY twice), so it is told at once. An idle HTTP/1 connection can only be
+/// closed, so what has arrived is read first: if it is a request, its answer says that it is the last one.
 async fn drive<C: Future>(conn: &Rc<Conn>, connection: C, finish: impl Fn(Pin<&mut C>)) {
     let _listed = conn.worker.list(conn);
     let mut connection = pin!(connection);
     let mut told = false;
     poll_fn(|cx| {
-        match conn.poll_order(cx) {
-            Order::Cut => return Poll::Ready(()),
-            Order::Finish if !told => {
-                told = true;
-                finish(connection.as_mut());
-            }
-            Order::Finish | Order::Serve => {}
-        }
+        let order = conn.poll_order(cx);
         // How a connection ends, well or badly, concerns its client only.
-        connection.as_mut().poll(cx).map(drop)
+        if order == Order::Cut || connection.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(());
+        }
+        if order == Order::Finish && !told && (conn.http2 || conn.watch.is_idle()) {
+            told = true;
+            finish(connection.as_mut());
+            return connection.as_mut().poll(cx).map(drop);
+        }
+        Poll::Pending
     })
     .await;
 }

@@ -14,11 +14,13 @@ pub(crate) const SWEEP: Duration = Duration::from_millis(500);
 /// From a head's first byte, or from the connection's start, to the head's end.
 const HEAD_LIMIT: Duration = Duration::from_secs(10);
 /// Between two requests.
-const IDLE_LIMIT: Duration = Duration::from_secs(75);
+pub(crate) const IDLE_LIMIT: Duration = Duration::from_secs(75);
 /// With bytes to send that the client does not take.
 const BLOCKED_LIMIT: Duration = Duration::from_secs(60);
 /// Between being asked to finish and being cut, when no request is in flight.
 const FINISH_LIMIT: Duration = Duration::from_secs(10);
+/// Between our end of the connection and the client's.
+const LINGER_LIMIT: Duration = Duration::from_secs(2);
 
 /// A coarse clock: tenths of a second since the worker started, as of the last sweep.
 #[derive(Debug)]
@@ -54,6 +56,8 @@ pub(crate) struct Watch {
     in_flight: AtomicU32,
     /// Tick since which a write has been waiting; 0 if none is.
     blocked: AtomicU32,
+    /// Tick at which our end was closed; 0 if it is open.
+    closed: AtomicU32,
     /// First request of this connection that must be refused; 0 if none.
     ambiguous: AtomicU64,
     /// The bytes are no longer HTTP.
@@ -79,6 +83,7 @@ impl Watch {
             clock: Arc::clone(clock),
             in_flight: AtomicU32::new(0),
             blocked: AtomicU32::new(0),
+            closed: AtomicU32::new(0),
             ambiguous: AtomicU64::new(0),
             upgraded: AtomicBool::new(false),
         })
@@ -95,6 +100,16 @@ impl Watch {
     pub(crate) fn no_head(&self) {
         self.head.store(false, Relaxed);
         self.since.store(self.clock.now(), Relaxed);
+    }
+
+    /// Our end is closed; what the client still sends is thrown away.
+    pub(crate) fn set_closed(&self) {
+        self.closed.store(self.clock.now(), Relaxed);
+    }
+
+    /// No request is being read, carried or answered.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.in_flight.load(Relaxed) == 0 && !self.head.load(Relaxed) && self.blocked.load(Relaxed) == 0
     }
 
     /// A request is in flight until the answer is dropped.
@@ -130,11 +145,11 @@ impl Watch {
         }
     }
 
-    /// Compares what the connection waits for with the limits.
-    pub(crate) fn judge(&self, finishing: bool) -> Verdict {
+    /// Compares what the connection waits for with the limits. `idle` is that between two requests, `finishing` if it has been asked to finish.
+    pub(crate) fn judge(&self, idle: Duration, finishing: bool) -> Verdict {
         let age = |since: u32| Duration::from_millis(100) * self.clock.now().saturating_sub(since);
-        let blocked = self.blocked.load(Relaxed);
-        if blocked != 0 && age(blocked) > BLOCKED_LIMIT {
+        let exceeds = |since: u32, limit| since != 0 && age(since) > limit;
+        if exceeds(self.blocked.load(Relaxed), BLOCKED_LIMIT) || exceeds(self.closed.load(Relaxed), LINGER_LIMIT) {
             return Verdict::Cut;
         }
         if self.in_flight.load(Relaxed) > 0 {
@@ -145,7 +160,7 @@ impl Watch {
         match (finishing, head) {
             (true, _) if waiting > IDLE_LIMIT + FINISH_LIMIT || head && waiting > HEAD_LIMIT => Verdict::Cut,
             (false, true) if waiting > HEAD_LIMIT => Verdict::Cut,
-            (false, false) if waiting > IDLE_LIMIT => Verdict::Finish,
+            (false, false) if waiting > idle => Verdict::Finish,
             _ => Verdict::Keep,
         }
     }
@@ -177,24 +192,24 @@ mod tests {
     fn a_slow_head_is_cut_and_an_idle_connection_finished() {
         let watch = Watch::new(&Clock::new());
         at(&watch, 10);
-        assert_eq!(watch.judge(false), Verdict::Keep);
+        assert_eq!(watch.judge(IDLE_LIMIT, false), Verdict::Keep);
         at(&watch, 11);
-        assert_eq!(watch.judge(false), Verdict::Cut);
+        assert_eq!(watch.judge(IDLE_LIMIT, false), Verdict::Cut);
         let request = watch.begin();
         at(&watch, 5000);
-        assert_eq!(watch.judge(false), Verdict::Keep);
+        assert_eq!(watch.judge(IDLE_LIMIT, false), Verdict::Keep);
         drop(request);
         at(&watch, 5075);
-        assert_eq!(watch.judge(false), Verdict::Keep);
+        assert_eq!(watch.judge(IDLE_LIMIT, false), Verdict::Keep);
         watch.head_begins();
         at(&watch, 5086);
-        assert_eq!(watch.judge(false), Verdict::Cut);
+        assert_eq!(watch.judge(IDLE_LIMIT, false), Verdict::Cut);
         watch.no_head();
         at(&watch, 5162);
-        assert_eq!(watch.judge(false), Verdict::Finish);
-        assert_eq!(watch.judge(true), Verdict::Keep);
+        assert_eq!(watch.judge(IDLE_LIMIT, false), Verdict::Finish);
+        assert_eq!(watch.judge(IDLE_LIMIT, true), Verdict::Keep);
         at(&watch, 5172);
-        assert_eq!(watch.judge(true), Verdict::Cut);
+        assert_eq!(watch.judge(IDLE_LIMIT, true), Verdict::Cut);
     }
 
     #[test]
@@ -203,8 +218,22 @@ mod tests {
         let _request = watch.begin();
         watch.set_blocked(true);
         at(&watch, 61);
-        assert_eq!(watch.judge(false), Verdict::Cut);
+        assert_eq!(watch.judge(IDLE_LIMIT, false), Verdict::Cut);
         watch.set_blocked(false);
-        assert_eq!(watch.judge(false), Verdict::Keep);
+        assert_eq!(watch.judge(IDLE_LIMIT, false), Verdict::Keep);
+    }
+    #[test]
+    fn a_client_that_does_not_close_its_end_is_not_waited_for_long() {
+        let watch = Watch::new(&Clock::new());
+        watch.no_head();
+        assert!(watch.is_idle());
+        at(&watch, 3);
+        assert_eq!(watch.judge(IDLE_LIMIT, false), Verdict::Keep);
+        assert_eq!(watch.judge(Duration::from_secs(2), false), Verdict::Finish);
+        watch.set_closed();
+        at(&watch, 5);
+        assert_eq!(watch.judge(IDLE_LIMIT, true), Verdict::Keep);
+        at(&watch, 6);
+        assert_eq!(watch.judge(IDLE_LIMIT, true), Verdict::Cut);
     }
 }
