@@ -3,7 +3,8 @@
 use super::{drain, gate, launch};
 use crate::core::Core;
 use crate::error::StepError;
-use crate::store::RolloutRow;
+use crate::store::{Kind, RolloutRow};
+use crate::table::Part;
 use futures_util::StreamExt;
 use futures_util::future::try_join_all;
 use landfall_model::api::What;
@@ -40,7 +41,7 @@ impl Executor<'_> {
                 try_join_all(replicas.iter().map(|gated| gate::pass(self, gated))).await?;
             }
             Step::Serve { serving, switch } => self.serve(serving, *switch).await?,
-            Step::Commit => self.core.store.commit(self.row, self.spec)?,
+            Step::Commit => self.commit().await?,
             Step::Drain { replicas } => drain::drain(self, replicas).await,
             Step::Stop { replicas } => self.stop(replicas).await?,
             Step::StartAgain { replicas } => {
@@ -178,6 +179,15 @@ impl Executor<'_> {
         let specs: Vec<&Spec> = std::iter::once(self.spec).chain(&previous).collect();
         let sites = previous.as_ref().filter(|_| !switch).unwrap_or(self.spec);
         self.core.serve(&app, sites, &specs).await
+    }
+
+    async fn commit(&self) -> Result<(), StepError> {
+        self.core.store.commit(self.row, self.spec)?;
+        if matches!(self.row.kind, Kind::Down { .. }) {
+            // Nothing is left that could be asked for: its listeners and names go too.
+            self.core.table.swap(&self.spec.app, Part::default()).await?;
+        }
+        Ok(())
     }
 
     async fn stop(&self, replicas: &[Stopped]) -> Result<(), StepError> {

@@ -94,6 +94,6 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Release> {
 fn program(program: &Program) -> String {
     match program {
         Program::Image { reference, .. } => reference.to_string(),
-        Program::Executable { path, .. } => path.clone(),
+        Program::Executable { path, .. } => path.rsplit('/').next().unwrap_or(path).to_owned(),
     }
 }
