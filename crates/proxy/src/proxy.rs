@@ -162,7 +162,7 @@ struct Parts {
 
 /// The control thread's life. Returning early ends the workers too, because their channels close.
 async fn serve(config: Config, parts: Parts) -> Result<(), ProxyError> {
-    let Config { settings, mut listeners, notify, name_servers, names_port, signals, max_per_address: _ } = config;
+    let Config { settings, mut listeners, notify, name_servers, names_port, signals, .. } = config;
     let count = parts.asks.len();
     let http = std::mem::take(&mut listeners.http);
     let https = std::mem::take(&mut listeners.https);

@@ -1,8 +1,8 @@
 //! A worker: one thread, one event loop, everything it touches in `Rc`. Requests never change threads.
 
 use crate::edge::connection::{Conn, Order, Origin};
-use crate::edge::serve::{self, serve_http, serve_https};
 use crate::edge::quota::{Quota, Share};
+use crate::edge::serve::{self, serve_http, serve_https};
 use crate::edge::watch::{Clock, IDLE_LIMIT, SWEEP};
 use crate::stream::Streams;
 use crate::table::Compiled;
@@ -301,11 +301,13 @@ impl Worker {
                     continue;
                 }
             };
-            let outside = !matches!(origin, Origin::Internal(_));
-            let share = self.quota.take(peer.ip()).filter(|_| outside);
-            if outside && share.is_none() {
-                continue;
-            }
+            let share = match origin {
+                Origin::Internal(_) => None,
+                Origin::Http | Origin::Https => match self.quota.take(peer.ip()) {
+                    None => continue,
+                    share => share,
+                },
+            };
             let _ = stream.set_nodelay(true);
             let accepted = Accepted::new(&self, share);
             spawn_local(async move {

@@ -13,6 +13,7 @@ use std::convert::Infallible;
 use std::future::Future;
 use std::net::{SocketAddr, TcpListener as StdListener};
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -23,7 +24,7 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A running proxy and its home.
 pub(crate) struct Running {
-    pub(crate) home: TempDir,
+    pub(crate) home: Arc<TempDir>,
     pub(crate) http: SocketAddr,
     pub(crate) https: SocketAddr,
     pub(crate) handle: Handle,
@@ -36,6 +37,7 @@ pub(crate) struct Options {
     pub(crate) name_servers: NameServers,
     pub(crate) names_port: u16,
     pub(crate) notify: Option<std::ffi::OsString>,
+    pub(crate) max_per_address: Option<u32>,
 }
 
 impl Default for Options {
@@ -46,6 +48,7 @@ impl Default for Options {
             name_servers: NameServers::List(Vec::new()),
             names_port: 53,
             notify: None,
+            max_per_address: None,
         }
     }
 }
@@ -58,11 +61,16 @@ pub(crate) fn start() -> Running {
     start_with(tempfile::tempdir().unwrap(), Options::default())
 }
 
-pub(crate) fn start_with(home: TempDir, mut options: Options) -> Running {
-    let (http, https) = (listener(), listener());
-    let addresses = (http.local_addr().unwrap(), https.local_addr().unwrap());
-    options.listeners.http.push(http);
-    options.listeners.https.push(https);
+/// Listens at sockets of its own where `options` brings none.
+pub(crate) fn start_with(home: impl Into<Arc<TempDir>>, mut options: Options) -> Running {
+    let home = home.into();
+    for sockets in [&mut options.listeners.http, &mut options.listeners.https] {
+        if sockets.is_empty() {
+            sockets.push(listener());
+        }
+    }
+    let address = |sockets: &[StdListener]| sockets[0].local_addr().unwrap();
+    let addresses = (address(&options.listeners.http), address(&options.listeners.https));
     let config = Config {
         settings: Settings { home: home.path().to_owned(), drain: options.drain, workers: 2 },
         listeners: options.listeners,
@@ -70,6 +78,7 @@ pub(crate) fn start_with(home: TempDir, mut options: Options) -> Running {
         name_servers: options.name_servers,
         names_port: options.names_port,
         signals: false,
+        max_per_address: options.max_per_address,
     };
     let handle = Proxy::start(config).unwrap();
     Running { home, http: addresses.0, https: addresses.1, handle }

@@ -1,7 +1,7 @@
 //! What is refused: everything that could be understood in two ways.
 
-use crate::harness::{application, raw, read_to_end, start, table, talk};
-use http::Response;
+use crate::harness::{Options, application, named, raw, read_to_end, soon, start, start_with, table, talk, until};
+use http::{Response, StatusCode};
 use http_body_util::{BodyExt, Full};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -117,4 +117,25 @@ async fn no_tunnel_opens_unless_the_application_agrees() {
         assert!(answer.contains("HTTP/1.1 400 "), "{answer}");
     }
     assert_eq!(seen.load(Ordering::SeqCst), 2);
+}
+
+#[tokio::test]
+async fn an_address_has_only_so_many_connections() {
+    let options = Options { max_per_address: Some(2), ..Options::default() };
+    let proxy = start_with(tempfile::tempdir().unwrap(), options);
+    proxy.swap(&table(1, &[("/", "shop/web", named("web").await)])).await;
+    let ask = "GET / HTTP/1.1\r\nHost: shop.example\r\n\r\n";
+    // Two for each of two workers; which of them a connection gets is the kernel's choice.
+    let mut kept = Vec::new();
+    loop {
+        let mut stream = TcpStream::connect(proxy.http).await.unwrap();
+        let _ = stream.write_all(ask.as_bytes()).await;
+        if !matches!(soon(stream.read(&mut [0; 1])).await, Ok(1)) {
+            break;
+        }
+        kept.push(stream);
+    }
+    assert!((2..=4).contains(&kept.len()), "{}", kept.len());
+    kept.clear();
+    until("others are served when they are gone", async || proxy.get("shop.example", "/").await.0 == StatusCode::OK).await;
 }

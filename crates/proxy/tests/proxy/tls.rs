@@ -1,18 +1,24 @@
 //! HTTPS: certificates by name, HTTP/1.1 and HTTP/2.
 
-use crate::harness::{Running, application, named, read_head, read_to_end, soon, start, table};
+use crate::harness::{Options, Running, application, listener, named, read_head, read_to_end, soon, start, start_with, table, until};
 use bytes::Bytes;
 use http::{Request, Response, StatusCode, Version};
 use http_body_util::{BodyExt, Empty, Full};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use landfall_model::route::{CertificateFiles, RouteTable};
+use landfall_proxy::Listeners;
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
+use std::cell::Cell;
+use std::net::SocketAddr;
 use std::path::Path;
+use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
+use tokio::task::LocalSet;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
@@ -52,7 +58,11 @@ impl Authority {
     }
 
     async fn connect(&self, proxy: &Running, name: &str, protocol: &str) -> std::io::Result<TlsStream<TcpStream>> {
-        let stream = TcpStream::connect(proxy.https).await?;
+        self.connect_to(proxy.https, name, protocol).await
+    }
+
+    async fn connect_to(&self, https: SocketAddr, name: &str, protocol: &str) -> std::io::Result<TlsStream<TcpStream>> {
+        let stream = TcpStream::connect(https).await?;
         self.connector(protocol).connect(ServerName::try_from(name.to_owned()).unwrap(), stream).await
     }
 }
@@ -145,4 +155,63 @@ async fn a_renewed_certificate_is_used_after_the_swap() {
     table.certificates[0].fingerprint = "renewed".into();
     proxy.swap(&table).await;
     assert!(new.connect(&proxy, "shop.example", "h2").await.is_ok());
+}
+
+/// One HTTP/2 client: asks without pause until told to stop, and connects anew when it is told that its connection ends.
+async fn keeps_asking(authority: Rc<Authority>, https: SocketAddr, answered: Rc<Cell<usize>>, done: Rc<Cell<bool>>) {
+    let mut connections = 0;
+    while !done.get() {
+        let stream = authority.connect_to(https, "shop.example", "h2").await.unwrap();
+        let (mut sender, connection) = hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
+        tokio::spawn(connection);
+        connections += 1;
+        while !done.get() {
+            let request = Request::post("https://shop.example/x").body(Full::<Bytes>::from("abc")).unwrap();
+            match sender.try_send_request(request).await {
+                Ok(response) => {
+                    assert_eq!(response.status(), StatusCode::OK);
+                    response.into_body().collect().await.unwrap();
+                    answered.set(answered.get() + 1);
+                }
+                // Given back unsent: the connection was known to end.
+                Err(mut failure) => {
+                    assert!(failure.take_message().is_some(), "lost on connection {connections}: {:?}", failure.error());
+                    break;
+                }
+            }
+        }
+    }
+    assert!(connections > 1, "it was told that its connection ends");
+}
+
+#[tokio::test]
+async fn http2_clients_that_keep_asking_lose_nothing_when_one_proxy_takes_over_from_another() {
+    const CLIENTS: usize = 16;
+    let shared = listener();
+    let options = || {
+        let listeners = Listeners { https: vec![shared.try_clone().unwrap()], ..Listeners::default() };
+        Options { listeners, drain: Duration::from_secs(30), ..Options::default() }
+    };
+    let authority = Rc::new(Authority::new());
+    let mut old = start_with(tempfile::tempdir().unwrap(), options());
+    secured(&old, &authority, named("web").await).await;
+    let (https, done, answered) = (old.https, Rc::new(Cell::new(false)), Rc::new(Cell::new(0)));
+    let local = LocalSet::new();
+    let ask = || keeps_asking(Rc::clone(&authority), https, Rc::clone(&answered), Rc::clone(&done));
+    let clients: Vec<_> = (0..CLIENTS).map(|_| local.spawn_local(ask())).collect();
+    local
+        .run_until(async {
+            for _ in 0..3 {
+                let before = answered.get();
+                until("requests are answered", async || answered.get() > before + 10 * CLIENTS).await;
+                let new = start_with(Arc::clone(&old.home), options());
+                let handle = std::mem::replace(&mut old, new).handle;
+                soon(tokio::task::spawn_blocking(move || handle.stop())).await.unwrap().unwrap();
+            }
+            done.set(true);
+            for client in clients {
+                soon(client).await.expect("no client lost a request");
+            }
+        })
+        .await;
 }
