@@ -19,9 +19,9 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
+use tokio::runtime::{Builder, LocalOptions};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Mutex, mpsc, oneshot};
-use tokio::task::LocalSet;
 
 /// Descriptors kept for everything that is not a client and its upstream.
 const RESERVED_FILES: u64 = 256;
@@ -64,9 +64,12 @@ pub struct Config {
 #[derive(Debug)]
 pub struct Handle {
     stop: Option<oneshot::Sender<()>>,
-    control: Option<JoinHandle<Result<(), ProxyError>>>,
-    workers: Vec<JoinHandle<()>>,
+    control: Option<Thread>,
+    workers: Vec<Thread>,
 }
+
+/// A running thread and how it ended.
+type Thread = JoinHandle<Result<(), ProxyError>>;
 
 /// Runs the proxy with the sockets of `LISTEN_FDS` until SIGTERM or SIGINT, then lets connections finish.
 ///
@@ -112,7 +115,10 @@ impl Proxy {
             let (ask, asked) = mpsc::unbounded_channel();
             let shared = Arc::clone(&shared);
             asks.push(ask);
-            workers.push(thread(&format!("worker-{index}"), move || async move { Worker::new(index, shared).run(asked).await })?);
+            workers.push(thread(&format!("worker-{index}"), move || async move {
+                Worker::new(index, shared).run(asked).await;
+                Ok(())
+            })?);
         }
         let (stop, stopped) = oneshot::channel();
         let (ready, is_ready) = std::sync::mpsc::channel();
@@ -145,7 +151,8 @@ impl Handle {
         let ended = |name: &str| ProxyError::Thread { name: name.to_owned(), source: io::Error::other("it panicked") };
         let result = self.control.take().map_or(Ok(()), |control| control.join().unwrap_or_else(|_| Err(ended("control"))));
         for worker in self.workers.drain(..) {
-            worker.join().map_err(|_| ended("worker"))?;
+            // A worker that could not even start is why the control thread ended, so this comes first.
+            worker.join().unwrap_or_else(|_| Err(ended("worker")))?;
         }
         result
     }
@@ -245,14 +252,16 @@ fn max_connections(workers: usize) -> u32 {
     u32::try_from(connections / workers as u64).unwrap_or(u32::MAX).max(8)
 }
 
-/// A thread with an event loop of its own.
-fn thread<F, R>(name: &str, body: impl FnOnce() -> F + Send + 'static) -> Result<JoinHandle<R>, ProxyError>
+/// A thread with an event loop of its own. The loop spawns tasks that stay on the thread, so it can only be made there.
+fn thread<F>(name: &str, body: impl FnOnce() -> F + Send + 'static) -> Result<Thread, ProxyError>
 where
-    F: Future<Output = R>,
-    R: Send + 'static,
+    F: Future<Output = Result<(), ProxyError>>,
 {
-    let failed = |source| ProxyError::Thread { name: name.to_owned(), source };
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
-    let run = move || LocalSet::new().block_on(&runtime, async { body().await });
-    std::thread::Builder::new().name(name.to_owned()).spawn(run).map_err(failed)
+    let failed = |name: String, source| ProxyError::Thread { name, source };
+    let own = name.to_owned();
+    let run = move || {
+        let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default());
+        runtime.map_err(|source| failed(own, source))?.block_on(body())
+    };
+    std::thread::Builder::new().name(name.to_owned()).spawn(run).map_err(|source| failed(name.to_owned(), source))
 }

@@ -90,7 +90,8 @@ where
     let conn = Rc::new(conn);
     let io = TokioIo::new(ClientIo::http2(stream, conn.watch.clone()));
     let carried = Rc::clone(&conn);
-    let service = service_fn(move |request| carry(Rc::clone(&carried), request));
+    // Boxed: hyper and the task list would move all of it, several times.
+    let service = service_fn(move |request| Box::pin(carry(Rc::clone(&carried), request)));
     let connection = conn.worker.http2.serve_connection(io, service);
     drive(&conn, connection, |connection| connection.graceful_shutdown()).await;
 }
