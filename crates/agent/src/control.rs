@@ -4,6 +4,7 @@ use crate::error::ControlError;
 use landfall_model::control::{Answer, Ask, MAX_FRAME, ProxyStatus};
 use landfall_model::route::RouteTable;
 use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
@@ -14,16 +15,21 @@ const LIMIT: Duration = Duration::from_secs(10);
 /// How long a proxy that does not answer is waited for: its supervisor starts it again within two seconds.
 const PATIENCE: Duration = Duration::from_secs(15);
 
+/// How long a proxy that was replaced may go on carrying what it held, by the table it had then.
+const REPLACED: Duration = Duration::from_secs(30);
+
 /// The proxy, as the agent reaches it.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(crate) struct ProxyControl {
     socket: PathBuf,
+    /// Its process id, and when that was seen to change.
+    seen: Mutex<Option<(u32, Option<Instant>)>>,
 }
 
 impl ProxyControl {
     /// Names its socket.
     pub(crate) fn new(socket: PathBuf) -> Self {
-        Self { socket }
+        Self { socket, seen: Mutex::new(None) }
     }
 
     /// Makes it carry requests by this table; waits for a proxy that is being restarted.
@@ -43,9 +49,27 @@ impl ProxyControl {
     /// What it is doing.
     pub(crate) async fn status(&self) -> Result<ProxyStatus, ControlError> {
         match self.ask(&Ask::Status).await? {
-            Answer::Status(status) => Ok(status),
+            Answer::Status(status) => {
+                self.see(status.pid);
+                Ok(status)
+            }
             _ => Err(ControlError::Unexpected),
         }
+    }
+
+    fn see(&self, pid: u32) {
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        *seen = match *seen {
+            None => Some((pid, None)),
+            Some((before, changed)) => Some((pid, if before == pid { changed } else { Some(Instant::now()) })),
+        };
+    }
+
+    /// How long a proxy that was replaced may still carry requests to replicas that this one knows nothing of.
+    pub(crate) fn replaced_one_carries(&self) -> Duration {
+        let seen = *self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let changed = seen.and_then(|(_, changed)| changed);
+        changed.map_or(Duration::ZERO, |at| REPLACED.saturating_sub(at.elapsed()))
     }
 
     /// Makes it close what endpoints still hold.

@@ -39,7 +39,10 @@ pub(super) async fn drain(executor: &Executor<'_>, replicas: &[Drained]) {
             sleep(LOOK).await;
         }
     }
-    sleep((started + Duration::from_millis(linger)).saturating_duration_since(Instant::now())).await;
+    // What a proxy that was just replaced still carries is in nobody's status.
+    let lingers = (started + Duration::from_millis(linger)).saturating_duration_since(Instant::now());
+    let limit = Duration::from_millis(replicas.iter().map(|d| d.limit_ms).max().unwrap_or(0)).saturating_sub(started.elapsed());
+    sleep(lingers.max(executor.core.table.proxy().replaced_one_carries().min(limit))).await;
 }
 
 async fn close(executor: &Executor<'_>, over: &[&Drained]) {
