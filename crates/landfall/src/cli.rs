@@ -360,9 +360,6 @@ pub struct RunIn {
     /// Variable added to the environment
     #[arg(short, long = "env", value_name = "KEY=VALUE")]
     pub environment: Vec<String>,
-    /// No terminal, even when there is one
-    #[arg(short = 'T', long)]
-    pub no_tty: bool,
     #[command(flatten)]
     #[allow(missing_docs)]
     pub app: AppArgs,

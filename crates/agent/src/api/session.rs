@@ -86,7 +86,7 @@ async fn carry(upgrade: hyper::upgrade::OnUpgrade, ask: ExecRequest, job: Job) {
             Ok(session) => in_replica(session, reader, &out).await,
             Err(e) => Err(failure(&e)),
         },
-        Job::New { core, spec, app } => in_new(core, spec, app, &ask, &out).await,
+        Job::New { core, spec, app } => in_new(core, spec, app, (&ask, reader), &out).await,
     };
     let last = match ended {
         Ok(code) => (ExecFrame::Exit, code.to_be_bytes().to_vec()),
@@ -118,21 +118,22 @@ async fn in_replica(
     let (resize, mut sizes) = mpsc::channel(4);
     let reading = tokio::spawn(read_frames(reader, stdin, resize));
     let copies = async { tokio::join!(copy(stdout, ExecFrame::Stdout, out), copy(stderr, ExecFrame::Stderr, out)) };
-    let resizing = async {
+    // Nothing comes from the client any more, and the end of standard input is a frame of its own: it is gone, and what it started ends with it. A
+    // command that writes nothing would otherwise never find out.
+    let gone = async {
         while let Some((columns, rows)) = sizes.recv().await {
             let _ = control.resize(columns, rows).await;
         }
-        // The client is gone: what it started ends with it.
-        if out.is_closed() {
-            control.kill().await;
-        }
-        std::future::pending::<()>().await
     };
-    tokio::select! {
-        _ = copies => {}
-        () = resizing => {}
-    }
+    let gone = tokio::select! {
+        _ = copies => false,
+        () = gone => true,
+    };
     reading.abort();
+    if gone {
+        control.kill().await;
+        return Ok(130);
+    }
     control.wait().await.map(|e| e.code).map_err(|e| failure(&e))
 }
 
@@ -180,7 +181,7 @@ async fn in_new(
     core: &Arc<Core>,
     spec: &Spec,
     app: &AppName,
-    ask: &ExecRequest,
+    (ask, reader): (&ExecRequest, impl AsyncRead + Unpin),
     out: &mpsc::Sender<(ExecFrame, Vec<u8>)>,
 ) -> Result<i32, Box<Failure>> {
     let launch = rollout::one_off(core, spec, ask).await.map_err(|e| Box::new(e.failure()))?;
@@ -191,10 +192,12 @@ async fn in_new(
     let mut told_all = false;
     let waiting = runtime.wait(app, &id);
     let mut waiting = std::pin::pin!(waiting);
+    let mut gone = std::pin::pin!(gone(reader));
     let code = loop {
         tokio::select! {
             exit = &mut waiting => break exit.map(|e| e.code),
             () = out.closed() => break Ok(130),
+            () = &mut gone => break Ok(130),
             () = &mut followed, if !told_all => told_all = true,
         }
     };
@@ -204,6 +207,12 @@ async fn in_new(
     }
     runtime.remove(app, &id).await.map_err(|e| failure(&e))?;
     code.map_err(|e| failure(&e))
+}
+
+/// Ends when the client has: what it sends meanwhile has no reader.
+async fn gone(mut reader: impl AsyncRead + Unpin) {
+    let mut unread = [0; 1024];
+    while let Ok(1..) = reader.read(&mut unread).await {}
 }
 
 async fn follow(runtime: &dyn Runtime, app: &AppName, id: &ReplicaId, out: &mpsc::Sender<(ExecFrame, Vec<u8>)>) {

@@ -9,6 +9,7 @@ use crate::error::{Outcome, Plain};
 use crate::output::Printer;
 use landfall_model::api::ExecRequest;
 use landfall_model::name::EnvKey;
+use landfall_model::spec::RuntimeKind;
 use rustix::termios::{OptionalActions, Termios, tcgetattr, tcgetwinsize, tcsetattr};
 use std::collections::BTreeMap;
 use std::io::IsTerminal as _;
@@ -20,7 +21,8 @@ use tokio::signal::unix::{SignalKind, signal};
 pub async fn exec(context: &Context, args: Exec) -> Outcome<ExitCode> {
     let client = context.client();
     let app = context.app(&client, &args.app).await?;
-    let tty = wants_tty(args.no_tty);
+    // The process runtime gives no terminal; a raw one here would then only take Ctrl-C away.
+    let tty = wants_tty(args.no_tty) && client.app(&app).await?.runtime == RuntimeKind::Docker;
     let asked = ExecRequest { service: args.service, replica: args.replica, argv: args.argv, tty, environment: BTreeMap::new() };
     let (session, input) = client.session(&app, "exec", &asked).await?;
     attach(session, input, tty).await
@@ -30,11 +32,11 @@ pub async fn exec(context: &Context, args: Exec) -> Outcome<ExitCode> {
 pub async fn run(context: &Context, args: RunIn) -> Outcome<ExitCode> {
     let client = context.client();
     let app = context.app(&client, &args.app).await?;
-    let tty = wants_tty(args.no_tty);
     let environment = args.environment.iter().map(|pair| variable(pair)).collect::<Outcome<BTreeMap<String, String>>>()?;
-    let asked = ExecRequest { service: args.service, replica: None, argv: args.argv, tty, environment };
+    // It is a job: its output is its log, and it reads nothing, so the terminal stays as it is and Ctrl-C ends it.
+    let asked = ExecRequest { service: args.service, replica: None, argv: args.argv, tty: false, environment };
     let (session, input) = client.session(&app, "run", &asked).await?;
-    attach(session, input, tty).await
+    attach(session, input, false).await
 }
 
 fn wants_tty(never: bool) -> bool {
