@@ -83,6 +83,10 @@ impl Home {
     pub fn notify_socket(&self) -> PathBuf {
         self.0.join("run/notify.sock")
     }
+    /// Every socket of agent, proxy and supervisor.
+    pub fn sockets(&self) -> [PathBuf; 3] {
+        [self.agent_socket(), self.notify_socket(), self.0.join("run/proxy.sock")]
+    }
     /// Who supervises.
     pub fn supervisor_record(&self) -> PathBuf {
         self.0.join("run/supervisor.json")

@@ -35,8 +35,9 @@ impl Place {
         self.dir.path().join("home")
     }
 
-    fn run(&self, arguments: &[&str]) -> Said {
-        let output: Output = Command::new(env!("CARGO_BIN_EXE_landfall"))
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_landfall"));
+        command
             .args(arguments)
             .current_dir(self.dir.path().join("project"))
             .env_clear()
@@ -44,9 +45,12 @@ impl Place {
             .env("LANDFALL_HOME", self.home())
             .env("COLUMNS", "100")
             .env("TZ", "UTC")
-            .stdin(std::process::Stdio::null())
-            .output()
-            .unwrap();
+            .stdin(std::process::Stdio::null());
+        command
+    }
+
+    fn run(&self, arguments: &[&str]) -> Said {
+        let output: Output = self.command(arguments).output().unwrap();
         let text = |bytes: Vec<u8>| {
             let text = String::from_utf8(bytes).unwrap().replace(self.dir.path().to_str().unwrap(), "/PLACE");
             // Lines may end with blanks where a picture is drawn; editors and diffs dislike them.
@@ -242,6 +246,16 @@ fn children(pid: &str, verb: &str) -> Vec<String> {
     list.split_whitespace().filter(is).map(str::to_owned).collect()
 }
 
+/// Whether a process of that name has that as its last argument, from /proc.
+fn runs(name: &str, last: &str) -> bool {
+    std::fs::read_dir("/proc").unwrap().flatten().any(|process| {
+        std::fs::read(process.path().join("cmdline")).is_ok_and(|line| {
+            let mut arguments = line.split(|b| *b == 0).filter(|a| !a.is_empty());
+            arguments.next() == Some(name.as_bytes()) && arguments.next_back() == Some(last.as_bytes())
+        })
+    })
+}
+
 fn signal(signal: &str, pid: &str) {
     assert!(Command::new("kill").args([signal, pid]).status().unwrap().success());
 }
@@ -297,9 +311,23 @@ fn up_in_the_background_survives_its_parts_and_ends_with_its_last_app() {
     assert_eq!((inside.code, inside.out.as_str()), (0, "$(id) \"b\"\n"), "{}", inside.err);
     assert_eq!(place.run(&["exec", "worker", "--", "false"]).code, 1);
 
+    // Who asked for a command is killed, and the command, which writes nothing, ends too. Its argument is nobody else's.
+    let endless = place.dir.path().join("endless");
+    std::fs::write(&endless, "").unwrap();
+    for verb in ["exec", "run"] {
+        let endless = endless.to_str().unwrap();
+        let mut asking = place.command(&[verb, "worker", "--", "tail", "-f", endless]).stdout(std::process::Stdio::null()).spawn().unwrap();
+        until("the command runs", || runs("tail", endless));
+        asking.kill().unwrap();
+        asking.wait().unwrap();
+        until("the command has ended", || !runs("tail", endless));
+    }
+
     let down = place.run(&["down"]);
     assert_eq!(down.code, 0, "{}", down.err);
     assert!(down.err.ends_with("no app is left: agent and proxy have ended\n"), "{}", down.err);
     assert!(!Path::new(&format!("/proc/{supervisor}")).exists() || children(&supervisor, "proxy").is_empty());
     assert_eq!(place.run(&["status"]).code, 1);
+    let left = std::fs::read_dir(place.home().join("run")).unwrap().map(|entry| entry.unwrap().file_name()).collect::<Vec<_>>();
+    assert_eq!(left, ["supervisor.lock"], "no socket is left");
 }

@@ -22,6 +22,7 @@ use crate::error::{Outcome, Plain};
 use crate::output::Printer;
 use crate::project::app_named;
 use crate::settings::Settings;
+use landfall_model::api::AppStatus;
 use landfall_model::name::AppName;
 use std::process::ExitCode;
 
@@ -88,7 +89,11 @@ impl Context {
         if let Some(app) = app_named(&self.settings, args)? {
             return Ok(app);
         }
-        let apps = client.apps().await?;
+        let mut apps = client.apps().await?;
+        // One that is down is remembered, and is meant only when there is no other.
+        if apps.iter().any(runs) {
+            apps.retain(runs);
+        }
         match apps.as_slice() {
             [only] => Ok(only.app.clone()),
             [] => {
@@ -100,4 +105,9 @@ impl Context {
             }
         }
     }
+}
+
+/// It serves, or somebody is making it.
+fn runs(app: &AppStatus) -> bool {
+    app.release.is_some() || app.rollout.is_some()
 }

@@ -42,6 +42,7 @@ pub async fn run(context: &Context, args: Up) -> Outcome<ExitCode> {
             // The supervisor takes it.
             drop(lock);
             let record = start_in_background(context, &args).await?;
+            settled(context, &context.client(), ready.app()).await?;
             deploy(context, ready).await?;
             context.printer.note(&format!("Landfall runs in the background (process {}); stop with `landfall down`", record.pid));
         }
@@ -67,6 +68,24 @@ async fn look(context: &Context) -> Outcome<Server> {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     Err(Plain::failed("already-supervised", format!("another process holds {}", home.supervisor_lock().display())).into())
+}
+
+/// An agent that starts first finishes what a dead one left half done; until then it refuses the app's next rollout.
+async fn settled(context: &Context, client: &Client, app: &AppName) -> Outcome {
+    let began = tokio::time::Instant::now();
+    let mut told = false;
+    // Read from the list: the app may not be there yet.
+    while let Some(rollout) = client.apps().await?.into_iter().find(|status| status.app == *app).and_then(|status| status.rollout) {
+        if began.elapsed() > BUSY_LIMIT {
+            break;
+        }
+        if !told {
+            context.printer.note(&format!("waiting for the {} of {app} that was interrupted", rollout.purpose));
+            told = true;
+        }
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    Ok(())
 }
 
 async fn deploy(context: &Context, ready: Ready) -> Outcome {
@@ -162,6 +181,7 @@ async fn in_foreground(context: &Context, args: Up, ready: Ready, lock: Lock) ->
 /// Deploys and then shows what goes on, for ever. Ends when nothing serves that could be shown.
 async fn serve(context: &Context, client: &Client, ready: Ready, quiet: bool) -> Outcome {
     let app = ready.app().clone();
+    settled(context, client, &app).await?;
     match ready.deploy(context, client).await {
         Ok(ended) => tell_serving(client, &context.printer, &app, &ended).await?,
         // The old release serves: that is worth staying for.

@@ -2,6 +2,7 @@
 
 use super::style::{ERROR, FAINT, GOOD, STRONG, WARNING, harmless, paint};
 use super::time::{date_clock, took};
+use crate::project::count;
 use landfall_model::api::{Event, RolloutState, What};
 
 /// `2026-03-01 12:00:01  tutor  release 4 serves`
@@ -17,7 +18,8 @@ pub fn what(what: &What) -> String {
         // Going down and repairing make no release.
         What::RolloutStarted { purpose, .. } if purpose == "down" || purpose == "repair" => format!("{purpose} began"),
         What::RolloutStarted { purpose, release } => format!("{purpose} began, to make release {release}"),
-        What::Planned { lines } => format!("planned {} steps", lines.len()),
+        // The notes are among the lines and are no steps.
+        What::Planned { lines } => format!("planned {}", count(lines.iter().filter(|line| !line.starts_with("note: ")).count(), "step")),
         What::StepStarted { index, of, undo, line, .. } => format!("{}step {} of {of}: {}", undoing(*undo), index + 1, harmless(line)),
         What::Progress { service: Some(service), line } => format!("{service}: {}", harmless(line)),
         What::Progress { service: None, line } => harmless(line),

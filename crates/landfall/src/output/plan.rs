@@ -12,7 +12,8 @@ pub fn render(planned: &Planned) -> String {
     let count = plan.steps.len();
     let mut text =
         format!("{} release {}: {count} {}\n", paint(STRONG, &plan.app), plan.release, if count == 1 { "step" } else { "steps" });
-    for (index, line) in planned.lines.iter().enumerate() {
+    // After the steps the lines say the notes, which are no steps.
+    for (index, line) in planned.lines.iter().take(count).enumerate() {
         text.push_str(&format!("{} {line}\n", paint(FAINT, format!("{:>4}", index + 1))));
     }
     for note in &plan.notes {

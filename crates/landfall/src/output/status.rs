@@ -30,7 +30,11 @@ pub fn render(apps: &[AppStatus], now_ms: u64) -> String {
 }
 
 fn block(app: &AppStatus, now_ms: u64) -> String {
-    let release = app.release.map_or_else(|| "no release yet".to_owned(), |release| format!("release {release}"));
+    let release = match (app.release, &app.last_rollout) {
+        (Some(release), _) => format!("release {release}"),
+        (None, Some(last)) if last.purpose == "down" && last.state == RolloutState::Succeeded => "down".to_owned(),
+        (None, _) => "no release yet".to_owned(),
+    };
     let mut text = format!("{}  {release}  {}\n", paint(STRONG, &app.app), paint(FAINT, format!("{} runtime", app.runtime)));
     for url in &app.urls {
         text.push_str(&format!("  {url}\n"));
@@ -157,5 +161,16 @@ web      1/2    web-4-1        serving         4  127.0.0.1:40001         0  1 m
 worker   0/1                   missing
 ";
         assert_eq!(plain, wanted);
+    }
+
+    #[test]
+    fn an_app_that_was_taken_down_is_down() {
+        let status = |last: serde_json::Value| -> AppStatus {
+            serde_json::from_value(json!({ "app": "a", "runtime": "process", "release": null, "rollout": null, "last_rollout": last, "urls": [], "services": [] })).unwrap()
+        };
+        let down = json!({ "id": "a", "purpose": "down", "release": 4, "state": "succeeded", "who": "root (uid 0)", "started_ms": 1, "step": null, "failure": null });
+        let head = |last| anstream::adapter::strip_str(&render(&[status(last)], 2)).to_string();
+        assert_eq!(head(down), "a  down  process runtime\n");
+        assert_eq!(head(json!(null)), "a  no release yet  process runtime\n");
     }
 }

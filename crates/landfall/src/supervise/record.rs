@@ -88,6 +88,10 @@ impl Record {
     /// Takes the record away at an orderly end.
     pub(super) fn remove(home: &Home) {
         let _ = std::fs::remove_file(home.supervisor_record());
+        // Nobody answers there any more; a socket that is left makes whoever asks wait for an agent that will not come.
+        for socket in home.sockets() {
+            let _ = std::fs::remove_file(socket);
+        }
     }
 
     /// Who supervises now; nobody, when the lock is free.
