@@ -6,6 +6,7 @@
 //! processes speak to each other.
 
 pub mod api;
+pub mod code;
 pub mod compose;
 pub mod control;
 pub mod diagnostic;

@@ -4,6 +4,8 @@
 //! Compose does: `${PORT}` is text whatever it becomes. Kinds are those gopkg.in/yaml.v3 finds in plain scalars (YAML 1.2 core schema, plus
 //! `0777` and `0b1` as numbers, `1_000` with underscores; `yes` and `no` are text).
 
+#![allow(dead_code, reason = "used by the stages being built")]
+
 use super::report::Place;
 use serde_json::{Map, Number, Value as Json};
 
@@ -86,6 +88,81 @@ impl Node {
 
     pub(crate) fn get(&self, key: &str) -> Option<&Node> {
         self.entries().iter().find(|e| e.key == key).map(|e| &e.value)
+    }
+
+    /// A mapping made by a stage, not written by anybody; it stands at `place`.
+    pub(crate) fn map(place: Place, entries: Vec<Entry>) -> Self {
+        Self { place, value: Value::Map(entries) }
+    }
+
+    /// A list made by a stage.
+    pub(crate) fn list(place: Place, items: Vec<Node>) -> Self {
+        Self { place, value: Value::List(items) }
+    }
+
+    /// A scalar made by a stage.
+    pub(crate) fn made(place: Place, kind: Kind, text: impl Into<String>) -> Self {
+        Self { place, value: Value::Scalar(Scalar { text: text.into(), kind, substituted: false, spoiled: false }) }
+    }
+
+    /// A string made by a stage.
+    pub(crate) fn text(place: Place, text: impl Into<String>) -> Self {
+        Self::made(place, Kind::Text, text)
+    }
+
+    /// A piece of this scalar as a node of its own: same place, and a secret if this is one.
+    pub(crate) fn piece(&self, kind: Kind, text: impl Into<String>) -> Self {
+        let mut node = Self::made(self.place, kind, text);
+        if let (Value::Scalar(new), Value::Scalar(old)) = (&mut node.value, &self.value) {
+            (new.substituted, new.spoiled) = (old.substituted, old.spoiled);
+        }
+        node
+    }
+
+    pub(crate) fn items(&self) -> &[Node] {
+        match &self.value {
+            Value::List(items) => items,
+            _ => &[],
+        }
+    }
+
+    /// The entries to change; `None` for what is no mapping.
+    pub(crate) fn entries_mut(&mut self) -> Option<&mut Vec<Entry>> {
+        match &mut self.value {
+            Value::Map(entries) => Some(entries),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn items_mut(&mut self) -> Option<&mut Vec<Node>> {
+        match &mut self.value {
+            Value::List(items) => Some(items),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn get_mut(&mut self, key: &str) -> Option<&mut Node> {
+        self.entries_mut()?.iter_mut().find(|e| e.key == key).map(|e| &mut e.value)
+    }
+
+    pub(crate) fn entry(&self, key: &str) -> Option<&Entry> {
+        self.entries().iter().find(|e| e.key == key)
+    }
+
+    /// Sets a key of a mapping; a key that is new stands where its value does. Nothing happens to what is no mapping.
+    pub(crate) fn set(&mut self, key: &str, value: Node) {
+        let Some(entries) = self.entries_mut() else { return };
+        match entries.iter_mut().find(|e| e.key == key) {
+            Some(entry) => entry.value = value,
+            None => entries.push(Entry { key: key.to_owned(), key_place: value.place, value }),
+        }
+    }
+
+    /// Takes a key out of a mapping.
+    pub(crate) fn remove(&mut self, key: &str) -> Option<Entry> {
+        let entries = self.entries_mut()?;
+        let index = entries.iter().position(|e| e.key == key)?;
+        Some(entries.remove(index))
     }
 
     /// As JSON, kinds kept.
