@@ -38,7 +38,7 @@ pub async fn run(context: &Context, args: Deploy) -> Outcome<ExitCode> {
 impl Ready {
     /// Compiles the files and shows every complaint.
     pub fn check(context: &Context, project: Project) -> Outcome<Self> {
-        let (spec, output) = project.spec(&context.settings, &context.printer)?;
+        let (spec, output) = project.spec(&context.printer)?;
         Ok(Self { project, spec, builds: output.builds })
     }
 

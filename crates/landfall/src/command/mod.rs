@@ -9,6 +9,7 @@ mod deploy;
 mod down;
 mod events;
 mod exec;
+mod explain;
 mod logs;
 mod plan;
 mod releases;
@@ -45,6 +46,7 @@ pub fn run(verb: Verb, context: &Context) -> Outcome<ExitCode> {
         Verb::Completions(args) => completions::run(context, args),
         Verb::Check(args) => check::run(context, &args),
         Verb::Config(args) => config::run(context, &args),
+        Verb::Explain(args) => explain::run(context, &args),
         Verb::Ca(args) => ca::run(context, &args),
         verb => talk(verb, context),
     }

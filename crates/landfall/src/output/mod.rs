@@ -4,6 +4,8 @@
 //! the result alone. Text is always written with colours and stripped at the edge when they are not wanted; colour never carries meaning
 //! alone. Whoever reads standard output may leave (`landfall logs | head`): that ends the command quietly.
 
+mod checked;
+mod code;
 mod diagnostic;
 mod event;
 mod failure;
@@ -11,21 +13,25 @@ mod log;
 mod plan;
 mod progress;
 mod release;
+mod sarif;
 mod status;
 mod style;
 mod table;
 mod time;
 mod yaml;
 
+pub use checked::Checked;
 pub use log::LogView;
 pub use progress::Progress;
 pub use style::paint;
 pub use time::took;
+pub use yaml::render as yaml;
 
 use crate::cli::Color;
 use crate::error::{Explain, Kind, Outcome, Problem};
 use anstream::{AutoStream, ColorChoice};
 use landfall_model::api::{AppStatus, Event, Planned, Release};
+use landfall_model::code::Code;
 use landfall_model::diagnostic::Diagnostic;
 use landfall_model::name::ServiceName;
 use serde::Serialize;
@@ -198,6 +204,37 @@ impl Printer {
         }
     }
 
+    /// What `landfall check` found: the complaints, and a line that sums them up.
+    pub fn checked(&self, checked: &Checked<'_>) -> Outcome {
+        self.diagnostics(checked.diagnostics, checked.sources);
+        if let Some(more) = checked.more() {
+            self.note(&more);
+        }
+        self.line(&checked.summary())
+    }
+
+    /// The same for code scanning.
+    pub fn sarif(&self, checked: &Checked<'_>) -> Outcome {
+        self.json(&sarif::log(checked))
+    }
+
+    /// A code and what it means.
+    pub fn code(&self, code: &Code) -> Outcome {
+        if self.json {
+            return self.json(&code::json(code));
+        }
+        let width = rustix::termios::tcgetwinsize(std::io::stdout()).map_or(100, |size| usize::from(size.ws_col).clamp(40, 100));
+        self.text(&code::page(code, width))
+    }
+
+    /// All codes.
+    pub fn codes(&self, codes: &[&Code]) -> Outcome {
+        if self.json {
+            return self.json(&codes.iter().map(|code| code::json(code)).collect::<Vec<_>>());
+        }
+        self.text(&code::list(codes))
+    }
+
     /// What `landfall status` shows.
     pub fn status(&self, apps: &[AppStatus], now_ms: u64) -> Outcome {
         self.text(&status::render(apps, now_ms))
@@ -216,11 +253,6 @@ impl Printer {
     /// One line of `landfall events`.
     pub fn event(&self, event: &Event) -> Outcome {
         if self.json { self.json_line(event) } else { self.line(&event::render(event)) }
-    }
-
-    /// A value as YAML.
-    pub fn yaml(&self, value: &serde_json::Value) -> Outcome {
-        self.text(&yaml::render(value))
     }
 
     /// Asks for words to be typed; `None` when there is nobody to type.

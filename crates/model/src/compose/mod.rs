@@ -18,6 +18,7 @@ mod landfall;
 mod merge;
 mod mount;
 mod node;
+mod outside;
 mod path;
 mod port;
 mod reader;
@@ -31,6 +32,7 @@ mod support;
 mod words;
 mod yaml;
 
+pub use outside::environment;
 pub use support::{SERVICE_KEYS, Support};
 pub use yaml::{MAX_DEPTH, MAX_EXPANDED, MAX_NODES, MAX_TEXT};
 

@@ -1,0 +1,101 @@
+//! The catalogue of complaints: every code a diagnostic may carry, what it means, and what to do about it.
+//!
+//! A code is a stable word: people write it into suppressions and search for it. The pages of `docs/reference/diagnostics/`, `landfall explain`,
+//! `--format sarif` and the tests read this catalogue, so a code that is not in it cannot be complained with. The codes of the production rules
+//! stand beside their checks and are part of it.
+
+mod deploy;
+mod file;
+mod text;
+
+use crate::diagnostic::Severity;
+use std::fmt::Write as _;
+
+/// One code.
+#[derive(Debug, Clone, Copy)]
+pub struct Code {
+    /// The stable word: `latest-image`.
+    pub code: &'static str,
+    /// How bad it is.
+    pub severity: Severity,
+    /// One line, without a full stop: what is wrong.
+    pub title: &'static str,
+    /// Why it matters, in one or two sentences: what happens at 3 a.m.
+    pub reason: &'static str,
+    /// What to do, in one or two sentences.
+    pub remedy: &'static str,
+    /// The shortest file (or part of one) that has it.
+    pub bad: &'static str,
+    /// The same, put right.
+    pub good: &'static str,
+}
+
+/// What complaints of the compiler can be about, each in order of its words.
+const COMPILE: [&[Code]; 3] = [text::CODES, file::CODES, deploy::CODES];
+
+/// Codes of the compiler: they cannot be suppressed.
+pub fn compile() -> impl Iterator<Item = &'static Code> {
+    COMPILE.into_iter().flatten()
+}
+
+/// Every code, in order of its word.
+pub fn all() -> Vec<&'static Code> {
+    let mut all: Vec<&Code> = compile().collect();
+    all.sort_by_key(|code| code.code);
+    all
+}
+
+/// The code of that word.
+pub fn find(word: &str) -> Option<&'static Code> {
+    compile().find(|code| code.code == word)
+}
+
+impl Code {
+    /// Its page, as Markdown.
+    pub fn page(&self) -> String {
+        let severity = match self.severity {
+            Severity::Error => "error: the file cannot be used",
+            Severity::Warning => "warning: the file can be used, but not as its author may think",
+        };
+        let mut page = format!("# {}\n\n{}.\n\n*{severity}*\n", self.code, capital(self.title));
+        // Writing to a String cannot fail.
+        let _ = write!(page, "\n**Why:** {}\n\n**What to do:** {}\n", self.reason, self.remedy);
+        let _ = write!(
+            page,
+            "\n## Complained about\n\n```{0}\n{1}```\n\n## Put right\n\n```{0}\n{2}```\n",
+            language(self.bad),
+            self.bad,
+            self.good
+        );
+        page
+    }
+}
+
+/// What an example is written in.
+fn language(example: &str) -> &'static str {
+    if example.starts_with("$ ") { "console" } else { "yaml" }
+}
+
+fn capital(text: &str) -> String {
+    let mut chars = text.chars();
+    chars.next().map_or_else(String::new, |first| first.to_uppercase().chain(chars).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_word_is_one_codes_and_its_texts_are_whole() {
+        for group in COMPILE {
+            assert!(group.windows(2).all(|w| w[0].code < w[1].code), "in order");
+        }
+        assert!(all().windows(2).all(|w| w[0].code < w[1].code), "each once");
+        for Code { code, title, reason, remedy, bad, good, .. } in all() {
+            assert!(code.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-'), "{code}");
+            assert!(!title.is_empty() && !title.ends_with('.'), "{code}: a title is no sentence");
+            assert!(reason.ends_with('.') && remedy.ends_with('.'), "{code}: sentences");
+            assert!(bad != good && bad.ends_with('\n') && good.ends_with('\n'), "{code}: examples");
+        }
+    }
+}

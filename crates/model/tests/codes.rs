@@ -1,0 +1,115 @@
+//! The catalogue of complaints against the compiler: every code it uses is in the catalogue, every code of the catalogue is used, and its examples do
+//! what they say.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+use landfall_model::code;
+use landfall_model::compose::{FileProblem, Files, Input, resolve};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+/// Words in quotes of the compiler's sources, outside of tests and comments.
+fn words() -> BTreeSet<String> {
+    let mut words = BTreeSet::new();
+    let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("src/compose")];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|e| e == "rs") {
+                let text = std::fs::read_to_string(&path).unwrap();
+                let code = text.split("#[cfg(test)]").next().unwrap();
+                for line in code.lines().filter(|line| !line.trim_start().starts_with("//")) {
+                    words.extend(line.split('"').skip(1).step_by(2).map(str::to_owned));
+                }
+            }
+        }
+    }
+    words
+}
+
+/// Words that a complaint is made with: what follows `error(` and the like, and names of codes that are handed on.
+fn codes_in_use() -> BTreeSet<String> {
+    let mut used = BTreeSet::new();
+    let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("src/compose")];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+                continue;
+            }
+            let text = std::fs::read_to_string(&path).unwrap();
+            let code = text.split("#[cfg(test)]").next().unwrap();
+            for maker in [".error(", ".warning(", "Diagnostic::error(", "Diagnostic::warning("] {
+                for after in code.split(maker).skip(1) {
+                    let Some(word) = after.trim_start().strip_prefix('"').and_then(|rest| rest.split('"').next()) else { continue };
+                    used.insert(word.to_owned());
+                }
+            }
+        }
+    }
+    // What is only a fallback that nobody sees.
+    used.remove("");
+    used
+}
+
+#[test]
+fn every_code_that_is_used_is_in_the_catalogue() {
+    let known: BTreeSet<String> = code::all().iter().map(|c| c.code.to_owned()).collect();
+    let unknown: Vec<String> = codes_in_use().difference(&known).cloned().collect();
+    assert!(unknown.is_empty(), "no entry in crates/model/src/code: {unknown:?}");
+}
+
+#[test]
+fn every_code_of_the_catalogue_is_used() {
+    let words = words();
+    let idle: Vec<&str> = code::compile().map(|c| c.code).filter(|c| !words.contains(*c)).collect();
+    assert!(idle.is_empty(), "nothing complains with {idle:?}");
+}
+
+/// A project of one file.
+struct One(String);
+
+impl Files for One {
+    fn read(&self, path: &str) -> Result<Vec<u8>, FileProblem> {
+        if path == "compose.yaml" { Ok(self.0.clone().into_bytes()) } else { Err(FileProblem::NotFound) }
+    }
+    fn exists(&self, path: &str) -> bool {
+        path == "compose.yaml"
+    }
+}
+
+fn complaints(text: &str) -> Vec<String> {
+    let output = resolve(&Input {
+        files: &["compose.yaml".to_owned()],
+        project_dir: "/srv/app",
+        project_name: None,
+        env: &BTreeMap::new(),
+        env_files: None,
+        profiles: BTreeSet::new(),
+        reader: &One(text.to_owned()),
+    });
+    output.diagnostics.into_iter().map(|d| d.code).collect()
+}
+
+#[test]
+fn examples_have_the_mistake_and_not_have_it_once_put_right() {
+    // What takes more than one file, or a file too long for a page.
+    let told: BTreeSet<&str> =
+        ["cannot-merge", "env-file-syntax", "no-file", "not-utf8", "too-deep", "too-large", "too-many-complaints"].into();
+    let mut wrong = Vec::new();
+    for known in code::compile() {
+        if told.contains(known.code) {
+            continue;
+        }
+        let (bad, good) = (complaints(known.bad), complaints(known.good));
+        if !bad.iter().any(|c| c == known.code) {
+            wrong.push(format!("{}: the bad example has only {bad:?}", known.code));
+        }
+        if !good.is_empty() {
+            wrong.push(format!("{}: the good example has {good:?}", known.code));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
