@@ -23,6 +23,8 @@ mod port;
 mod reader;
 mod report;
 mod resolve;
+#[allow(dead_code, reason = "used by the stages being built")]
+pub mod schema;
 mod service;
 mod shape;
 mod size;
