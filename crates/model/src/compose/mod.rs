@@ -4,9 +4,13 @@
 //! so that one run finds everything that is wrong. Files are asked for through [`Files`]; nothing else comes in from outside, so the same input
 //! gives the same output everywhere. Refused: files over 1 MiB, and whatever the stages' own bounds say.
 
+#[allow(dead_code, reason = "used by the stages being built")]
+mod canonical;
 mod check;
 mod config;
 mod contract;
+#[allow(dead_code, reason = "used by the stages being built")]
+mod defaults;
 mod deploy;
 mod dotenv;
 mod duration;
@@ -18,17 +22,27 @@ mod landfall;
 mod merge;
 mod mount;
 mod node;
+#[allow(dead_code, reason = "used by the stages being built")]
+mod normalize;
 mod outside;
 mod path;
+#[allow(dead_code, reason = "used by the stages being built")]
+mod paths;
 mod port;
 mod reader;
 mod report;
 mod resolve;
+#[allow(dead_code, reason = "used by the stages being built")]
+pub mod schema;
 mod service;
 mod shape;
 mod size;
 mod suggest;
 mod support;
+#[allow(dead_code, reason = "used by the stages being built")]
+mod validate;
+#[allow(dead_code, reason = "used by the stages being built")]
+mod walk;
 mod words;
 mod yaml;
 
