@@ -84,12 +84,13 @@ fn golden_runs(name: &str, place: &Place, runs: &[&[&str]]) {
     golden(name, &shown.join("\n"));
 }
 
-const VERBS: [&str; 16] = [
+const VERBS: [&str; 17] = [
     "up",
     "down",
     "check",
     "explain",
     "config",
+    "schema",
     "plan",
     "deploy",
     "rollback",

@@ -113,3 +113,28 @@ fn examples_have_the_mistake_and_not_have_it_once_put_right() {
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
+
+#[test]
+fn the_pages_are_those_of_the_catalogue() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/reference/diagnostics");
+    let mut pages: BTreeMap<String, String> = code::all().iter().map(|c| (format!("{}.md", c.code), c.page())).collect();
+    pages.insert("README.md".to_owned(), code::index());
+    let found = || -> BTreeMap<String, String> {
+        let entries = std::fs::read_dir(&folder).into_iter().flatten().flatten();
+        let read = |path: &Path| (path.file_name().unwrap().to_str().unwrap().to_owned(), std::fs::read_to_string(path).unwrap());
+        entries.map(|entry| read(&entry.path())).collect()
+    };
+    if std::env::var_os("BLESS").is_some() {
+        std::fs::create_dir_all(&folder).unwrap();
+        for name in found().keys().filter(|name| !pages.contains_key(*name)) {
+            std::fs::remove_file(folder.join(name)).unwrap();
+        }
+        for (name, text) in &pages {
+            std::fs::write(folder.join(name), text).unwrap();
+        }
+    }
+    let found = found();
+    for name in pages.keys().chain(found.keys()) {
+        assert!(pages.get(name) == found.get(name), "docs/reference/diagnostics/{name} is not what is generated; BLESS=1 writes it anew");
+    }
+}

@@ -75,6 +75,8 @@ pub enum Verb {
     Explain(ExplainCode),
     /// Print the resolved Compose file
     Config(Config),
+    /// Print the JSON Schema of a Compose file with `x-landfall`, for editors
+    Schema,
     /// Say what a deploy would do
     Plan(Plan),
     /// Make a release

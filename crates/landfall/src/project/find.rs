@@ -63,7 +63,7 @@ impl Finder<'_> {
         named.extend(args.files.iter().map(|file| self.file(file)));
         let (mut notes, mut pass) = (Vec::new(), 1);
         loop {
-            let files = match (&only_in, named.is_empty(), self.from_environment()) {
+            let files = match (&only_in, named.is_empty(), self.named_outside()) {
                 (_, false, _) => named.clone(),
                 (None, true, Some(files)) => files,
                 (Some(dir), true, _) => usual_files(dir, false, &mut notes)?,
@@ -83,7 +83,7 @@ impl Finder<'_> {
     }
 
     /// COMPOSE_FILE; relative to where the command was typed.
-    fn from_environment(&self) -> Option<Vec<PathBuf>> {
+    fn named_outside(&self) -> Option<Vec<PathBuf>> {
         let separator = self.env.get("COMPOSE_PATH_SEPARATOR").filter(|s| !s.is_empty()).map_or(":", String::as_str);
         Some(self.env.get("COMPOSE_FILE")?.split(separator).map(|file| self.file(Path::new(file))).collect())
     }

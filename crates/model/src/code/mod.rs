@@ -50,6 +50,23 @@ pub fn find(word: &str) -> Option<&'static Code> {
     compile().find(|code| code.code == word)
 }
 
+/// The page that lists the pages.
+pub fn index() -> String {
+    let mut page = String::from(
+        "# What Landfall complains about\n\nEvery complaint about a Compose file carries one of these codes. `landfall explain CODE` prints the \
+         same page.\n\n| code | severity | what is wrong |\n| --- | --- | --- |\n",
+    );
+    for Code { code, severity, title, .. } in all() {
+        let severity = match severity {
+            Severity::Error => "error",
+            Severity::Warning => "warning",
+        };
+        // Writing to a String cannot fail.
+        let _ = writeln!(page, "| [{code}]({code}.md) | {severity} | {title} |");
+    }
+    page
+}
+
 impl Code {
     /// Its page, as Markdown.
     pub fn page(&self) -> String {

@@ -15,6 +15,7 @@ mod deploy;
 mod dotenv;
 mod duration;
 mod env;
+pub mod extension;
 mod file;
 mod health;
 mod interpolate;
