@@ -84,12 +84,13 @@ fn golden_runs(name: &str, place: &Place, runs: &[&[&str]]) {
     golden(name, &shown.join("\n"));
 }
 
-const VERBS: [&str; 17] = [
+const VERBS: [&str; 18] = [
     "up",
     "down",
     "check",
     "explain",
     "config",
+    "init",
     "schema",
     "plan",
     "deploy",
@@ -176,6 +177,21 @@ fn complaints_are_told_to_code_scanning_and_warnings_are_denied_on_request() {
         &place,
         &[&["check"], &["check", "--deny", "warnings"], &["check", "--format", "json"], &["check", "--format", "sarif"]],
     );
+}
+
+#[test]
+fn a_first_block_is_written_once() {
+    let place = Place::new("# ours\nservices:\n  web:\n    image: nginx:1.27   # pinned\n    ports: [\"8080:80\"]\n");
+    let file = place.dir.path().join("project/compose.yaml");
+    std::fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o640)).unwrap();
+    golden_runs(
+        "init.txt",
+        &place,
+        &[&["init", "--dry-run"], &["init"], &["check"], &["init"], &["init", "nowhere"], &["init", "-f", "-"]],
+    );
+    assert_eq!(std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(&file).unwrap().permissions()) & 0o777, 0o640);
+    assert!(std::fs::read_to_string(&file).unwrap().contains("image: nginx:1.27   # pinned\n"));
+    assert_eq!(std::fs::read_dir(file.parent().unwrap()).unwrap().count(), 1, "nothing is left beside it");
 }
 
 #[test]

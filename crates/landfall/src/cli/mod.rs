@@ -75,6 +75,8 @@ pub enum Verb {
     Explain(ExplainCode),
     /// Print the resolved Compose file
     Config(Config),
+    /// Write a first `x-landfall` into a Compose file
+    Init(Init),
     /// Print the JSON Schema of a Compose file with `x-landfall`, for editors
     Schema,
     /// Say what a deploy would do
@@ -222,6 +224,19 @@ pub struct Config {
 pub enum Format {
     Yaml,
     Json,
+}
+
+/// `landfall init`
+#[derive(Debug, Args)]
+pub struct Init {
+    /// Directory or Compose file
+    pub path: Option<PathBuf>,
+    /// Show what would be written, and write nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub project: ProjectArgs,
 }
 
 /// `landfall plan`

@@ -71,6 +71,7 @@ impl Verb {
             Verb::Down(args) => args.project.after(outer),
             Verb::Check(args) => args.project.after(outer),
             Verb::Config(args) => args.project.after(outer),
+            Verb::Init(args) => args.project.after(outer),
             Verb::Plan(args) => args.project.after(outer),
             Verb::Deploy(args) => args.project.after(outer),
             Verb::Rollback(args) => args.app.after(outer),

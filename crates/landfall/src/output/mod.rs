@@ -7,6 +7,7 @@
 mod checked;
 mod code;
 mod diagnostic;
+mod diff;
 mod event;
 mod failure;
 mod log;
@@ -233,6 +234,11 @@ impl Printer {
             return self.json(&codes.iter().map(|code| code::json(code)).collect::<Vec<_>>());
         }
         self.text(&code::list(codes))
+    }
+
+    /// What would change in a file, as a unified diff.
+    pub fn diff(&self, name: &str, old: &str, new: &str) -> Outcome {
+        self.text(&diff::render(name, old, new))
     }
 
     /// What `landfall status` shows.

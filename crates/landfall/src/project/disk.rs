@@ -61,3 +61,23 @@ impl Files for Disk {
         self.cwd.join(path).exists()
     }
 }
+
+/// Files on disk, but for one that is to be written.
+pub struct Instead<'a> {
+    /// As the compiler asks for it.
+    pub name: &'a str,
+    /// What it would hold.
+    pub text: &'a str,
+    /// All others.
+    pub disk: &'a Disk,
+}
+
+impl Files for Instead<'_> {
+    fn read(&self, path: &str) -> Result<Vec<u8>, FileProblem> {
+        if path == self.name { Ok(self.text.as_bytes().to_vec()) } else { self.disk.read(path) }
+    }
+
+    fn exists(&self, path: &str) -> bool {
+        self.disk.exists(path)
+    }
+}

@@ -9,9 +9,9 @@ use crate::cli::{AppArgs, ProjectArgs};
 use crate::error::{Explain, Kind, Outcome, Plain};
 use crate::output::Printer;
 use crate::settings::Settings;
-use disk::Disk;
+use disk::{Disk, Instead};
 use find::{Finder, Found};
-use landfall_model::compose::{Input, Output, resolve};
+use landfall_model::compose::{FileProblem, Files, Input, MAX_TEXT, Output, resolve};
 use landfall_model::diagnostic::Severity;
 use landfall_model::name::AppName;
 use landfall_model::spec::Spec;
@@ -67,6 +67,15 @@ impl Project {
 
     /// Compiles the files. Complaints are in the output, not shown yet.
     pub fn resolve(&self) -> Output {
+        self.resolve_from(&self.disk)
+    }
+
+    /// Compiles as if a file had that text.
+    pub fn resolve_with(&self, name: &str, text: &str) -> Output {
+        self.resolve_from(&Instead { name, text, disk: &self.disk })
+    }
+
+    fn resolve_from(&self, reader: &dyn Files) -> Output {
         resolve(&Input {
             files: &self.found.files,
             project_dir: &self.found.dir,
@@ -74,8 +83,18 @@ impl Project {
             env: &self.found.env,
             env_files: self.found.env_files.as_deref(),
             profiles: self.profiles.iter().cloned().collect(),
-            reader: &self.disk,
+            reader,
         })
+    }
+
+    /// The text of one of its files.
+    pub fn read(&self, name: &str) -> Outcome<String> {
+        let failed = |why: String| Plain::usage("unreadable-file", format!("cannot read {name}")).because(why);
+        let bytes = self.disk.read(name).map_err(|e| failed(e.to_string()))?;
+        if bytes.len() > MAX_TEXT {
+            return Err(failed(FileProblem::TooLarge.to_string()).into());
+        }
+        String::from_utf8(bytes).map_err(|_| failed("it is not UTF-8".to_owned()).into())
     }
 
     /// Compiles, shows every complaint, and goes on only without errors.

@@ -18,6 +18,7 @@ mod env;
 pub mod extension;
 mod file;
 mod health;
+pub mod init;
 mod interpolate;
 mod landfall;
 mod merge;
