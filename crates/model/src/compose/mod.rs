@@ -16,6 +16,8 @@ mod dotenv;
 mod duration;
 mod env;
 mod file;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod health;
 mod interpolate;
 mod landfall;
