@@ -8,6 +8,8 @@
 mod canonical;
 mod check;
 mod config;
+#[allow(dead_code, reason = "used by the stages being built")]
+mod consistency;
 mod contract;
 #[allow(dead_code, reason = "used by the stages being built")]
 mod defaults;
@@ -20,6 +22,8 @@ mod health;
 mod interpolate;
 mod landfall;
 mod merge;
+#[allow(dead_code, reason = "used by the stages being built")]
+mod model;
 mod mount;
 mod node;
 #[allow(dead_code, reason = "used by the stages being built")]
@@ -28,6 +32,8 @@ mod path;
 #[allow(dead_code, reason = "used by the stages being built")]
 mod paths;
 mod port;
+#[allow(dead_code, unused_imports, reason = "used by the stages being built")]
+mod print;
 mod reader;
 mod report;
 mod resolve;
@@ -38,6 +44,8 @@ mod shape;
 mod size;
 mod suggest;
 mod support;
+#[allow(dead_code, reason = "used by the stages being built")]
+mod typed;
 #[allow(dead_code, reason = "used by the stages being built")]
 mod validate;
 #[allow(dead_code, reason = "used by the stages being built")]
