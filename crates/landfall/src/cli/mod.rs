@@ -192,7 +192,7 @@ pub struct ExplainCode {
 
 /// `landfall config`
 #[derive(Debug, Args)]
-#[group(id = "parts", multiple = false, args = ["services", "volumes", "images"])]
+#[group(id = "parts", multiple = false, args = ["services", "volumes", "images", "profile_names", "hash"])]
 pub struct Config {
     /// Directory or Compose file
     pub path: Option<PathBuf>,
@@ -208,6 +208,12 @@ pub struct Config {
     /// Only the images
     #[arg(long)]
     pub images: bool,
+    /// Only the names of profiles
+    #[arg(long = "profiles")]
+    pub profile_names: bool,
+    /// Only the digest by which Compose tells whether a service changed; `*` is all services
+    #[arg(long, value_name = "SERVICES", num_args = 0..=1, default_missing_value = "*")]
+    pub hash: Option<String>,
     /// Print nothing: only the exit code tells
     #[arg(short, long)]
     pub quiet: bool,

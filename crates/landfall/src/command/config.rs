@@ -7,9 +7,7 @@ use super::Context;
 use crate::cli::{Config, Format};
 use crate::error::{Outcome, Plain};
 use crate::project::Project;
-use landfall_model::compose::Output;
-use serde_json::Value;
-use std::collections::BTreeSet;
+use landfall_model::compose::Model;
 use std::process::ExitCode;
 
 /// Prints it, or the complaints.
@@ -17,7 +15,7 @@ pub fn run(context: &Context, args: &Config) -> Outcome<ExitCode> {
     let project = Project::locate(&context.settings, args.path.as_deref(), &args.project)?;
     let output = project.resolve();
     project.notes(&context.printer);
-    let Some(config) = &output.config else {
+    let Some(model) = &output.model else {
         if context.printer.is_json() {
             context.printer.json_line(&serde_json::json!({ "ok": false, "diagnostics": output.diagnostics }))?;
         } else {
@@ -28,10 +26,11 @@ pub fn run(context: &Context, args: &Config) -> Outcome<ExitCode> {
     if !args.quiet {
         context.printer.diagnostics(&output.diagnostics, &output.sources);
     }
-    let text = match names(args, config) {
-        Some(names) => names.iter().map(|name| format!("{name}\n")).collect(),
+    let text = match names(args, model)? {
+        Some(names) => names.into_iter().map(|name| name + "\n").collect(),
         None if args.quiet => return Ok(ExitCode::SUCCESS),
-        None => whole(context, args, &output)?,
+        None if context.printer.is_json() || args.format == Format::Json => model.json_text(),
+        None => model.yaml(),
     };
     match &args.output {
         Some(path) => {
@@ -44,26 +43,29 @@ pub fn run(context: &Context, args: &Config) -> Outcome<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn whole(context: &Context, args: &Config, output: &Output) -> Outcome<String> {
-    let config = output.config.as_ref().unwrap_or(&Value::Null);
-    if context.printer.is_json() || args.format == Format::Json {
-        let text = serde_json::to_string_pretty(config).map_err(|e| Plain::failed("json", "cannot write JSON").because(e))?;
-        return Ok(text + "\n");
+/// The part that was asked for, one per line.
+fn names(args: &Config, model: &Model) -> Outcome<Option<Vec<String>>> {
+    if let Some(wanted) = &args.hash {
+        return hashes(wanted, model).map(Some);
     }
-    Ok(crate::output::yaml(config))
+    let parts: [(bool, fn(&Model) -> Vec<String>); 4] = [
+        (args.services, Model::services),
+        (args.volumes, Model::volumes),
+        (args.images, Model::images),
+        (args.profile_names, Model::profiles),
+    ];
+    Ok(parts.iter().find(|(asked, _)| *asked).map(|(_, part)| part(model)))
 }
 
-/// The part that was asked for, one name per line.
-fn names(args: &Config, config: &Value) -> Option<BTreeSet<String>> {
-    let keys = |section: &str| config[section].as_object().into_iter().flatten().map(|(key, _)| key.clone()).collect();
-    let services = || config["services"].as_object().into_iter().flatten().map(|(_, service)| service);
-    if args.services {
-        Some(keys("services"))
-    } else if args.volumes {
-        Some(keys("volumes"))
-    } else if args.images {
-        Some(services().filter_map(|service| Some(service["image"].as_str()?.to_owned())).collect())
-    } else {
-        None
+/// `NAME DIGEST` of every service, or of those named, with commas between them.
+fn hashes(wanted: &str, model: &Model) -> Outcome<Vec<String>> {
+    let all = model.hashes();
+    let unknown = wanted.split(',').find(|name| *name != "*" && all.iter().all(|(service, _)| service != name));
+    if let Some(name) = unknown {
+        return Err(Plain::usage("no-service", format!("there is no service `{name}`"))
+            .hint("`landfall config --services` lists them")
+            .into());
     }
+    let asked = |name: &str| wanted.split(',').any(|word| word == "*" || word == name);
+    Ok(all.into_iter().filter(|(name, _)| asked(name)).map(|(name, hash)| format!("{name} {hash}")).collect())
 }

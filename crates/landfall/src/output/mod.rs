@@ -19,14 +19,12 @@ mod status;
 mod style;
 mod table;
 mod time;
-mod yaml;
 
 pub use checked::Checked;
 pub use log::LogView;
 pub use progress::Progress;
 pub use style::paint;
 pub use time::took;
-pub use yaml::render as yaml;
 
 use crate::cli::Color;
 use crate::error::{Explain, Kind, Outcome, Problem};

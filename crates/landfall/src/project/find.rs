@@ -26,6 +26,8 @@ pub const STDIN: &str = "-";
 pub struct Found {
     /// As people know them: relative to where they are when they lie below, else absolute; [`STDIN`] for standard input.
     pub files: Vec<String>,
+    /// Where the command was typed; `files` and `env_files` are relative to it.
+    pub cwd: String,
     /// Project directory; absolute.
     pub dir: String,
     /// Files of variables, when somebody named them or wants none; else it is `.env` of the project directory.
@@ -78,7 +80,7 @@ impl Finder<'_> {
                 continue;
             }
             let files = files.iter().map(|path| shown(path, self.cwd)).collect::<Outcome<_>>()?;
-            return Ok(Found { files, dir: text(&dir)?, env_files, env: self.env, notes });
+            return Ok(Found { files, cwd: text(self.cwd)?, dir: text(&dir)?, env_files, env: self.env, notes });
         }
     }
 
@@ -111,9 +113,11 @@ impl Finder<'_> {
         if self.env.contains_key("COMPOSE_FILE") {
             return Ok(false);
         }
-        let (project_dir, reader) = (text(dir)?, Disk::new(self.cwd));
+        let (project_dir, cwd, reader) = (text(dir)?, text(self.cwd)?, Disk::new(self.cwd));
         let input = Input {
             files: &[],
+            cwd: &cwd,
+            searched: false,
             project_dir: &project_dir,
             project_name: None,
             env: &self.env,

@@ -68,6 +68,15 @@ pub(super) const CODES: &[Code] = &[
         good: "# in .env\nMY_KEY=1\n",
     },
     Code {
+        code: "internal",
+        severity: Error,
+        title: "a part of Landfall contradicts itself",
+        reason: "This is a bug in Landfall and not in the file.",
+        remedy: "Report it with the message and, if you can, the file.",
+        bad: "# nothing that can be written\n",
+        good: "# nothing that can be written\n\n",
+    },
+    Code {
         code: "no-file",
         severity: Error,
         title: "there is no Compose file",
@@ -84,6 +93,15 @@ pub(super) const CODES: &[Code] = &[
         remedy: "Save the file as UTF-8 without a byte order mark of another encoding.",
         bad: "# a file saved as UTF-16\n",
         good: "# the same file saved as UTF-8\n",
+    },
+    Code {
+        code: "old-switch",
+        severity: Warning,
+        title: "a truth value is written as YAML 1.1 had it",
+        reason: "Compose puts the variable in and then reads `yes` and `on` as true, and warns of it; other readers of YAML take them for text.",
+        remedy: "Write `true` or `false`.",
+        bad: "# init: ${INIT}, and INIT is `yes`\n",
+        good: "# init: ${INIT}, and INIT is `true`\n",
     },
     Code {
         code: "required-variable",
@@ -146,7 +164,7 @@ pub(super) const CODES: &[Code] = &[
         reason: "Without it the project is not what its author meant.",
         remedy: "Write the right path, relative to the project directory, or make the file readable.",
         bad: "services:\n  web:\n    image: nginx:1.27\n    env_file: nowhere.env\n",
-        good: "services:\n  web:\n    image: nginx:1.27\n    env_file: { path: nowhere.env, required: false }\n",
+        good: "services:\n  web:\n    image: nginx:1.27\n    env_file: [{ path: nowhere.env, required: false }]\n",
     },
     Code {
         code: "value-changed",

@@ -9,5 +9,5 @@ use std::collections::BTreeMap;
 
 /// Variables of the process and of the files of variables, as Compose files are interpolated with. Of `input` neither files nor profiles count.
 pub fn environment(input: &Input<'_>) -> BTreeMap<String, String> {
-    env::variables(input, &mut Report::default()).values
+    env::variables(input, &mut Report::default()).values.as_ref().clone()
 }

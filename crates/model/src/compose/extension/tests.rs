@@ -60,7 +60,7 @@ struct One<'a>(&'a str);
 
 impl Files for One<'_> {
     fn read(&self, path: &str) -> Result<Vec<u8>, FileProblem> {
-        if path == "compose.yaml" { Ok(self.0.as_bytes().to_vec()) } else { Err(FileProblem::NotFound) }
+        if path.ends_with("compose.yaml") { Ok(self.0.as_bytes().to_vec()) } else { Err(FileProblem::NotFound) }
     }
     fn exists(&self, _: &str) -> bool {
         false
@@ -70,6 +70,8 @@ impl Files for One<'_> {
 fn read(text: &str) -> Output {
     resolve(&Input {
         files: &["compose.yaml".to_owned()],
+        cwd: "/srv/app",
+        searched: false,
         project_dir: "/srv/app",
         project_name: None,
         env: &BTreeMap::new(),
@@ -83,7 +85,7 @@ fn read(text: &str) -> Output {
 fn plain(text: &str) -> serde_json::Value {
     let mut report = Report::default();
     let file = report.add_file("compose.yaml", text.to_owned(), true);
-    yaml::parse(text, file, &mut report).unwrap()[0].json()
+    yaml::parse(text, file, &mut report).unwrap()[0].root.json()
 }
 
 #[test]

@@ -70,7 +70,7 @@ fn read(text: &str) -> Result<Node, Refusal> {
     let file = report.add_file("compose.yaml", text.to_owned(), false);
     let mut documents = yaml::parse(text, file, &mut report).filter(|_| !report.failed()).ok_or(Refusal::Unreadable)?;
     match (documents.pop(), documents.len()) {
-        (Some(root), 0) => Ok(root),
+        (Some(document), 0) => Ok(document.root),
         (Some(_), _) => Err(Refusal::Several),
         (None, _) => Err(Refusal::NoServices),
     }
