@@ -144,12 +144,15 @@ services:
 fn help_of_every_verb() {
     let place = Place::new("");
     let mut text = place.run(&["--help"]).out;
+    let mut page = format!("# The command line\n\nWhat `landfall --help` and the help of every verb say.\n\n```text\n{text}```\n");
     for verb in VERBS {
         let said = place.run(&[verb, "--help"]);
         assert_eq!(said.code, 0, "{verb}");
         text.push_str(&format!("\n==== landfall {verb} ====\n{}", said.out));
+        page.push_str(&format!("\n## landfall {verb}\n\n```text\n{}```\n", said.out));
     }
     golden("help.txt", &text);
+    golden("../../../../docs/reference/cli.md", &page);
 }
 
 #[test]

@@ -138,7 +138,7 @@ impl Printer {
     /// One line about the way there, to standard error. Nothing can be done when that fails.
     pub fn note(&self, text: &str) {
         let mut err = AutoStream::new(std::io::stderr().lock(), self.err);
-        let _ = writeln!(err, "{text}");
+        let _ = err.write_all(format!("{text}\n").as_bytes());
     }
 
     /// A warning, to standard error.
@@ -198,8 +198,10 @@ impl Printer {
     /// Complaints about files, to standard error, drawn on the excerpt.
     pub fn diagnostics(&self, diagnostics: &[Diagnostic], sources: &BTreeMap<String, String>) {
         let width = rustix::termios::tcgetwinsize(std::io::stderr()).map_or(140, |size| usize::from(size.ws_col).clamp(60, 160));
-        for diagnostic in diagnostics {
-            self.note(&format!("{}\n", diagnostic::render(diagnostic, sources, width)));
+        // Written at once: hundreds of them are one system call and not a thousand.
+        let drawn: Vec<String> = diagnostics.iter().map(|d| diagnostic::render(d, sources, width) + "\n").collect();
+        if !drawn.is_empty() {
+            self.note(&drawn.join("\n"));
         }
     }
 
