@@ -4,9 +4,15 @@
 //! so that one run finds everything that is wrong. Files are asked for through [`Files`]; nothing else comes in from outside, so the same input
 //! gives the same output everywhere. Refused: files over 1 MiB, and whatever the stages' own bounds say.
 
+#[allow(dead_code, reason = "used by the stages being built")]
+mod canonical;
 mod check;
 mod config;
+#[allow(dead_code, reason = "used by the stages being built")]
+mod consistency;
 mod contract;
+#[allow(dead_code, reason = "used by the stages being built")]
+mod defaults;
 mod deploy;
 mod dotenv;
 mod duration;
@@ -16,18 +22,34 @@ mod health;
 mod interpolate;
 mod landfall;
 mod merge;
+#[allow(dead_code, reason = "used by the stages being built")]
+mod model;
 mod mount;
 mod node;
+#[allow(dead_code, reason = "used by the stages being built")]
+mod normalize;
 mod path;
+#[allow(dead_code, reason = "used by the stages being built")]
+mod paths;
 mod port;
+#[allow(dead_code, unused_imports, reason = "used by the stages being built")]
+mod print;
 mod reader;
 mod report;
 mod resolve;
+#[allow(dead_code, reason = "used by the stages being built")]
+pub mod schema;
 mod service;
 mod shape;
 mod size;
 mod suggest;
 mod support;
+#[allow(dead_code, reason = "used by the stages being built")]
+mod typed;
+#[allow(dead_code, reason = "used by the stages being built")]
+mod validate;
+#[allow(dead_code, reason = "used by the stages being built")]
+mod walk;
 mod words;
 mod yaml;
 

@@ -256,7 +256,8 @@ pub(crate) fn float(text: &str) -> Option<f64> {
     if !digits || !shaped || !starts {
         return None;
     }
-    text.replace('_', "").parse().ok()
+    // What is too large for 64 bits is a text.
+    text.replace('_', "").parse().ok().filter(|f: &f64| f.is_finite())
 }
 
 /// As Go prints a float64 with `%v`.
@@ -267,12 +268,12 @@ fn go_float(value: f64) -> String {
     if value.is_infinite() {
         return if value > 0.0 { "+Inf".into() } else { "-Inf".into() };
     }
-    let magnitude = value.abs();
-    if value == 0.0 || (1e-4..1e21).contains(&magnitude) {
-        return value.to_string();
-    }
     let text = format!("{value:e}");
     let Some((mantissa, exponent)) = text.split_once('e') else { return text };
+    // Six digits before the point are the most that are written out.
+    if value == 0.0 || exponent.parse().is_ok_and(|e: i32| (-4..6).contains(&e)) {
+        return value.to_string();
+    }
     let (sign, digits) = exponent.strip_prefix('-').map_or(('+', exponent), |d| ('-', d));
     format!("{mantissa}e{sign}{digits:0>2}")
 }
@@ -305,6 +306,7 @@ mod tests {
             ("18446744073709551615", Kind::Int),
             ("18446744073709551616", Kind::Float),
             ("12:30", Kind::Text),
+            ("1e400", Kind::Text),
             ("e5", Kind::Text),
         ] {
             assert_eq!(kind_of_plain(text), kind, "{text:?}");
@@ -322,6 +324,8 @@ mod tests {
             ("08", "8"),
             ("1e21", "1e+21"),
             ("1e-7", "1e-07"),
+            ("1e6", "1e+06"),
+            ("123456.0", "123456"),
             ("100", "100"),
             ("abc", "abc"),
         ] {

@@ -16,6 +16,28 @@ pub(crate) fn absolute(base: &str, path: &str) -> String {
     format!("/{}", parts.join("/"))
 }
 
+/// As Go's `path.Clean`: the shortest text that names the same place. A relative path stays one, and nothing at all is `.`.
+pub(crate) fn clean(path: &str) -> String {
+    let rooted = path.starts_with('/');
+    let mut parts: Vec<&str> = Vec::new();
+    for part in path.split('/') {
+        match part {
+            "" | "." => {}
+            ".." if parts.last().is_some_and(|last| *last != "..") => {
+                parts.pop();
+            }
+            ".." if rooted => {}
+            part => parts.push(part),
+        }
+    }
+    let joined = parts.join("/");
+    match (rooted, joined.is_empty()) {
+        (true, _) => format!("/{joined}"),
+        (false, true) => ".".to_owned(),
+        (false, false) => joined,
+    }
+}
+
 /// True when `path` is `base` or lies below it; both absolute and plain.
 pub(crate) fn within(base: &str, path: &str) -> bool {
     let base = base.trim_end_matches('/');
@@ -33,6 +55,11 @@ mod tests {
 
     #[test]
     fn paths_are_joined_as_text() {
+        for (path, plain) in
+            [("", "."), ("/", "/"), ("a/../..", ".."), ("/a//b/./", "/a/b"), ("/../x", "/x"), ("ro", "ro"), ("../../a", "../../a")]
+        {
+            assert_eq!(clean(path), plain, "{path}");
+        }
         assert_eq!(absolute("/srv/app", "./data"), "/srv/app/data");
         assert_eq!(absolute("/srv/app", "../x/./y//z"), "/srv/x/y/z");
         assert_eq!(absolute("/srv", "../../.."), "/");
