@@ -37,6 +37,8 @@ mod print;
 mod reader;
 mod report;
 mod resolve;
+#[allow(dead_code, reason = "wip")]
+mod rules;
 #[allow(dead_code, reason = "used by the stages being built")]
 pub mod schema;
 mod service;
@@ -53,6 +55,7 @@ mod walk;
 mod words;
 mod yaml;
 
+pub use rules::{Facts, rules};
 pub use support::{SERVICE_KEYS, Support};
 pub use yaml::{MAX_DEPTH, MAX_EXPANDED, MAX_NODES, MAX_TEXT};
 

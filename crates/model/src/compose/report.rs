@@ -153,6 +153,21 @@ impl Report {
         }
     }
 
+    /// As the file has it at a place.
+    pub(crate) fn raw(&self, place: Place) -> &str {
+        self.text(place.file).get(place.start as usize..place.end as usize).unwrap_or("")
+    }
+
+    /// True for a file whose text may be shown.
+    pub(crate) fn is_shown(&self, file: u16) -> bool {
+        self.files.get(usize::from(file)).is_some_and(|f| f.shown)
+    }
+
+    /// Files whose text may be shown.
+    pub(crate) fn shown_files(&self) -> Vec<u16> {
+        (0..self.files.len()).filter_map(|i| u16::try_from(i).ok()).filter(|i| self.is_shown(*i)).collect()
+    }
+
     /// Complaints in reading order, and the texts excerpts may be taken from.
     pub(crate) fn finish(self) -> (Vec<Diagnostic>, BTreeMap<String, String>) {
         let mut diagnostics = self.diagnostics;

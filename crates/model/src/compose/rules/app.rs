@@ -1,10 +1,10 @@
 //! Rules about the app as a whole: the contract of its variables.
 
+use super::super::node::Node;
+use super::super::report::Place;
 use super::secret;
 use super::view::View;
 use super::{Check, Findings, Rule, warning};
-use super::super::node::Node;
-use super::super::report::Place;
 use std::collections::BTreeMap;
 
 /// Most different variables looked for in the text of the files.

@@ -150,7 +150,9 @@ fn published(_: &View<'_>, service: &Service<'_>, out: &mut Findings) {
         out.hinted(
             port.place,
             format!("{} in `{name}` is published on all addresses of the server", engine.name),
-            format!("remove it: services reach `{name}:{own}` by name; for your own access write `127.0.0.1:{own}:{own}` and use an SSH tunnel"),
+            format!(
+                "remove it: services reach `{name}:{own}` by name; for your own access write `127.0.0.1:{own}:{own}` and use an SSH tunnel"
+            ),
         );
     }
 }
@@ -265,7 +267,8 @@ pub(super) fn data_mount<'s, 'a>(service: &'s Service<'a>) -> Option<&'s Mount<'
 fn one_volume(view: &View<'_>, out: &mut Findings) {
     let mut owners: BTreeMap<&str, &str> = BTreeMap::new();
     for service in &view.services {
-        let Some(mount) = data_mount(service).filter(|m| m.kind == Kind::Volume && m.node.get("volume").is_none_or(|v| v.get("subpath").is_none()))
+        let Some(mount) =
+            data_mount(service).filter(|m| m.kind == Kind::Volume && m.node.get("volume").is_none_or(|v| v.get("subpath").is_none()))
         else {
             continue;
         };
@@ -294,7 +297,8 @@ fn unbounded_cache(_: &View<'_>, service: &Service<'_>, out: &mut Findings) {
 
 fn shared_memory(_: &View<'_>, service: &Service<'_>, out: &mut Findings) {
     let (base, _) = service.base_image();
-    let browser = ["browserless", "chromium", "chrome", "playwright", "puppeteer", "selenium", "standalone-chrome", "node-chrome", "firefox"];
+    let browser =
+        ["browserless", "chromium", "chrome", "playwright", "puppeteer", "selenium", "standalone-chrome", "node-chrome", "firefox"];
     let name = service.image.as_ref().map_or("", |i| i.name);
     let browser = browser.iter().any(|b| base == *b || name.contains(b));
     let postgres = service.is(Id::Postgres) && service.memory().is_some_and(|(m, _)| m >= 4 << 30);

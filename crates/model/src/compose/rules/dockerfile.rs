@@ -176,7 +176,8 @@ fn instructions(text: &str, file: u16) -> Vec<Instruction> {
         open = more;
         let is_file = out.last().is_some_and(|i| matches!(i.word.as_str(), "RUN" | "COPY" | "ADD"));
         if let Some((_, tag)) = body.split_once("<<").filter(|_| is_file) {
-            let tag: String = tag.trim_start_matches(['-', '"', '\'']).chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect();
+            let tag: String =
+                tag.trim_start_matches(['-', '"', '\'']).chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect();
             heredoc = Some(tag).filter(|t| !t.is_empty());
         }
     }

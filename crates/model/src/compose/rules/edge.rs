@@ -140,7 +140,10 @@ fn domains<'v>(view: &'v View<'_>) -> Vec<(&'v str, super::super::report::Place)
 
 /// What `tls` says: `acme` when it says nothing or gives an address.
 fn tls<'v>(view: &'v View<'_>) -> &'v str {
-    view.landfall.and_then(|l| l.get("tls")).and_then(|n| n.scalar()).map_or("acme", |s| if s.text.is_empty() { "acme" } else { s.text.as_str() })
+    view.landfall
+        .and_then(|l| l.get("tls"))
+        .and_then(|n| n.scalar())
+        .map_or("acme", |s| if s.text.is_empty() { "acme" } else { s.text.as_str() })
 }
 
 fn placeholder(view: &View<'_>, out: &mut Findings) {

@@ -1,11 +1,11 @@
 //! Rules about variables: what is right on a laptop and wrong on a server.
 
+use super::super::node::Node;
+use super::super::report::Place;
 use super::secret::PUBLIC_PREFIXES;
 use super::url::{Url, is_example_name, is_loopback};
 use super::view::{Service, Var, View, text};
 use super::{Check, Findings, Rule, error, warning};
-use super::super::node::Node;
-use super::super::report::Place;
 
 pub(super) const RULES: &[Rule] = &[
     warning(
@@ -355,9 +355,8 @@ fn unverified(_: &View<'_>, service: &Service<'_>, out: &mut Findings) {
         "VERIFY_TLS",
     ];
     const ON: [&str; 5] = ["GIT_SSL_NO_VERIFY", "SSL_NO_VERIFY", "TLS_INSECURE", "TLS_SKIP_VERIFY", "INSECURE_SKIP_VERIFY"];
-    let wrong = |v: &&Var<'_>| {
-        OFF.iter().any(|n| v.name == *n) && is_off(v.text) || ON.iter().any(|n| v.name.ends_with(n)) && is_on(v.text)
-    };
+    let wrong =
+        |v: &&Var<'_>| OFF.iter().any(|n| v.name == *n) && is_off(v.text) || ON.iter().any(|n| v.name.ends_with(n)) && is_on(v.text);
     for var in service.vars.iter().filter(wrong) {
         out.var(var, format!("`{}` of `{}` turns the check of certificates off", var.name, service.name));
     }

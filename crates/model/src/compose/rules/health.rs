@@ -215,7 +215,8 @@ fn ignores(_: &View<'_>, service: &Service<'_>, out: &mut Findings) {
         w.starts_with("--fail") || (w.starts_with('-') && !w.starts_with("--") && w.contains('f')) || w.starts_with("%{http_code}")
     };
     let lax_curl = curl && !words.iter().any(fails) && !test.contains("grep") && !test.contains("http_code");
-    let lax_python = test.contains("requests.get(") && !test.contains("raise_for_status") && !test.contains(".ok") && !test.contains("status_code");
+    let lax_python =
+        test.contains("requests.get(") && !test.contains("raise_for_status") && !test.contains(".ok") && !test.contains("status_code");
     let always = ["|| true", "|| exit 0", "; exit 0"].iter().any(|e| test.trim_end().ends_with(e))
         || matches!(test.as_str(), "CMD true" | "CMD-SHELL true" | "CMD-SHELL exit 0" | "CMD /bin/true");
     if lax_curl || lax_python || always {
@@ -262,7 +263,10 @@ fn not_awaited(view: &View<'_>, service: &Service<'_>, out: &mut Findings) {
         out.hinted(
             depends.place,
             format!("`{}` does not wait until {} in `{}` is ready", service.name, engine.name, depends.name),
-            format!("write `{}: {{ condition: service_healthy }}` under `depends_on`, and give `{}` a health check", depends.name, depends.name),
+            format!(
+                "write `{}: {{ condition: service_healthy }}` under `depends_on`, and give `{}` a health check",
+                depends.name, depends.name
+            ),
         );
     }
 }

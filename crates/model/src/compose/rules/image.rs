@@ -145,7 +145,11 @@ fn latest(_: &View<'_>, service: &Service<'_>, out: &mut Findings) {
     }
     let how = if image.tag.is_empty() { "names no version, which is `latest`" } else { "is `latest`" };
     if image.substituted {
-        out.hinted(image.place, format!("the image of `{}` {how}", service.name), "set the variable it comes from to a version, and let it have no default: `${TAG:?}`");
+        out.hinted(
+            image.place,
+            format!("the image of `{}` {how}", service.name),
+            "set the variable it comes from to a version, and let it have no default: `${TAG:?}`",
+        );
     } else {
         out.at(image.place, format!("the image of `{}` {how}", service.name));
     }
@@ -240,7 +244,9 @@ fn abandoned(_: &View<'_>, service: &Service<'_>, out: &mut Findings) {
             "mailhog/mailhog" => Some("use `axllent/mailpit`"),
             "k8s.gcr.io/pause" => Some("use `registry.k8s.io`"),
             "centos" => Some("use `quay.io/centos/centos:stream9`, `rockylinux` or `almalinux`"),
-            _ if plain.starts_with("bitnami/") => Some("its versions moved to `bitnamilegacy` in 2025 without fixes; use the image of the program's makers"),
+            _ if plain.starts_with("bitnami/") => {
+                Some("its versions moved to `bitnamilegacy` in 2025 without fixes; use the image of the program's makers")
+            }
             _ => None,
         }
     };
@@ -309,10 +315,16 @@ fn copied(_: &View<'_>, service: &Service<'_>, out: &mut Findings) {
         let sources = words.split_last().map_or(&[][..], |(_, s)| s);
         let is_env = |w: &&&str| {
             let name = base_name(w);
-            (name == ".env" || name.starts_with(".env.")) && !name.ends_with("example") && !name.ends_with("sample") && !name.ends_with("template")
+            (name == ".env" || name.starts_with(".env."))
+                && !name.ends_with("example")
+                && !name.ends_with("sample")
+                && !name.ends_with("template")
         };
         if let Some(source) = sources.iter().find(is_env) {
-            out.at(line.place, format!("the Dockerfile of `{}` copies `{}` into the image", service.name, super::super::yaml::shorten(source)));
+            out.at(
+                line.place,
+                format!("the Dockerfile of `{}` copies `{}` into the image", service.name, super::super::yaml::shorten(source)),
+            );
         }
     }
 }

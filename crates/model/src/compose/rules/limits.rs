@@ -137,7 +137,10 @@ fn beyond(view: &View<'_>, out: &mut Findings) {
                 let before = sum;
                 sum = sum.saturating_add(reserved.saturating_mul(replicas));
                 if before <= memory && sum > memory {
-                    out.at(place, format!("with `{}`, {} of memory are reserved, and the server has {}", service.name, shown(sum), shown(memory)));
+                    out.at(
+                        place,
+                        format!("with `{}`, {} of memory are reserved, and the server has {}", service.name, shown(sum), shown(memory)),
+                    );
                 }
             }
         }
@@ -150,7 +153,12 @@ fn beyond(view: &View<'_>, out: &mut Findings) {
                 let thousandths = |n: u64| n as f64 / 1000.0;
                 out.at(
                     node.place,
-                    format!("`{}` may use {} processor cores, and the server has {}", service.name, thousandths(wanted), thousandths(cores)),
+                    format!(
+                        "`{}` may use {} processor cores, and the server has {}",
+                        service.name,
+                        thousandths(wanted),
+                        thousandths(cores)
+                    ),
                 );
             }
         }
@@ -170,8 +178,14 @@ fn heap(_: &View<'_>, service: &Service<'_>, out: &mut Findings) {
         let after = |option: &str| var.text.rfind(option).map(|at| &var.text[at + option.len()..]);
         let asked = match var.name {
             "NODE_OPTIONS" => after("--max-old-space-size=").and_then(|t| heap_size(t, 1 << 20)),
-            "JAVA_OPTS" | "JAVA_TOOL_OPTIONS" | "_JAVA_OPTIONS" | "ES_JAVA_OPTS" | "OPENSEARCH_JAVA_OPTS" | "CATALINA_OPTS"
-            | "JDK_JAVA_OPTIONS" | "KAFKA_HEAP_OPTS" => after("-Xmx").and_then(|t| heap_size(t, 1)),
+            "JAVA_OPTS"
+            | "JAVA_TOOL_OPTIONS"
+            | "_JAVA_OPTIONS"
+            | "ES_JAVA_OPTS"
+            | "OPENSEARCH_JAVA_OPTS"
+            | "CATALINA_OPTS"
+            | "JDK_JAVA_OPTIONS"
+            | "KAFKA_HEAP_OPTS" => after("-Xmx").and_then(|t| heap_size(t, 1)),
             _ => None,
         };
         if asked.is_some_and(|a| a >= limit) {

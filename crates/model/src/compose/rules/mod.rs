@@ -24,7 +24,7 @@ mod url;
 mod view;
 
 use super::Input;
-use super::model::Model;
+use super::node::{Entry, Node};
 use super::report::{Place, Report};
 use crate::code::Code;
 use crate::diagnostic::{Diagnostic, Severity};
@@ -123,12 +123,31 @@ pub fn rules() -> Vec<Code> {
     GROUPS.iter().flat_map(|g| g.iter()).map(|r| r.code).chain(suppress::CODES).collect()
 }
 
+/// The files named by `env_file`, absolute, with the places that name them. Asked for before the loader works them into `environment`.
+pub(crate) fn env_files(project_dir: &str, root: &Node) -> Vec<(String, Place)> {
+    let services = root.get("services").map(Node::entries).unwrap_or_default();
+    let files = services.iter().flat_map(|s| s.value.get("env_file").map(Node::items).unwrap_or_default());
+    let path = |n: &Node| {
+        n.get("path").unwrap_or(n).scalar().map(|s| (super::path::absolute(project_dir, &s.text), n.get("path").unwrap_or(n).place))
+    };
+    files.filter_map(path).collect()
+}
+
+/// What is looked at.
+pub(crate) struct Project<'a> {
+    pub(crate) root: &'a Node,
+    /// Services of profiles that were not chosen.
+    pub(crate) disabled: &'a [Entry],
+    /// What [`env_files`] found.
+    pub(crate) env_files: &'a [(String, Place)],
+}
+
 /// Runs every rule over a resolved project and reports what is left after suppressions.
-pub(crate) fn run(input: &Input<'_>, facts: &Facts, model: &Model, report: &mut Report) {
-    let dockerfiles = dockerfile::read_all(input, &model.root, report);
+pub(crate) fn run(input: &Input<'_>, facts: &Facts, project: &Project<'_>, report: &mut Report) {
+    let dockerfiles = dockerfile::read_all(input, project.root, report);
     let mut found: Vec<(Diagnostic, Place)> = Vec::new();
     {
-        let view = View::new(input, facts, model, &dockerfiles, report);
+        let view = View::new(input, (facts, project.env_files), project.root, (&dockerfiles, report));
         for rule in GROUPS.iter().flat_map(|g| g.iter()) {
             let mut findings = Findings::default();
             match rule.check {
@@ -146,7 +165,7 @@ pub(crate) fn run(input: &Input<'_>, facts: &Facts, model: &Model, report: &mut 
             }
         }
     }
-    let skipped = suppress::Skipped { disabled: &model.disabled, without_facts: facts.tracked.is_empty() };
+    let skipped = suppress::Skipped { disabled: project.disabled, without_facts: facts.tracked.is_empty() };
     let allowed = suppress::Allowed::read(&dockerfiles.ids(), report);
     for (diagnostic, place) in found {
         if !allowed.covers(&diagnostic.code, place) {

@@ -196,7 +196,9 @@ fn names<'v>(view: &'v View<'_>) -> BTreeSet<&'v str> {
     let mut names: BTreeSet<&str> = view.services.iter().map(|s| s.name).collect();
     for service in &view.services {
         for network in service.node.get("networks").map(|n| n.entries()).unwrap_or_default() {
-            names.extend(network.value.get("aliases").map(|n| n.items()).unwrap_or_default().iter().filter_map(|n| Some(n.scalar()?.text.as_str())));
+            names.extend(
+                network.value.get("aliases").map(|n| n.items()).unwrap_or_default().iter().filter_map(|n| Some(n.scalar()?.text.as_str())),
+            );
         }
         names.extend(service.node.get("hostname").and_then(|n| Some(n.scalar()?.text.as_str())));
     }
@@ -205,16 +207,25 @@ fn names<'v>(view: &'v View<'_>) -> BTreeSet<&'v str> {
 
 fn unknown_host(view: &View<'_>, service: &Service<'_>, out: &mut Findings) {
     let external = |name: &&str| {
-        view.root.get("networks").and_then(|n| n.get(name)).and_then(|n| n.get("external")).and_then(|n| n.scalar()).is_some_and(|s| s.text == "true")
+        view.root
+            .get("networks")
+            .and_then(|n| n.get(name))
+            .and_then(|n| n.get("external"))
+            .and_then(|n| n.scalar())
+            .is_some_and(|s| s.text == "true")
     };
     // What other apps, the host's file or links put there is not known here.
     let known = service.networks.iter().any(external)
-        || ["extra_hosts", "links", "external_links", "network_mode", "dns", "dns_search"].iter().any(|k| service.node.get(k).is_some_and(|n| !n.is_null()));
+        || ["extra_hosts", "links", "external_links", "network_mode", "dns", "dns_search"]
+            .iter()
+            .any(|k| service.node.get(k).is_some_and(|n| !n.is_null()));
     if known {
         return;
     }
     let mut names_here = None;
-    for (var, url) in targets(service).filter(|(_, u)| u.is_backing() && !u.is_local() && !u.host.contains(['.', '$', '%']) && !u.host.is_empty()) {
+    for (var, url) in
+        targets(service).filter(|(_, u)| u.is_backing() && !u.is_local() && !u.host.contains(['.', '$', '%']) && !u.host.is_empty())
+    {
         let names = names_here.get_or_insert_with(|| names(view));
         let container = view.services.iter().any(|s| super::view::text(s.node, "container_name") == url.host);
         if names.contains(url.host) || container {

@@ -32,8 +32,17 @@ pub(super) fn class(name: &str) -> Option<Class> {
     if ends(&["PASSWORD", "PASSWD", "_PASS", "_PWD"]) || name == "PASS" {
         return Some(Class::Password);
     }
-    if ends(&["SECRET", "SECRET_KEY", "SECRET_KEY_BASE", "SIGNING_KEY", "ENCRYPTION_KEY", "JWT_KEY", "APP_KEY", "SESSION_KEY", "COOKIE_KEY"])
-    {
+    if ends(&[
+        "SECRET",
+        "SECRET_KEY",
+        "SECRET_KEY_BASE",
+        "SIGNING_KEY",
+        "ENCRYPTION_KEY",
+        "JWT_KEY",
+        "APP_KEY",
+        "SESSION_KEY",
+        "COOKIE_KEY",
+    ]) {
         let others = has(&["CLIENT_SECRET", "AWS", "STRIPE", "WEBHOOK", "S3_", "GITHUB", "GOOGLE", "TWILIO", "OAUTH", "API_SECRET"]);
         return Some(if others { Class::Token } else { Class::Signing });
     }
@@ -210,7 +219,9 @@ mod tests {
     fn known_values_are_in_order_and_found() {
         assert!(KNOWN.windows(2).all(|w| w[0] < w[1]));
         assert!(is_known("Postgres") && is_known("keyboard cat") && !is_known("correct horse battery staple"));
-        assert!(is_placeholder("your-64-character-random-secret-key-here") && is_placeholder("replace-me") && !is_placeholder("yourself9x"));
+        assert!(
+            is_placeholder("your-64-character-random-secret-key-here") && is_placeholder("replace-me") && !is_placeholder("yourself9x")
+        );
     }
 
     #[test]

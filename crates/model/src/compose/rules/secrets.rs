@@ -379,9 +379,9 @@ fn env_in_git(view: &View<'_>, out: &mut Findings) {
         let text = view.files.read(path).unwrap_or_default();
         let text = String::from_utf8_lossy(text.get(..super::super::MAX_TEXT.min(text.len())).unwrap_or_default()).into_owned();
         let pairs = text.lines().filter(|l| !l.trim_start().starts_with('#')).filter_map(|l| l.split_once('='));
-        let secret = pairs.map(|(k, v)| (k.trim().trim_start_matches("export "), v.trim())).find(|(k, v)| {
-            !v.is_empty() && !v.starts_with('$') && secret::of(k, v.trim_matches(['"', '\''])).is_some()
-        });
+        let secret = pairs
+            .map(|(k, v)| (k.trim().trim_start_matches("export "), v.trim()))
+            .find(|(k, v)| !v.is_empty() && !v.starts_with('$') && secret::of(k, v.trim_matches(['"', '\''])).is_some());
         if let Some((name, _)) = secret {
             let shown = view.relative(path);
             out.hinted(
@@ -402,7 +402,9 @@ fn file_in_git(view: &View<'_>, out: &mut Findings) {
         }
     }
     for service in &view.services {
-        for mount in service.mounts.iter().filter(|m| m.kind == Kind::Bind && is_secret_file(m.source) && view.facts.tracked.contains(m.source)) {
+        for mount in
+            service.mounts.iter().filter(|m| m.kind == Kind::Bind && is_secret_file(m.source) && view.facts.tracked.contains(m.source))
+        {
             out.at(mount.place, format!("`{}` mounts `{}`, which git tracks", service.name, view.relative(mount.source)));
         }
     }

@@ -1,8 +1,8 @@
 //! Rules about what a container runs: servers for development, work that belongs into the image or into the release, and signals that get lost.
 
+use super::super::report::Place;
 use super::view::{Service, View};
 use super::{Check, Findings, Rule, warning};
-use super::super::report::Place;
 
 pub(super) const RULES: &[Rule] = &[
     warning(
@@ -221,7 +221,8 @@ fn signal(_: &View<'_>, service: &Service<'_>, out: &mut Findings) {
 
 fn debugger(_: &View<'_>, service: &Service<'_>, out: &mut Findings) {
     let open = |text: &str| {
-        let address = |option: &str| text.find(option).map(|at| text[at + option.len()..].split_whitespace().next().unwrap_or("").to_owned());
+        let address =
+            |option: &str| text.find(option).map(|at| text[at + option.len()..].split_whitespace().next().unwrap_or("").to_owned());
         let outside = |a: &str| a.contains("0.0.0.0") || a.contains('*') || a.contains("[::]");
         let node = ["--inspect=", "--inspect-brk="].iter().any(|o| address(o).is_some_and(|a| outside(&a)));
         let python = text.contains("debugpy") && outside(text);

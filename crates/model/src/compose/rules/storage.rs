@@ -243,7 +243,10 @@ fn hides_code(_: &View<'_>, service: &Service<'_>, out: &mut Findings) {
     for mount in service.mounts.iter().filter(|m| m.kind == Kind::Volume && !by_design) {
         // A server that only reads what another service puts there.
         if CODE.contains(&mount.target.trim_end_matches('/')) && !mount.read_only {
-            out.at(mount.place, format!("the volume `{}` hides what the image of `{}` has in `{}`", mount.source, service.name, mount.target));
+            out.at(
+                mount.place,
+                format!("the volume `{}` hides what the image of `{}` has in `{}`", mount.source, service.name, mount.target),
+            );
         }
     }
 }

@@ -202,7 +202,8 @@ fn scalars(text: &str) -> Vec<(usize, usize)> {
     let body = text.strip_prefix('\u{feff}').unwrap_or(text);
     let shift = text.len() - body.len();
     let bytes: Vec<usize> = if body.is_ascii() { Vec::new() } else { body.char_indices().map(|(i, _)| i).collect() };
-    let byte = |index: usize| shift + if bytes.is_empty() { index.min(body.len()) } else { bytes.get(index).copied().unwrap_or(body.len()) };
+    let byte =
+        |index: usize| shift + if bytes.is_empty() { index.min(body.len()) } else { bytes.get(index).copied().unwrap_or(body.len()) };
     let mut out = Vec::new();
     for event in Parser::new_from_str(body) {
         let Ok((event, span)) = event else { break };
@@ -255,14 +256,9 @@ mod tests {
         let text = "a: 1 # landfall: allow one, two -- why\nb: \"x # landfall: allow no -- why\"\nc: |\n  # landfall: allow no -- why\n  text\n\
                     # landfall: allow three -- why\n# more\nd: 1\ne: x#landfall: allow no -- y\nf: é # landfall: allow four\n";
         let found = comments(text, 0, false);
-        let said: Vec<(Vec<&str>, u32, u32, &str)> = found
-            .iter()
-            .map(|c| (c.codes.iter().map(|(c, _)| c.as_str()).collect(), c.place.line, c.line, c.reason.as_str()))
-            .collect();
-        assert_eq!(
-            said,
-            [(vec!["one", "two"], 1, 1, "why"), (vec!["three"], 6, 8, "why"), (vec!["four"], 10, 10, "")]
-        );
+        let said: Vec<(Vec<&str>, u32, u32, &str)> =
+            found.iter().map(|c| (c.codes.iter().map(|(c, _)| c.as_str()).collect(), c.place.line, c.line, c.reason.as_str())).collect();
+        assert_eq!(said, [(vec!["one", "two"], 1, 1, "why"), (vec!["three"], 6, 8, "why"), (vec!["four"], 10, 10, "")]);
         let two = &found[0].codes[1].1;
         assert_eq!((&text[two.start as usize..two.end as usize], two.column), ("two", 29));
     }

@@ -24,9 +24,10 @@ impl<'a> Url<'a> {
         }
         let end = after.find(['/', '?', '#']).unwrap_or(after.len());
         // A password may hold a `/` somebody forgot to escape; the `@` after it still belongs to the authority.
-        let end = after.rfind('@').filter(|at| *at > end && !after.contains('?')).map_or(end, |at| {
-            after[at..].find(['/', '?', '#']).map_or(after.len(), |e| at + e)
-        });
+        let end = after
+            .rfind('@')
+            .filter(|at| *at > end && !after.contains('?'))
+            .map_or(end, |at| after[at..].find(['/', '?', '#']).map_or(after.len(), |e| at + e));
         let (authority, rest) = after.split_at(end);
         let (userinfo, hosts) = authority.rsplit_once('@').unwrap_or(("", authority));
         let (user, password) = userinfo.split_once(':').unwrap_or((userinfo, ""));
@@ -89,9 +90,7 @@ pub(super) fn is_loopback(host: &str) -> bool {
 pub(super) fn is_private_name(host: &str) -> bool {
     let host = host.to_ascii_lowercase();
     let ends = ["localhost", "local", "internal", "lan", "home.arpa", "test", "intranet", "corp", "home"];
-    is_loopback(&host)
-        || ends.iter().any(|e| host == *e || host.strip_suffix(e).is_some_and(|h| h.ends_with('.')))
-        || !host.contains('.')
+    is_loopback(&host) || ends.iter().any(|e| host == *e || host.strip_suffix(e).is_some_and(|h| h.ends_with('.'))) || !host.contains('.')
 }
 
 /// Names people leave in example files.

@@ -6,9 +6,9 @@
 use super::super::node::{Entry, Node, Scalar, Value};
 use super::super::report::{Place, Report};
 use super::super::{Files, Input, duration, path, size, words};
+use super::Facts;
 use super::dockerfile::{Dockerfile, Dockerfiles};
 use super::engine::{self, Engine};
-use super::{Facts, Model};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A resolved project, as rules see it.
@@ -23,6 +23,9 @@ pub(super) struct View<'a> {
     pub(super) files: &'a dyn Files,
     pub(super) report: &'a Report,
     pub(super) missing_dockerfiles: &'a [(String, Place, String)],
+    /// Files named by `env_file`, absolute.
+    pub(super) env_files: &'a [(String, Place)],
+    dockerfiles: &'a Dockerfiles,
     by_name: BTreeMap<&'a str, usize>,
 }
 
@@ -126,8 +129,12 @@ pub(super) struct Word<'a> {
 }
 
 impl<'a> View<'a> {
-    pub(super) fn new(input: &Input<'a>, facts: &'a Facts, model: &'a Model, dockerfiles: &'a Dockerfiles, report: &'a Report) -> Self {
-        let root = &model.root;
+    pub(super) fn new(
+        input: &Input<'a>,
+        (facts, env_files): (&'a Facts, &'a [(String, Place)]),
+        root: &'a Node,
+        (dockerfiles, report): (&'a Dockerfiles, &'a Report),
+    ) -> Self {
         let landfall = root.get("x-landfall");
         let entries = root.get("services").map(Node::entries).unwrap_or_default();
         let awaited: BTreeSet<&str> = entries
@@ -148,6 +155,8 @@ impl<'a> View<'a> {
             files: input.reader,
             report,
             missing_dockerfiles: &dockerfiles.missing,
+            env_files,
+            dockerfiles,
         }
     }
 
@@ -158,6 +167,18 @@ impl<'a> View<'a> {
     /// True when requests from outside reach the app through Landfall's proxy.
     pub(super) fn is_routed(&self) -> bool {
         self.services.iter().any(|s| !s.routes.is_empty())
+    }
+
+    /// True when the contract says this of the variable, and so checks it.
+    pub(super) fn in_contract(&self, name: &str, key: &str) -> bool {
+        let rule = self.landfall.and_then(|l| l.get("env")).and_then(|e| e.get(name));
+        rule.and_then(|r| r.get(key)).and_then(Node::scalar).is_some_and(|s| s.text != "false")
+    }
+
+    /// Compose files of the project, in the report.
+    pub(super) fn compose_files(&self) -> impl Iterator<Item = u16> {
+        let dockerfiles = self.dockerfiles.ids();
+        self.report.shown_files().into_iter().filter(move |f| !dockerfiles.contains(f))
     }
 
     /// A host path as the file would write it.
@@ -256,7 +277,9 @@ impl<'a> Service<'a> {
 
     /// Where its command is, or its name.
     pub(super) fn command_place(&self) -> Place {
-        self.entry(&["command"]).or(self.entry(&["entrypoint"])).map_or(self.place, |e| if e.value.is_null() { e.key_place } else { e.value.place })
+        self.entry(&["command"])
+            .or(self.entry(&["entrypoint"]))
+            .map_or(self.place, |e| if e.value.is_null() { e.key_place } else { e.value.place })
     }
 
     /// What its health check runs, as one text; from the file, else from the Dockerfile.
@@ -332,14 +355,7 @@ impl<'a> Mount<'a> {
 
     fn of_tmpfs(node: &'a Node) -> Self {
         let whole = node.scalar().map_or("", |s| s.text.as_str());
-        Self {
-            place: node.place,
-            kind: Kind::Tmpfs,
-            source: "",
-            target: whole.split(':').next().unwrap_or(""),
-            read_only: false,
-            node,
-        }
+        Self { place: node.place, kind: Kind::Tmpfs, source: "", target: whole.split(':').next().unwrap_or(""), read_only: false, node }
     }
 
     /// True when the directory is inside what is mounted, or what is mounted is inside of it.
