@@ -8,6 +8,7 @@
 
 use super::report::Place;
 use serde_json::{Map, Number, Value as Json};
+use std::collections::BTreeMap;
 
 /// One value of the tree.
 #[derive(Debug, Clone, PartialEq)]
@@ -51,6 +52,8 @@ pub(crate) enum Kind {
     Int,
     Float,
     Text,
+    /// A date, as RFC 3339.
+    Time,
 }
 
 impl Node {
@@ -64,6 +67,7 @@ impl Node {
                 Kind::Bool => "true or false",
                 Kind::Int | Kind::Float => "a number",
                 Kind::Text => "a string",
+                Kind::Time => "a date",
             },
         }
     }
@@ -165,6 +169,28 @@ impl Node {
         Some(entries.remove(index))
     }
 
+    /// True when both say the same: places and the order of keys do not count.
+    pub(crate) fn same(&self, other: &Node) -> bool {
+        match (&self.value, &other.value) {
+            (Value::Scalar(a), Value::Scalar(b)) => a.kind == b.kind && a.canonical() == b.canonical(),
+            (Value::List(a), Value::List(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.same(b)),
+            (Value::Map(a), Value::Map(b)) => {
+                let of: BTreeMap<&str, &Node> = b.iter().map(|e| (e.key.as_str(), &e.value)).collect();
+                a.len() == b.len() && a.iter().all(|e| of.get(e.key.as_str()).is_some_and(|other| e.value.same(other)))
+            }
+            _ => false,
+        }
+    }
+
+    /// How many nodes it is made of.
+    pub(crate) fn count(&self) -> usize {
+        1 + match &self.value {
+            Value::Scalar(_) => 0,
+            Value::List(items) => items.iter().map(Node::count).sum(),
+            Value::Map(entries) => entries.iter().map(|e| e.value.count()).sum(),
+        }
+    }
+
     /// As JSON, kinds kept.
     pub(crate) fn json(&self) -> Json {
         match &self.value {
@@ -181,6 +207,7 @@ impl Scalar {
         match self.kind {
             Kind::Text => self.text.clone(),
             Kind::Null => String::new(),
+            Kind::Time => go_time(&self.text),
             Kind::Bool => self.text.to_ascii_lowercase(),
             Kind::Int => integer(&self.text).map_or_else(|| self.text.clone(), |n| n.to_string()),
             Kind::Float => float(&self.text).map_or_else(|| self.text.clone(), go_float),
@@ -199,7 +226,7 @@ impl Scalar {
                 Some(f) => Number::from_f64(f).map_or_else(|| Json::String(self.text.clone()), Json::Number),
                 None => Json::String(self.text.clone()),
             },
-            Kind::Text => Json::String(self.text.clone()),
+            Kind::Text | Kind::Time => Json::String(self.text.clone()),
         }
     }
 }
@@ -258,6 +285,19 @@ pub(crate) fn float(text: &str) -> Option<f64> {
     }
     // What is too large for 64 bits is a text.
     text.replace('_', "").parse().ok().filter(|f: &f64| f.is_finite())
+}
+
+/// RFC 3339 as Go prints a time with `%v`.
+fn go_time(text: &str) -> String {
+    let (date, rest) = text.split_once('T').unwrap_or((text, ""));
+    match rest.strip_suffix('Z') {
+        Some(clock) => format!("{date} {clock} +0000 UTC"),
+        None => {
+            let (clock, zone) = rest.split_at(rest.len().saturating_sub(6));
+            let zone = zone.replace(':', "");
+            format!("{date} {clock} {zone} {zone}")
+        }
+    }
 }
 
 /// As Go prints a float64 with `%v`.

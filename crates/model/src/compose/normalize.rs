@@ -181,7 +181,7 @@ mod tests {
     fn normalized(text: &str) -> serde_json::Value {
         let mut report = Report::default();
         let file = report.add_file("f", text.to_owned(), true);
-        let mut root = super::super::yaml::parse(text, file, &mut report).unwrap().remove(0);
+        let mut root = super::super::yaml::parse(text, file, &mut report).unwrap().remove(0).root;
         super::super::canonical::transform(&mut root, &mut report);
         normalize(&mut root, "app", &BTreeMap::from([("SET".to_owned(), "1".to_owned())]), &mut report);
         assert!(!report.failed());

@@ -9,7 +9,11 @@ use super::{path, walk};
 /// Makes the paths of a canonical tree absolute. Without a `home`, `~` stays.
 pub(crate) fn resolve(root: &mut Node, working_dir: &str, home: Option<&str>) {
     let base = Base { working_dir, home };
-    for context in [&["services", "*", "build", "context"][..], &["services", "*", "build", "additional_contexts", "*"]] {
+    for context in [
+        &["services", "*", "build", "context"][..],
+        &["services", "*", "build", "additional_contexts", "*"],
+        &["services", "*", "extends", "file"],
+    ] {
         walk::change(root, context, &mut |_, node| {
             base.change(node, |b, text| if is_remote(text) { text.to_owned() } else { b.path(text) })
         });

@@ -80,7 +80,7 @@ mod tests {
         ] {
             let mut report = Report::default();
             let file = report.add_file("f", text.to_owned(), true);
-            let root = super::super::yaml::parse(text, file, &mut report).unwrap().remove(0);
+            let root = super::super::yaml::parse(text, file, &mut report).unwrap().remove(0).root;
             check(&root, &mut report);
             let messages: Vec<String> = report.finish().0.into_iter().map(|d| d.message).collect();
             assert_eq!(messages.join(";"), want, "{text}");

@@ -7,7 +7,7 @@ use super::*;
 fn canonical(text: &str) -> (String, Vec<String>) {
     let mut report = Report::default();
     let file = report.add_file("f", text.to_owned(), true);
-    let mut root = super::super::yaml::parse(text, file, &mut report).unwrap().remove(0);
+    let mut root = super::super::yaml::parse(text, file, &mut report).unwrap().remove(0).root;
     transform(&mut root, &mut report);
     omit_empty(&mut root);
     let (diagnostics, _) = report.finish();

@@ -169,7 +169,7 @@ pub(crate) fn run(input: &Input<'_>, facts: &Facts, project: &Project<'_>, repor
     let allowed = suppress::Allowed::read(&dockerfiles.ids(), report);
     for (diagnostic, place) in found {
         if !allowed.covers(&diagnostic.code, place) {
-            report.push(diagnostic);
+            report.tell(diagnostic);
         }
     }
     allowed.report(&skipped, report);

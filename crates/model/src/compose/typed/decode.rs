@@ -381,7 +381,7 @@ pub(crate) fn any(node: &Node) -> Out {
                 None => Out::Text(s.text.clone()),
             },
             Kind::Float => super::super::node::float(&s.text).map_or_else(|| Out::Text(s.text.clone()), Out::Double),
-            Kind::Text => Out::Text(s.text.clone()),
+            Kind::Text | Kind::Time => Out::Text(s.text.clone()),
         },
     }
 }
