@@ -79,8 +79,8 @@ pub(super) const RULES: &[Rule] = &[
     warning(
         "grace-below-drain",
         [
-            "A program is killed before it may finish its requests",
-            "The drain lets old requests end; a grace period shorter than it kills the program that is ending them.",
+            "A program's grace period is shorter than its drain",
+            "A reboot or a crash of the proxy has no drain: the grace period is all the time requests have, and a release promises them more.",
             "Set `stop_grace_period` to the drain or more.",
             "services:\n  api:\n    image: acme/api:1.4\n    stop_grace_period: 5s\n    x-landfall: { port: 8000, routes: [/], drain: 60s, health: { path: / } }\n",
             "services:\n  api:\n    image: acme/api:1.4\n    stop_grace_period: 60s\n    x-landfall: { port: 8000, routes: [/], drain: 60s, health: { path: / } }\n",
@@ -203,7 +203,7 @@ fn grace(_: &View<'_>, service: &Service<'_>, out: &mut Findings) {
     let drain = service.landfall.and_then(|l| l.get("drain"));
     let (Some(grace), Some(drain)) = (millis(Some(&entry.value)), drain.map_or(Some(DRAIN_MS), |d| millis(Some(d)))) else { return };
     if grace < drain {
-        out.at(entry.value.place, format!("`{}` is killed after {} and may drain for {}", service.name, seconds(grace), seconds(drain)));
+        out.at(entry.value.place, format!("`{}` has {} to stop and may drain for {}", service.name, seconds(grace), seconds(drain)));
     }
 }
 

@@ -181,7 +181,17 @@ fn diagnostic(code: &Code, finding: &Finding, report: &Report) -> Diagnostic {
         Severity::Error => Diagnostic::error(code.code, span, finding.message.clone()),
         Severity::Warning => Diagnostic::warning(code.code, span, finding.message.clone()),
     };
-    made.hint(finding.hint.clone().unwrap_or_else(|| code.remedy.to_owned()))
+    made.hint(finding.hint.clone().unwrap_or_else(|| hint(code.remedy)))
+}
+
+/// A remedy as a hint is written: without a full stop, and without a capital where no name begins.
+fn hint(remedy: &str) -> String {
+    let text = remedy.strip_suffix('.').unwrap_or(remedy);
+    let mut letters = text.chars();
+    match (letters.next(), letters.next()) {
+        (Some(first), Some(second)) if second.is_lowercase() => first.to_lowercase().chain(text.chars().skip(1)).collect(),
+        _ => text.to_owned(),
+    }
 }
 
 #[cfg(test)]

@@ -438,8 +438,11 @@ fn command(node: Option<&Node>) -> Vec<Word<'_>> {
 fn variables<'a>(node: Option<&'a Node>, report: &Report) -> Vec<Var<'a>> {
     let Some(node) = node else { return Vec::new() };
     let of = |name: &'a str, scalar: &'a Scalar, text: &'a str, place: Place, key_place: Place| {
-        let raw = report.raw(place).trim().trim_matches(['"', '\'']);
-        let written = !scalar.substituted && report.is_shown(place.file) && (raw == text || raw.ends_with(&format!("={text}")));
+        let raw = report.raw(place).trim();
+        let bare = raw.trim_matches(['"', '\'']);
+        let pair = format!("={text}");
+        let there = raw == text || bare == text || raw.ends_with(&pair) || bare.ends_with(&pair);
+        let written = !scalar.substituted && report.is_shown(place.file) && there;
         Var { name, text, place: if text.is_empty() { key_place } else { place }, written }
     };
     match &node.value {
