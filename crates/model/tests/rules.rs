@@ -196,7 +196,7 @@ fn the_plans_are_told_what_their_checklists_name() {
         // The table at the head of the file: `#   what the checklist says → code`.
         for code in input.lines().filter(|l| l.starts_with('#')).filter_map(|l| l.split_once("→")).flat_map(|(_, c)| c.split(',')) {
             let code = code.trim();
-            assert!(output.diagnostics.iter().any(|d| d.code == code), "{}: `{code}` is not complained about", path.display());
+            assert!(output.diagnostics.iter().any(|d| d.code == code), "{}: `{code}` is not complained about:\n{got}", path.display());
         }
         if bless && got != want {
             std::fs::write(&path, format!("{input}\n---- expect\n{got}")).unwrap();

@@ -17,7 +17,7 @@ pub(super) const RULES: &[Rule] = &[
             "services:\n  api:\n    image: acme/api:1.4\n    environment:\n      DEBUG: 'true'\n",
             "services:\n  api:\n    image: acme/api:1.4\n    environment:\n      DEBUG: 'false'\n",
         ],
-        Check::Service(debug),
+        Check::Program(debug),
     ),
     warning(
         "development-mode",
@@ -28,7 +28,7 @@ pub(super) const RULES: &[Rule] = &[
             "services:\n  web:\n    image: acme/web:1.4\n    environment:\n      NODE_ENV: development\n",
             "services:\n  web:\n    image: acme/web:1.4\n    environment:\n      NODE_ENV: production\n",
         ],
-        Check::Service(development),
+        Check::Program(development),
     ),
     warning(
         "verbose-logs",
@@ -39,7 +39,7 @@ pub(super) const RULES: &[Rule] = &[
             "services:\n  api:\n    image: acme/api:1.4\n    environment:\n      LOG_LEVEL: debug\n",
             "services:\n  api:\n    image: acme/api:1.4\n    environment:\n      LOG_LEVEL: info\n",
         ],
-        Check::Service(verbose),
+        Check::Program(verbose),
     ),
     warning(
         "public-url-localhost",
@@ -50,7 +50,7 @@ pub(super) const RULES: &[Rule] = &[
             "services:\n  web:\n    build:\n      context: .\n      args:\n        NEXT_PUBLIC_API_URL: http://localhost:8000\n",
             "services:\n  web:\n    build:\n      context: .\n      args:\n        NEXT_PUBLIC_API_URL: https://api.acme.com\n",
         ],
-        Check::Service(public_localhost),
+        Check::Program(public_localhost),
     ),
     warning(
         "public-url-http",
@@ -61,7 +61,7 @@ pub(super) const RULES: &[Rule] = &[
             "services:\n  web:\n    image: acme/web:1.4\n    environment:\n      NEXTAUTH_URL: http://app.acme.com\n",
             "services:\n  web:\n    image: acme/web:1.4\n    environment:\n      NEXTAUTH_URL: https://app.acme.com\n",
         ],
-        Check::Service(public_http),
+        Check::Program(public_http),
     ),
     warning(
         "placeholder-url",
@@ -72,7 +72,7 @@ pub(super) const RULES: &[Rule] = &[
             "services:\n  api:\n    image: acme/api:1.4\n    environment:\n      FRONTEND_URL: https://yourdomain.com\n",
             "services:\n  api:\n    image: acme/api:1.4\n    environment:\n      FRONTEND_URL: https://app.acme.com\n",
         ],
-        Check::Service(placeholder_url),
+        Check::Program(placeholder_url),
     ),
     warning(
         "cors-any-origin",
@@ -83,7 +83,7 @@ pub(super) const RULES: &[Rule] = &[
             "services:\n  api:\n    image: acme/api:1.4\n    environment:\n      CORS_ORIGINS: '*'\n",
             "services:\n  api:\n    image: acme/api:1.4\n    environment:\n      CORS_ORIGINS: https://app.acme.com\n",
         ],
-        Check::Service(cors_any),
+        Check::Program(cors_any),
     ),
     error(
         "cors-any-with-credentials",
@@ -94,7 +94,7 @@ pub(super) const RULES: &[Rule] = &[
             "services:\n  api:\n    image: acme/api:1.4\n    environment:\n      CORS_ORIGINS: '*'\n      CORS_ALLOW_CREDENTIALS: 'true'\n",
             "services:\n  api:\n    image: acme/api:1.4\n    environment:\n      CORS_ORIGINS: https://app.acme.com\n      CORS_ALLOW_CREDENTIALS: 'true'\n",
         ],
-        Check::Service(cors_credentials),
+        Check::Program(cors_credentials),
     ),
     warning(
         "any-host-allowed",
@@ -105,7 +105,7 @@ pub(super) const RULES: &[Rule] = &[
             "services:\n  api:\n    image: acme/api:1.4\n    environment:\n      ALLOWED_HOSTS: '*'\n",
             "services:\n  api:\n    image: acme/api:1.4\n    environment:\n      ALLOWED_HOSTS: app.acme.com\n",
         ],
-        Check::Service(any_host),
+        Check::Program(any_host),
     ),
     warning(
         "insecure-cookie",
@@ -116,7 +116,7 @@ pub(super) const RULES: &[Rule] = &[
             "services:\n  api:\n    image: acme/api:1.4\n    environment:\n      AUTH_COOKIE_SECURE: 'false'\n",
             "services:\n  api:\n    image: acme/api:1.4\n    environment:\n      AUTH_COOKIE_SECURE: 'true'\n",
         ],
-        Check::Service(cookie),
+        Check::Program(cookie),
     ),
     error(
         "tls-verification-off",
@@ -127,7 +127,7 @@ pub(super) const RULES: &[Rule] = &[
             "services:\n  api:\n    image: acme/api:1.4\n    environment:\n      NODE_TLS_REJECT_UNAUTHORIZED: '0'\n",
             "services:\n  api:\n    image: acme/api:1.4\n    environment:\n      NODE_EXTRA_CA_CERTS: /etc/ssl/company.pem\n",
         ],
-        Check::Service(unverified),
+        Check::Program(unverified),
     ),
     warning(
         "database-tls-off",
@@ -138,7 +138,7 @@ pub(super) const RULES: &[Rule] = &[
             "services:\n  api:\n    image: acme/api:1.4\n    environment:\n      DATABASE_URL: postgres://app:${DB_PASSWORD}@db.acme.com/app?sslmode=disable\n---- env\nDB_PASSWORD=6c1f0e9d8b7a5f4e3d2c\n",
             "services:\n  api:\n    image: acme/api:1.4\n    environment:\n      DATABASE_URL: postgres://app:${DB_PASSWORD}@db.acme.com/app?sslmode=verify-full\n---- env\nDB_PASSWORD=6c1f0e9d8b7a5f4e3d2c\n",
         ],
-        Check::Service(database_tls),
+        Check::Program(database_tls),
     ),
     warning(
         "quotes-in-value",
@@ -171,7 +171,7 @@ pub(super) const RULES: &[Rule] = &[
             "services:\n  api:\n    image: acme/api:1.4\n    environment:\n      LLM_PROVIDER: anthropic\n",
             "services:\n  api:\n    image: acme/api:1.4\n    environment:\n      LLM_PROVIDER: anthropic\n      ANTHROPIC_API_KEY: ${ANTHROPIC_API_KEY}\n---- env\nANTHROPIC_API_KEY=mVq82hTz91kLx\n",
         ],
-        Check::Service(provider),
+        Check::Program(provider),
     ),
 ];
 
@@ -417,8 +417,8 @@ fn provider(_: &View<'_>, service: &Service<'_>, out: &mut Findings) {
         let Some((_, keys)) = PROVIDERS.iter().find(|(name, _)| *name == chosen) else { continue };
         let given = keys.iter().any(|k| service.set(k) || service.set(&format!("{k}_FILE")));
         if let (false, Some(key)) = (given, keys.first()) {
-            out.hinted(
-                var.place,
+            out.var_hinted(
+                var,
                 format!("`{}` of `{}` chooses `{chosen}`, and `{key}` is not set", var.name, service.name),
                 format!("set `{key}`, or state it in the contract: `{key}: {{ secret: true, required_if: \"{}={chosen}\" }}`", var.name),
             );

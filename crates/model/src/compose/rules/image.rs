@@ -109,7 +109,7 @@ pub(super) const RULES: &[Rule] = &[
         [
             "A Dockerfile copies a file of variables into the image",
             "Whoever can pull the image has the secrets, in every version of it.",
-            "Remove the line, add the file to `.dockerignore`, and use `env_file`.",
+            "Add the file to `.dockerignore`, and hand it on with `env_file`.",
             "services:\n  web:\n    build: .\n---- file Dockerfile\nFROM node:22-alpine\nCOPY package.json .env ./\nUSER node\n",
             "services:\n  web:\n    build: .\n---- file Dockerfile\nFROM node:22-alpine\nCOPY package.json ./\nUSER node\n",
         ],
@@ -308,25 +308,40 @@ fn root(_: &View<'_>, service: &Service<'_>, out: &mut Findings) {
     }
 }
 
-fn copied(_: &View<'_>, service: &Service<'_>, out: &mut Findings) {
+fn copied(view: &View<'_>, service: &Service<'_>, out: &mut Findings) {
     let Some(file) = service.dockerfile else { return };
     for line in file.image.iter().filter(|i| matches!(i.word.as_str(), "COPY" | "ADD") && !i.text.contains("--from")) {
         let words: Vec<&str> = line.text.split_whitespace().filter(|w| !w.starts_with("--")).collect();
         let sources = words.split_last().map_or(&[][..], |(_, s)| s);
-        let is_env = |w: &&&str| {
-            let name = base_name(w);
-            (name == ".env" || name.starts_with(".env."))
-                && !name.ends_with("example")
-                && !name.ends_with("sample")
-                && !name.ends_with("template")
-        };
-        if let Some(source) = sources.iter().find(is_env) {
-            out.at(
-                line.place,
-                format!("the Dockerfile of `{}` copies `{}` into the image", service.name, super::super::yaml::shorten(source)),
-            );
+        let named = sources.iter().find(|w| is_env_file(base_name(w))).map(|w| super::super::yaml::shorten(w));
+        let whole = sources.iter().any(|s| matches!(*s, "." | "./"));
+        let swept = || whole.then(|| swept_env_file(view, service)).flatten();
+        if let Some(source) = named.or_else(swept) {
+            out.at(line.place, format!("the Dockerfile of `{}` copies `{source}` into the image", service.name));
         }
     }
+}
+
+fn is_env_file(name: &str) -> bool {
+    let sample = ["example", "sample", "template", "dist"].iter().any(|e| name.ends_with(e));
+    (name == ".env" || name.starts_with(".env.")) && !sample
+}
+
+/// A file of variables that `COPY .` takes along because `.dockerignore` does not leave it out.
+fn swept_env_file(view: &View<'_>, service: &Service<'_>) -> Option<String> {
+    let context = service.node.get("build").map_or("", |b| super::view::text(b, "context"));
+    let context = super::super::path::absolute(view.project_dir, context);
+    let ignore =
+        view.files.read(&format!("{context}/.dockerignore")).ok().filter(|b| b.len() <= super::super::MAX_TEXT).unwrap_or_default();
+    let ignore = String::from_utf8_lossy(&ignore).into_owned();
+    let ignored = |name: &str| {
+        ignore.lines().map(|l| l.trim().trim_start_matches("**/").trim_start_matches('/')).any(|pattern| match pattern.split_once('*') {
+            Some((head, tail)) => name.len() >= head.len() + tail.len() && name.starts_with(head) && name.ends_with(tail),
+            None => pattern == name,
+        })
+    };
+    let names = [".env", ".env.production", ".env.prod", ".env.local"];
+    names.into_iter().find(|n| !ignored(n) && view.files.exists(&format!("{context}/{n}"))).map(str::to_owned)
 }
 
 /// What the image does that Landfall does too.

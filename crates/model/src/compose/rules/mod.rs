@@ -52,6 +52,8 @@ struct Rule {
 enum Check {
     /// Each service, on every runtime.
     Service(fn(&View<'_>, &Service<'_>, &mut Findings)),
+    /// Each service that is no known database or queue: those do not read the variables of others, though an `env_file` gives them all.
+    Program(fn(&View<'_>, &Service<'_>, &mut Findings)),
     /// Each service that is a container.
     Container(fn(&View<'_>, &Service<'_>, &mut Findings)),
     /// The app as a whole.
@@ -94,6 +96,11 @@ impl Findings {
     /// Complains about a variable.
     fn var(&mut self, var: &view::Var<'_>, message: impl Into<String>) {
         self.0.push(Finding { place: var.place, subject: var.name.to_owned(), message: message.into(), hint: None });
+    }
+
+    /// Complains about a variable, and says what to do here.
+    fn var_hinted(&mut self, var: &view::Var<'_>, message: impl Into<String>, hint: impl Into<String>) {
+        self.0.push(Finding { place: var.place, subject: var.name.to_owned(), message: message.into(), hint: Some(hint.into()) });
     }
 
     /// Complains, and says what to do here.
@@ -152,6 +159,9 @@ pub(crate) fn run(input: &Input<'_>, facts: &Facts, project: &Project<'_>, repor
             let mut findings = Findings::default();
             match rule.check {
                 Check::Service(check) => view.services.iter().for_each(|s| check(&view, s, &mut findings)),
+                Check::Program(check) => {
+                    view.services.iter().filter(|s| s.engine.is_none()).for_each(|s| check(&view, s, &mut findings));
+                }
                 Check::Container(check) if !view.process => view.services.iter().for_each(|s| check(&view, s, &mut findings)),
                 Check::Container(_) => {}
                 Check::App(check) => check(&view, &mut findings),

@@ -233,7 +233,7 @@ fn unknown_host(view: &View<'_>, service: &Service<'_>, out: &mut Findings) {
         }
         let message = format!("`{}` of `{}` connects to a host that is no service of this file", var.name, service.name);
         match nearest(url.host, names.iter().copied()) {
-            Some(near) => out.hinted(var.place, message, format!("did you mean `{near}`?")),
+            Some(near) => out.var_hinted(var, message, format!("did you mean `{near}`?")),
             None => out.var(var, message),
         }
     }
@@ -244,8 +244,8 @@ fn host_port(view: &View<'_>, service: &Service<'_>, out: &mut Findings) {
         let (Some(other), Some(port)) = (view.service(url.host), url.port) else { continue };
         let inside = other.ports.iter().find(|p| p.at_host(port)).filter(|_| other.ports.iter().all(|p| p.target != port));
         if let Some(inside) = inside {
-            out.hinted(
-                var.place,
+            out.var_hinted(
+                var,
                 format!("`{}` of `{}` uses port {port} of `{}`, which exists on the host only", var.name, service.name, other.name),
                 format!("between services the port is {}", inside.target),
             );
@@ -275,8 +275,8 @@ fn container_name(view: &View<'_>, service: &Service<'_>, out: &mut Findings) {
     for (var, url) in targets(service).filter(|(_, u)| !u.host.is_empty()) {
         let named = view.services.iter().find(|s| s.name != url.host && super::view::text(s.node, "container_name") == url.host);
         if let Some(other) = named.filter(|_| view.service(url.host).is_none()) {
-            out.hinted(
-                var.place,
+            out.var_hinted(
+                var,
                 format!("`{}` of `{}` reaches `{}` by its container's name", var.name, service.name, other.name),
                 format!("write `{}` as the host", other.name),
             );

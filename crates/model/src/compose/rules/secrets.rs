@@ -85,8 +85,8 @@ pub(super) const RULES: &[Rule] = &[
             "A token that somebody issued is written in the Compose file",
             "Its form says that it is real; robots read public commits for such tokens and use them within minutes.",
             "Revoke it where it was issued, then write `${NAME}` in its place.",
-            "services:\n  api:\n    image: acme/api:1.4\n    environment:\n      EXTRA_ARGS: --key AKIAZ7QW3NDX5LTR2MVB\n",
-            "services:\n  api:\n    image: acme/api:1.4\n    environment:\n      EXTRA_ARGS: --key ${AWS_ACCESS_KEY_ID}\n---- env\nAWS_ACCESS_KEY_ID=AKIAZ7QW3NDX5LTR2MVB\n",
+            "services:\n  api:\n    image: acme/api:1.4\n    environment:\n      EXTRA_ARGS: --key AKIAIOSFODNN7EXAMPLE\n",
+            "services:\n  api:\n    image: acme/api:1.4\n    environment:\n      EXTRA_ARGS: --key ${AWS_ACCESS_KEY_ID}\n---- env\nAWS_ACCESS_KEY_ID=AKIAIOSFODNN7EXAMPLE\n",
         ],
         Check::Service(token),
     ),
@@ -191,16 +191,22 @@ pub(super) const RULES: &[Rule] = &[
     ),
 ];
 
-/// Secrets of a service that have a value, with what they are for.
+/// Secrets of a service that have a value, with what they are for. A database reads no keys of others, though an `env_file` gives it all.
 fn secrets<'s>(service: &'s Service<'_>) -> impl Iterator<Item = (&'s Var<'s>, &'s str, Class)> {
-    service.vars.iter().filter_map(|v| secret::of(v.name, v.text).map(|(value, class)| (v, value, class))).filter(|(_, v, _)| !v.is_empty())
+    let found = service.vars.iter().filter_map(|v| secret::of(v.name, v.text).map(|(value, class)| (v, value, class)));
+    found.filter(|(_, value, class)| !value.is_empty() && (service.engine.is_none() || *class == Class::Password))
 }
 
 fn placeholder(view: &View<'_>, service: &Service<'_>, out: &mut Findings) {
-    for (var, value, _) in secrets(service).filter(|(_, v, _)| secret::is_placeholder(v)) {
+    for (var, value, class) in secrets(service).filter(|(_, v, _)| secret::is_placeholder(v)) {
         // The contract says the same of what it calls a secret.
-        if value.len() < var.text.len() || !view.in_contract(var.name, "secret") {
-            out.var(var, format!("{} still has a placeholder for a value", called(service, var, value)));
+        if value.len() == var.text.len() && view.in_contract(var.name, "secret") {
+            continue;
+        }
+        let message = format!("{} still has a placeholder for a value", called(service, var, value));
+        match class {
+            Class::Token => out.var_hinted(var, message, "set the one its issuer gave you, and keep it outside of the file"),
+            _ => out.var(var, message),
         }
     }
 }
@@ -212,7 +218,7 @@ fn known(_: &View<'_>, service: &Service<'_>, out: &mut Findings) {
         }
         if secret::is_known(value) {
             out.var(var, format!("{} is one everybody knows", called(service, var, value)));
-        } else if class == Class::Password && user_of(service, var).is_some_and(|user| user == value) {
+        } else if class == Class::Password && user_of(service, var) == Some(value) {
             out.var(var, format!("{} is the name of its user", called(service, var, value)));
         }
     }
@@ -239,7 +245,8 @@ fn short(view: &View<'_>, service: &Service<'_>, out: &mut Findings) {
 fn short_password(view: &View<'_>, service: &Service<'_>, out: &mut Findings) {
     for (var, value, _) in secrets(service).filter(|(_, v, c)| *c == Class::Password && !is_bad(v)) {
         let length = value.chars().count();
-        if length < PASSWORD && !view.in_contract(var.name, "min_length") {
+        let named = user_of(service, var) == Some(value);
+        if length < PASSWORD && !named && !view.in_contract(var.name, "min_length") {
             out.var(var, format!("{} has {length} characters", called(service, var, value)));
         }
     }
@@ -372,7 +379,9 @@ fn env_in_git(view: &View<'_>, out: &mut Findings) {
     let start = view.root.entries().first().map_or(view.root.place, |e| e.key_place);
     let default = super::super::path::absolute(view.project_dir, ".env");
     let named = view.env_files.iter().map(|(path, place)| (path.as_str(), *place));
-    for (path, place) in std::iter::once((default.as_str(), start)).chain(named) {
+    // Read by itself, `.env` is named nowhere; the complaint then stands where the file begins.
+    let unnamed = Some((default.as_str(), start)).filter(|(path, _)| view.env_files.iter().all(|(named, _)| named != path));
+    for (path, place) in unnamed.into_iter().chain(named) {
         if !view.facts.tracked.contains(path) {
             continue;
         }
@@ -381,7 +390,7 @@ fn env_in_git(view: &View<'_>, out: &mut Findings) {
         let pairs = text.lines().filter(|l| !l.trim_start().starts_with('#')).filter_map(|l| l.split_once('='));
         let secret = pairs
             .map(|(k, v)| (k.trim().trim_start_matches("export "), v.trim()))
-            .find(|(k, v)| !v.is_empty() && !v.starts_with('$') && secret::of(k, v.trim_matches(['"', '\''])).is_some());
+            .find(|(k, v)| secret::of(k, v.trim_matches(['"', '\''])).is_some_and(|(s, _)| !s.is_empty() && !s.starts_with('$')));
         if let Some((name, _)) = secret {
             let shown = view.relative(path);
             out.hinted(

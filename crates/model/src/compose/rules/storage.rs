@@ -168,7 +168,12 @@ fn has_backup(service: &Service<'_>) -> bool {
 fn no_backup(_: &View<'_>, service: &Service<'_>, out: &mut Findings) {
     let Some(engine) = service.database() else { return };
     if data_mount(service).is_some() && !has_backup(service) {
-        out.at(service.place, format!("{} in `{}` has no backup", engine.name, service.name));
+        let message = format!("{} in `{}` has no backup", engine.name, service.name);
+        if service.is(Id::Postgres) {
+            out.at(service.place, message);
+        } else {
+            out.hinted(service.place, message, "dump it on a schedule, copy the dumps off the server, and restore one now and then");
+        }
     }
 }
 

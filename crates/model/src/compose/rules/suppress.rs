@@ -72,7 +72,9 @@ impl Allowed {
                     if known.contains(&code.as_str()) {
                         out.list.push(Allow { code, file, line: comment.line, place });
                     } else {
+                        let longer = known.iter().find(|k| k.contains(code.as_str())).map(|k| format!("did you mean `{k}`?"));
                         let hint = did_you_mean(&code, known.iter().copied())
+                            .or(longer)
                             .unwrap_or_else(|| "only rules can be suppressed; `landfall explain CODE` shows what each one wants".into());
                         report.error("unknown-suppression", place, format!("there is no rule `{}`", shorten(&code))).hint(hint);
                     }
