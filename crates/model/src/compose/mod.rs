@@ -34,6 +34,7 @@ mod print;
 mod reader;
 mod report;
 mod resolve;
+mod rules;
 pub mod schema;
 mod service;
 mod shape;
@@ -47,6 +48,7 @@ mod words;
 mod yaml;
 
 pub use model::Model;
+pub use rules::{Facts, rules};
 pub use support::{SERVICE_KEYS, Support};
 pub use yaml::{MAX_DEPTH, MAX_EXPANDED, MAX_NODES, MAX_TEXT};
 
@@ -57,7 +59,7 @@ use check::App;
 use interpolate::Variables;
 use load::Loaded;
 use node::Node;
-use report::Report;
+use report::{Place, Report};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The user's files, as the compiler asks for them.
@@ -109,6 +111,8 @@ pub struct Input<'a> {
     pub profiles: BTreeSet<String>,
     /// Where files are read.
     pub reader: &'a dyn Files,
+    /// Whether the production rules are asked, and what is known beside the files.
+    pub rules: Option<&'a Facts>,
 }
 
 /// What came of it.
@@ -145,8 +149,9 @@ pub fn resolve(input: &Input<'_>) -> Output {
 
 /// What Docker Compose does with a merged project, and then what Landfall does.
 fn compile(input: &Input<'_>, loaded: Loaded, output: &mut Output, report: &mut Report) {
-    let model = complete(input, loaded, report);
-    if !report.failed() {
+    let (model, env_files) = complete(input, loaded, report);
+    let accepted = !report.failed();
+    if accepted {
         output.config = Some(model.json());
     }
     let file = file::read(&model.root, &model.disabled, report);
@@ -159,6 +164,10 @@ fn compile(input: &Input<'_>, loaded: Loaded, output: &mut Output, report: &mut 
     contract::check(&file.landfall.env, &model.variables, &environments, report);
     let known = |name: &str| file.landfall.env.iter().any(|rule| rule.name.value.as_str() == name);
     model.variables.warn_of_undefined(known, report);
+    if let (true, Some(facts)) = (accepted, input.rules) {
+        let project = rules::Project { root: &model.root, disabled: &model.disabled, env_files: &env_files };
+        rules::run(input, facts, &project, report);
+    }
     if let Some(app_name) = resolve::app_name(&model.name, &app, report) {
         output.spec = resolve::resolve(&app_name, &app, &environments, report);
         output.builds = enabled.iter().filter_map(|(name, s)| Some(((*name).clone(), s.landfall.build.as_ref()?.value.clone()))).collect();
@@ -169,7 +178,7 @@ fn compile(input: &Input<'_>, loaded: Loaded, output: &mut Output, report: &mut 
 }
 
 /// The stages that come once for the whole project, in the order of Compose.
-fn complete(input: &Input<'_>, loaded: Loaded, report: &mut Report) -> Model {
+fn complete(input: &Input<'_>, loaded: Loaded, report: &mut Report) -> (Model, Vec<(String, Place)>) {
     let Loaded { mut root, name, mut variables } = loaded;
     normalize::normalize(&mut root, &name, &variables.values, report);
     typed::decode::check(&root, report);
@@ -180,8 +189,10 @@ fn complete(input: &Input<'_>, loaded: Loaded, report: &mut Report) -> Model {
         (*services, disabled) = (on, off);
     }
     consistency::check(&mut root, &disabled, report);
+    // Afterwards nothing tells any more which file a variable came from.
+    let env_files = rules::env_files(input.project_dir, &root);
     env::read_files(&mut root, input, &mut variables, report);
-    Model { name, root, disabled, variables }
+    (Model { name, root, disabled, variables }, env_files)
 }
 
 fn profiles(input: &Input<'_>, variables: &Variables) -> BTreeSet<String> {
