@@ -201,16 +201,23 @@ impl App<'_> {
             let message = "the engine's socket is refused: whoever reaches it is root on the host";
             report.error("refused", place, message).hint("run what needs it outside the app; Landfall itself restarts, watches and logs");
         } else if source.starts_with('~') || !path::within(self.project_dir, &full) || full == "/" {
-            let message = format!("the path `{}` is outside the project", report.written(place, source));
+            let message = format!("the path `{}` is outside the project", self.host_path(source, place, report));
             report.error("refused", place, message).hint("put it into the project directory and write `./…`, or use a named volume");
         } else if !self.reader.exists(&full) {
-            let message = format!("the path `{}` does not exist", report.written(place, source));
+            let message = format!("the path `{}` does not exist", self.host_path(source, place, report));
             if read_only {
                 report.error("bind-missing", place, message).hint("create it; the engine would mount an empty directory in its place");
             } else {
                 report.warning("bind-missing", place, message).hint("the engine will create it as an empty directory owned by root");
             }
         }
+    }
+
+    /// A path as the file writes it, which is relative more often than not.
+    fn host_path(&self, source: &str, place: Place, report: &Report) -> String {
+        let relative = path::relative(self.project_dir, source).unwrap_or_default();
+        let ways = [source.to_owned(), format!("./{relative}"), relative];
+        ways.iter().map(|way| report.written(place, way)).find(|shown| shown != "…").unwrap_or_else(|| "…".into())
     }
 
     fn networks(&self, name: &ServiceName, service: &ServiceFile, report: &mut Report) {
@@ -299,7 +306,7 @@ impl App<'_> {
             (limit, "limits have"),
             (service.mounts.first().map(|m| m.place), "mounts have"),
             (service.user.as_ref().map(|u| u.place), "`user` has"),
-            (service.networks.as_ref().and_then(|n| n.first()).map(|n| n.place), "networks have"),
+            (service.networks.iter().flatten().find(|n| n.value.as_str() != "default").map(|n| n.place), "networks have"),
             (service.landfall.health.as_ref().and_then(|h| h.port.as_ref()).map(|p| p.place), "the port of `health` has"),
         ];
         for (place, what) in unheard.into_iter().filter_map(|(place, what)| Some((place?, what))) {

@@ -16,9 +16,6 @@ use crate::name::{EnvKey, ImageRef, NetworkName, ServiceName};
 use crate::spec::{Condition, Dependency, LogPolicy, PublishedPort, PullPolicy, Restart};
 use std::collections::BTreeMap;
 
-/// Most files of variables of one service.
-const MAX_ENV_FILES: usize = 50;
-
 /// One service as the file gives it.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct ServiceFile {
@@ -33,7 +30,6 @@ pub(crate) struct ServiceFile {
     pub(crate) entrypoint: Option<Located<Vec<String>>>,
     /// In the order of the file; a missing value is taken from outside.
     pub(crate) environment: Vec<(Located<EnvKey>, Option<Located<String>>)>,
-    pub(crate) env_files: Vec<EnvFile>,
     pub(crate) working_dir: Option<Located<String>>,
     pub(crate) user: Option<Located<String>>,
     pub(crate) mounts: Vec<MountFile>,
@@ -55,15 +51,6 @@ pub(crate) struct ServiceFile {
     pub(crate) depends_on: BTreeMap<ServiceName, (Dependency, Place)>,
     pub(crate) profiles: Vec<String>,
     pub(crate) landfall: ServiceLandfall,
-}
-
-/// A file of variables.
-#[derive(Debug, Clone)]
-pub(crate) struct EnvFile {
-    pub(crate) path: Located<String>,
-    pub(crate) required: bool,
-    /// `format: raw`
-    pub(crate) raw: bool,
 }
 
 /// Reads one service.
@@ -111,7 +98,6 @@ fn program(fields: &mut Fields<'_>, out: &mut ServiceFile, report: &mut Report) 
 /// What it finds around itself.
 fn surroundings(fields: &mut Fields<'_>, out: &mut ServiceFile, report: &mut Report) {
     out.environment = fields.take("environment").map(|f| environment(&f, report)).unwrap_or_default();
-    out.env_files = fields.take("env_file").map(|f| env_files(&f, report)).unwrap_or_default();
     out.mounts = fields.take("volumes").map(|f| mount::read(&f, report)).unwrap_or_default();
     out.mounts.extend(fields.take("tmpfs").map(|f| mount::read_tmpfs(&f, report)).unwrap_or_default());
     out.networks = fields.take("networks").and_then(|f| networks(&f, report));
@@ -193,35 +179,6 @@ fn environment(field: &Field<'_>, report: &mut Report) -> Vec<(Located<EnvKey>, 
     pairs.into_iter().filter_map(|(key, value)| Some((named::<EnvKey>(&key, "bad-name", report)?, value))).collect()
 }
 
-fn env_files(field: &Field<'_>, report: &mut Report) -> Vec<EnvFile> {
-    let entries = match &field.node.value {
-        Value::List(_) => field.items("a list of files", report).unwrap_or_default(),
-        _ => vec![field.clone()],
-    };
-    if entries.len() > MAX_ENV_FILES {
-        report
-            .error("too-large", field.key_place, format!("`{}` names more than {MAX_ENV_FILES} files", field.path))
-            .hint("put the variables into fewer files");
-        return Vec::new();
-    }
-    entries.iter().filter_map(|entry| env_file(entry, report)).collect()
-}
-
-fn env_file(field: &Field<'_>, report: &mut Report) -> Option<EnvFile> {
-    if field.node.scalar().is_some() {
-        return Some(EnvFile { path: field.text(report)?, required: true, raw: false });
-    }
-    let mut fields = Fields::open(field, report)?;
-    let path = fields.take("path").and_then(|f| f.text(report));
-    let required = fields.take("required").and_then(|f| f.boolean(report)).is_none_or(|b| b.value);
-    let raw = fields.take("format").and_then(|f| f.parsed(report, "`raw`", |t| (t == "raw").then_some(true))).is_some();
-    fields.finish(report);
-    if path.is_none() {
-        report.error("missing-key", field.place(), format!("`{}` needs `path`", field.path)).hint("write `{ path: .env }`");
-    }
-    Some(EnvFile { path: path?, required, raw })
-}
-
 fn networks(field: &Field<'_>, report: &mut Report) -> Option<Vec<Located<NetworkName>>> {
     if !matches!(field.node.value, Value::Map(_)) {
         return Some(field.items("a list or a mapping", report)?.iter().filter_map(|item| item.name("bad-name", report)).collect());
@@ -280,7 +237,10 @@ fn depends_on(field: &Field<'_>, report: &mut Report) -> BTreeMap<ServiceName, (
             });
             dependency.condition = condition.map_or(Condition::ServiceStarted, |c| c.value);
             dependency.required = fields.take("required").and_then(|f| f.boolean(report)).is_none_or(|b| b.value);
-            fields.later(&["restart"], report);
+            // What other keys imply is written by nobody, and stands where they do.
+            if fields.take("restart").is_some_and(|f| f.key_place != entry.place()) {
+                fields.later(&["restart"], report);
+            }
             fields.finish(report);
         }
         out.insert(name.value, (dependency, name.place));
