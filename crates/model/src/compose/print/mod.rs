@@ -41,7 +41,9 @@ fn document(model: &Model, language: Language) -> Out {
     keys.insert(0, ("name".to_owned(), Out::Text(model.name.clone())));
     if language == Language::Json {
         // At the top Compose hands a plain map to the encoder, which sorts it and prints `x-` keys too.
-        keys.extend(model.root.entries().iter().filter(|e| e.key.starts_with("x-")).map(|e| (e.key.clone(), decode::any(&e.value))));
+        keys.extend(
+            model.root.entries().iter().filter(|e| e.key.starts_with("x-")).map(|e| (e.key.clone(), decode::any(&e.value, language))),
+        );
         keys.sort_by(|a, b| a.0.cmp(&b.0));
     }
     Out::Map(keys)

@@ -31,24 +31,27 @@ fn mapping(entries: &[(String, Out)], depth: usize, text: &mut String) {
         if index > 0 {
             indent(depth, text);
         }
-        if key.len() > MAX_SIMPLE_KEY || key.contains('\n') {
+        let simple = key.len() <= MAX_SIMPLE_KEY && !key.contains('\n');
+        if !simple {
             text.push_str("? ");
-            string(key, depth, text);
+        }
+        string(key, depth, text);
+        let block = |text: &mut String| {
+            text.push(if simple { '\n' } else { ' ' });
+            indent(if simple { depth + 2 } else { 0 }, text);
+        };
+        if !simple {
             text.push('\n');
             indent(depth, text);
-        } else {
-            string(key, depth, text);
         }
         text.push(':');
         match value {
             Out::Map(inner) if !inner.is_empty() => {
-                text.push('\n');
-                indent(depth + 2, text);
+                block(text);
                 mapping(inner, depth + 2, text);
             }
             Out::List(items) if !items.is_empty() => {
-                text.push('\n');
-                indent(depth + 2, text);
+                block(text);
                 sequence(items, depth + 2, text);
             }
             value => {
@@ -138,7 +141,7 @@ fn style(value: &str) -> Style {
         return if seen.literal { Style::Literal } else { Style::Double };
     }
     // A reader would take it for something else than a text, or an old reader would.
-    if kind_of_plain(value) != Kind::Text || is_timestamp(value) || value == "<<" || is_old_bool(value) || is_base_60(value) {
+    if kind_of_plain(value) != Kind::Text || is_timestamp(value) || is_old_bool(value) || is_base_60(value) {
         return Style::Double;
     }
     match (seen.plain, seen.single) {
@@ -256,6 +259,8 @@ fn is_timestamp(value: &str) -> bool {
 }
 
 fn double(value: &str, text: &mut String) {
+    // The encoder takes every character of a text that begins with a byte order mark for one.
+    let marked = value.starts_with('\u{feff}');
     text.push('"');
     for c in value.chars() {
         let escape = match c {
@@ -273,7 +278,7 @@ fn double(value: &str, text: &mut String) {
             '\u{85}' => "N",
             '\u{2028}' => "L",
             '\u{2029}' => "P",
-            c if is_printable(c) => {
+            c if is_printable(c) && !marked => {
                 text.push(c);
                 continue;
             }
@@ -304,13 +309,25 @@ fn literal(value: &str, depth: usize, text: &mut String) {
         Some(rest) if rest.is_empty() || rest.ends_with('\n') => text.push('+'),
         Some(_) => {}
     }
-    let body = value.strip_suffix('\n').unwrap_or(value);
-    for line in body.split('\n') {
-        text.push('\n');
-        if !line.is_empty() {
-            indent(depth, text);
-            text.push_str(line);
+    // The encoder lets a line break at the very beginning end the line of the `|`, and so loses it; the text must be the same as its.
+    let (mut fresh, mut begins) = (false, true);
+    for c in value.chars() {
+        if c == '\n' {
+            text.push(c);
+            (fresh, begins) = (true, true);
+            continue;
         }
+        if begins {
+            if !fresh {
+                text.push('\n');
+            }
+            indent(depth, text);
+        }
+        text.push(c);
+        (fresh, begins) = (false, false);
+    }
+    if fresh {
+        text.pop();
     }
 }
 
@@ -352,7 +369,9 @@ mod tests {
             ("a \nb", "\"a \\nb\""),
             ("null", "\"null\""),
             ("~", "\"~\""),
-            ("<<", "\"<<\""),
+            ("<<", "<<"),
+            ("\n\nx", "|2-\n\n  x"),
+            ("\u{feff}x", "\"\\uFEFF\\x78\""),
         ] {
             assert_eq!(shown(value), want, "{value:?}");
         }

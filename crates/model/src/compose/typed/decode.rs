@@ -93,9 +93,10 @@ impl Decoder<'_> {
             }
         }
         if of.extensions && self.language == Language::Yaml {
-            let mut own: Vec<&Entry> = node.entries().iter().filter(|e| e.key.starts_with("x-")).collect();
-            own.sort_by(|a, b| super::super::print::natural(&a.key, &b.key));
-            out.extend(own.iter().map(|e| (e.key.clone(), any(&e.value))));
+            let own = node.entries().iter().filter(|e| e.key.starts_with("x-")).map(|e| (e.key.clone(), any(&e.value, self.language)));
+            if let Out::Map(own) = sorted(own.collect(), self.language) {
+                out.extend(own);
+            }
         }
         Out::Map(out)
     }
@@ -131,22 +132,7 @@ impl Decoder<'_> {
             out.push((key.to_string(), self.value(node, of)));
             self.path.truncate(length);
         }
-        self.sorted(out)
-    }
-
-    fn sorted(&self, mut out: Vec<(String, Out)>) -> Out {
-        match self.language {
-            Language::Json => out.sort_by(|a, b| a.0.cmp(&b.0)),
-            Language::Yaml => out.sort_by(|a, b| super::super::print::natural(&a.0, &b.0)),
-        }
-        out.dedup_by(|later, earlier| {
-            let same = later.0 == earlier.0;
-            if same {
-                std::mem::swap(later, earlier);
-            }
-            same
-        });
-        Out::Map(out)
+        sorted(out, self.language)
     }
 
     fn each(&mut self, items: &[Node], mut of: impl FnMut(&mut Self, &Node) -> Out) -> Vec<Out> {
@@ -204,7 +190,7 @@ impl Decoder<'_> {
                     (None, _) => (text, Out::Text(String::new())),
                 }
             };
-            return self.sorted(items.iter().map(pair).collect());
+            return sorted(items.iter().map(pair).collect(), self.language);
         }
         let length = self.path.len();
         let mut out = Vec::new();
@@ -219,7 +205,7 @@ impl Decoder<'_> {
             out.push((key.into_owned(), shown));
             self.path.truncate(length);
         }
-        self.sorted(out)
+        sorted(out, self.language)
     }
 
     /// `extra_hosts`: a list of `name=address`, whatever form it was written in.
@@ -365,14 +351,12 @@ fn plain(node: &Node) -> Vec<(Cow<'_, str>, Cow<'_, Node>)> {
 }
 
 /// A value nobody has a type for.
-pub(crate) fn any(node: &Node) -> Out {
+pub(crate) fn any(node: &Node, language: Language) -> Out {
     match &node.value {
-        Value::List(items) => Out::List(items.iter().map(any).collect()),
-        Value::Map(entries) => {
-            let mut out: Vec<(String, Out)> = entries.iter().map(|e| (e.key.clone(), any(&e.value))).collect();
-            out.sort_by(|a, b| super::super::print::natural(&a.0, &b.0));
-            Out::Map(out)
-        }
+        // Compose has lost the list by then, which only JSON shows.
+        Value::List(items) if items.is_empty() && language == Language::Json => Out::Null,
+        Value::List(items) => Out::List(items.iter().map(|item| any(item, language)).collect()),
+        Value::Map(entries) => sorted(entries.iter().map(|e| (e.key.clone(), any(&e.value, language))).collect(), language),
         Value::Scalar(s) => match s.kind {
             Kind::Null => Out::Null,
             Kind::Bool => Out::Bool(s.text.eq_ignore_ascii_case("true")),
@@ -384,4 +368,20 @@ pub(crate) fn any(node: &Node) -> Out {
             Kind::Text | Kind::Time => Out::Text(s.text.clone()),
         },
     }
+}
+
+/// Keys in the order of the language; of a key that is there twice the last counts.
+fn sorted(mut out: Vec<(String, Out)>, language: Language) -> Out {
+    match language {
+        Language::Json => out.sort_by(|a, b| a.0.cmp(&b.0)),
+        Language::Yaml => out.sort_by(|a, b| super::super::print::natural(&a.0, &b.0)),
+    }
+    out.dedup_by(|later, earlier| {
+        let same = later.0 == earlier.0;
+        if same {
+            std::mem::swap(later, earlier);
+        }
+        same
+    });
+    Out::Map(out)
 }

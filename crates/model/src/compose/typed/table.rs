@@ -331,7 +331,8 @@ const HEALTH: Struct = open(&[
 
 const ATTACHMENT: Struct = open(&[
     key("priority", Int),
-    key("gw_priority", Int),
+    // Compose loses this one when it copies the project.
+    key("gw_priority", Int).when(Never),
     key("aliases", Texts),
     key("ipv4_address", Text),
     key("ipv6_address", Text),
