@@ -1,13 +1,13 @@
 //! Compose text → [`Spec`], without touching a disk.
 //!
-//! yaml → interpolate → merge → typed file → check → resolve. Every stage keeps the place each value was written at and goes on after a complaint,
-//! so that one run finds everything that is wrong. Files are asked for through [`Files`]; nothing else comes in from outside, so the same input
+//! Two layers. The first does what Docker Compose does, no more and no less: files → yaml → interpolate → extend → include → merge → schema → short
+//! forms written out ([`load`]), then names, profiles, references, environments ([`Model`]). `landfall config` prints that. The second is
+//! Landfall's: typed file → check → resolve. Every stage keeps the place each value was written at and goes on after a complaint, so that one run
+//! finds everything that is wrong. Files are asked for through [`Files`]; nothing else comes in from outside, so the same input
 //! gives the same output everywhere. Refused: files over 1 MiB, and whatever the stages' own bounds say.
 
 mod canonical;
 mod check;
-mod config;
-#[allow(dead_code, reason = "used by the stages being built")]
 mod consistency;
 mod contract;
 mod defaults;
@@ -23,7 +23,6 @@ mod interpolate;
 mod landfall;
 mod load;
 mod merge;
-#[allow(dead_code, reason = "used by the stages being built")]
 mod model;
 mod mount;
 mod node;
@@ -31,7 +30,6 @@ mod normalize;
 mod path;
 mod paths;
 mod port;
-#[allow(dead_code, unused_imports, reason = "used by the stages being built")]
 mod print;
 mod reader;
 mod report;
@@ -43,13 +41,13 @@ mod shape;
 mod size;
 mod suggest;
 mod support;
-#[allow(dead_code, reason = "used by the stages being built")]
 mod typed;
 mod validate;
 mod walk;
 mod words;
 mod yaml;
 
+pub use model::Model;
 pub use rules::{Facts, rules};
 pub use support::{SERVICE_KEYS, Support};
 pub use yaml::{MAX_DEPTH, MAX_EXPANDED, MAX_NODES, MAX_TEXT};
@@ -122,8 +120,10 @@ pub struct Input<'a> {
 pub struct Output {
     /// The desired state; `None` if there is an error among the diagnostics.
     pub spec: Option<Spec>,
-    /// The resolved file as `docker compose config --format json` prints it. Holds every value, secrets too.
+    /// The resolved file as `docker compose config --format json` prints it, whenever Compose accepts it. Holds every value, secrets too.
     pub config: Option<serde_json::Value>,
+    /// The same to be printed in other ways.
+    pub model: Option<Model>,
     /// Complaints, in the order a reader meets them.
     pub diagnostics: Vec<Diagnostic>,
     /// Texts of the Compose files by name, for excerpts. Files of variables are not among them: they hold passwords.
@@ -147,37 +147,49 @@ pub fn resolve(input: &Input<'_>) -> Output {
     output
 }
 
+/// What Docker Compose does with a merged project, and then what Landfall does.
 fn compile(input: &Input<'_>, loaded: Loaded, output: &mut Output, report: &mut Report) {
+    let model = complete(input, loaded, report);
+    if !report.failed() {
+        output.config = Some(model.json());
+    }
+    let file = file::read(&model.root, &model.disabled, report);
+    let idle = |name: &ServiceName| model.disabled.iter().any(|d| d.key == name.as_str());
+    let enabled: shape::Enabled<'_> = file.services.iter().filter(|(name, _)| !idle(name)).collect();
+    let runtime = file.landfall.runtime.as_ref().map_or(RuntimeKind::Docker, |r| r.value);
+    let app = App { file: &file, enabled: &enabled, runtime, project_dir: input.project_dir, reader: input.reader };
+    app.check(report);
+    let environments = env::environments(&enabled);
+    contract::check(&file.landfall.env, &model.variables, &environments, report);
+    let known = |name: &str| file.landfall.env.iter().any(|rule| rule.name.value.as_str() == name);
+    model.variables.warn_of_undefined(known, report);
+    if let (Some(facts), true) = (input.rules, output.config.is_some()) {
+        rules::run(input, facts, &model, report);
+    }
+    if let Some(app_name) = resolve::app_name(&model.name, &app, report) {
+        output.spec = resolve::resolve(&app_name, &app, &environments, report);
+        output.builds = enabled.iter().filter_map(|(name, s)| Some(((*name).clone(), s.landfall.build.as_ref()?.value.clone()))).collect();
+    }
+    if output.config.is_some() {
+        output.model = Some(model);
+    }
+}
+
+/// The stages that come once for the whole project, in the order of Compose.
+fn complete(input: &Input<'_>, loaded: Loaded, report: &mut Report) -> Model {
     let Loaded { mut root, name, mut variables } = loaded;
     normalize::normalize(&mut root, &name, &variables.values, report);
+    typed::decode::check(&root, report);
     let profiles = profiles(input, &variables);
     let mut disabled = Vec::new();
     if let Some(services) = root.get_mut("services").and_then(Node::entries_mut) {
         let (on, off) = std::mem::take(services).into_iter().partition(|service| takes_part(&service.value, &profiles));
         (*services, disabled) = (on, off);
     }
+    consistency::check(&mut root, &disabled, report);
     let env_files = rules::env_files(input.project_dir, &root);
     env::read_files(&mut root, input, &mut variables, report);
-    let accepted = !report.failed();
-    let file = file::read(&root, &disabled, report);
-    let project = rules::Project { root: &root, disabled: &disabled, env_files: &env_files };
-    let enabled: shape::Enabled<'_> = file.services.iter().filter(|(name, _)| disabled.iter().all(|d| d.key != name.as_str())).collect();
-    let runtime = file.landfall.runtime.as_ref().map_or(RuntimeKind::Docker, |r| r.value);
-    let app = App { file: &file, enabled: &enabled, runtime, project_dir: input.project_dir, reader: input.reader };
-    app.check(report);
-    let environments = env::environments(&enabled);
-    contract::check(&file.landfall.env, &variables, &environments, report);
-    let known = |name: &str| file.landfall.env.iter().any(|rule| rule.name.value.as_str() == name);
-    variables.warn_of_undefined(known, report);
-    if let (true, Some(facts)) = (accepted, input.rules) {
-        rules::run(input, facts, &project, report);
-    }
-    let Some(app_name) = resolve::app_name(&name, &app, report) else { return };
-    if accepted {
-        output.config = Some(config::render(&app_name, &root, &app, &environments));
-    }
-    output.spec = resolve::resolve(&app_name, &app, &environments, report);
-    output.builds = enabled.iter().filter_map(|(name, s)| Some(((*name).clone(), s.landfall.build.as_ref()?.value.clone()))).collect();
+    Model { name, root, disabled, variables, env_files }
 }
 
 fn profiles(input: &Input<'_>, variables: &Variables) -> BTreeSet<String> {

@@ -8,7 +8,7 @@ use super::*;
 fn complaints(text: &str) -> Vec<String> {
     let mut report = Report::default();
     let file = report.add_file("f", text.to_owned(), true);
-    let mut root = super::super::yaml::parse(text, file, &mut report).unwrap().remove(0);
+    let mut root = super::super::yaml::parse(text, file, &mut report).unwrap().remove(0).root;
     canonical::transform(&mut root, &mut report);
     normalize::normalize(&mut root, "app", &BTreeMap::new(), &mut report);
     check(&mut root, &[], &mut report);
