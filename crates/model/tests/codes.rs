@@ -91,6 +91,7 @@ fn complaints(text: &str) -> Vec<String> {
         env_files: None,
         profiles: BTreeSet::new(),
         reader: &One(text.to_owned()),
+        rules: None,
     });
     output.diagnostics.into_iter().map(|d| d.code).collect()
 }

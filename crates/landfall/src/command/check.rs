@@ -9,7 +9,7 @@ use std::process::ExitCode;
 
 /// Exits with 2 when there is an error, or a warning under `--deny warnings`.
 pub fn run(context: &Context, args: &Check) -> Outcome<ExitCode> {
-    let project = Project::locate(&context.settings, args.path.as_deref(), &args.project)?;
+    let project = Project::locate(&context.settings, args.path.as_deref(), &args.project)?.with_rules();
     let output = project.resolve();
     project.notes(&context.printer);
     let checked = Checked {

@@ -24,7 +24,7 @@ pub struct Ready {
 
 /// Makes a release, or finds that there is nothing to change.
 pub async fn run(context: &Context, args: Deploy) -> Outcome<ExitCode> {
-    let project = Project::locate(&context.settings, args.path.as_deref(), &args.project)?;
+    let project = Project::locate(&context.settings, args.path.as_deref(), &args.project)?.with_rules();
     let ready = Ready::check(context, project)?;
     let client = context.client();
     // Before a long build, not after it.

@@ -19,6 +19,6 @@ pub fn run(context: &Context, args: &ExplainCode) -> Outcome<ExitCode> {
             .hint("`landfall explain` lists them all")
             .into());
     };
-    context.printer.code(code)?;
+    context.printer.code(&code)?;
     Ok(ExitCode::SUCCESS)
 }

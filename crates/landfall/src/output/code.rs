@@ -6,7 +6,7 @@ use landfall_model::diagnostic::Severity;
 use std::fmt::Write as _;
 
 /// One per line: how bad, the word, what is wrong.
-pub fn list(codes: &[&Code]) -> String {
+pub fn list(codes: &[Code]) -> String {
     let longest = codes.iter().map(|code| code.code.len()).max().unwrap_or(0);
     let mut text = String::new();
     for code in codes {
@@ -75,7 +75,7 @@ mod tests {
     #[test]
     fn a_page_fits_its_width_and_says_all() {
         for code in landfall_model::code::all() {
-            let text = anstream::adapter::strip_str(&page(code, 70)).to_string();
+            let text = anstream::adapter::strip_str(&page(&code, 70)).to_string();
             assert!(text.contains(code.code) && text.contains(code.bad.lines().next().unwrap_or("")) || code.bad.contains('\0'), "{text}");
         }
         assert_eq!(wrapped("a bb ccc", 6), "  a\n  bb\n  ccc\n");

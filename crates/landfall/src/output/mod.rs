@@ -229,9 +229,9 @@ impl Printer {
     }
 
     /// All codes.
-    pub fn codes(&self, codes: &[&Code]) -> Outcome {
+    pub fn codes(&self, codes: &[Code]) -> Outcome {
         if self.json {
-            return self.json(&codes.iter().map(|code| code::json(code)).collect::<Vec<_>>());
+            return self.json(&codes.iter().map(code::json).collect::<Vec<_>>());
         }
         self.text(&code::list(codes))
     }

@@ -199,7 +199,7 @@ fn rule(diagnostic: &Diagnostic) -> Rule {
             short_description: plain(title),
             full_description: plain(reason),
             help: Text { text: format!("{reason} {remedy}"), markdown: Some(known.page()) },
-            default_configuration: Configuration { level: level(*severity) },
+            default_configuration: Configuration { level: level(severity) },
             help_uri,
             id,
         },

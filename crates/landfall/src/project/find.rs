@@ -124,6 +124,7 @@ impl Finder<'_> {
             env_files,
             profiles: BTreeSet::new(),
             reader: &reader,
+            rules: None,
         };
         // Whatever is wrong with the file is complained about when it is read for its values.
         let env = environment(&input);

@@ -3,6 +3,7 @@
 //! Files are found as `docker compose` finds them ([`find`]) and read from disk ([`disk`]); the compiler in `model` asks for them and is pure.
 
 mod disk;
+mod facts;
 mod find;
 
 use crate::cli::{AppArgs, ProjectArgs};
@@ -11,7 +12,7 @@ use crate::output::Printer;
 use crate::settings::Settings;
 use disk::{Disk, Instead};
 use find::{Finder, Found};
-use landfall_model::compose::{FileProblem, Files, Input, MAX_TEXT, Output, resolve};
+use landfall_model::compose::{Facts, FileProblem, Files, Input, MAX_TEXT, Output, resolve};
 use landfall_model::diagnostic::Severity;
 use landfall_model::name::AppName;
 use landfall_model::spec::Spec;
@@ -26,6 +27,8 @@ pub struct Project {
     name: Option<AppName>,
     profiles: Vec<String>,
     disk: Disk,
+    /// What the production rules know beside the files; without it they are not asked.
+    facts: Option<Facts>,
 }
 
 /// The files have errors, which were shown.
@@ -62,7 +65,15 @@ impl Project {
             name: args.project_name.clone(),
             profiles: args.profiles.clone(),
             disk: Disk::new(&settings.cwd),
+            facts: None,
         })
+    }
+
+    /// The production rules are asked too: what is not about this machine but about going live.
+    #[must_use]
+    pub fn with_rules(self) -> Self {
+        let facts = Facts { tracked: facts::tracked(&self.dir), ..Facts::default() };
+        Self { facts: Some(facts), ..self }
     }
 
     /// Compiles the files. Complaints are in the output, not shown yet.
@@ -86,6 +97,7 @@ impl Project {
             env_files: self.found.env_files.as_deref(),
             profiles: self.profiles.iter().cloned().collect(),
             reader,
+            rules: self.facts.as_ref(),
         })
     }
 

@@ -38,16 +38,16 @@ pub fn compile() -> impl Iterator<Item = &'static Code> {
     COMPILE.into_iter().flatten()
 }
 
-/// Every code, in order of its word.
-pub fn all() -> Vec<&'static Code> {
-    let mut all: Vec<&Code> = compile().collect();
+/// Every code, those of the production rules too, in order of its word.
+pub fn all() -> Vec<Code> {
+    let mut all: Vec<Code> = compile().copied().chain(crate::compose::rules()).collect();
     all.sort_by_key(|code| code.code);
     all
 }
 
 /// The code of that word.
-pub fn find(word: &str) -> Option<&'static Code> {
-    compile().find(|code| code.code == word)
+pub fn find(word: &str) -> Option<Code> {
+    compile().copied().chain(crate::compose::rules()).find(|code| code.code == word)
 }
 
 /// The page that lists the pages.
@@ -77,20 +77,41 @@ impl Code {
         let mut page = format!("# {}\n\n{}.\n\n*{severity}*\n", self.code, capital(self.title));
         // Writing to a String cannot fail.
         let _ = write!(page, "\n**Why:** {}\n\n**What to do:** {}\n", self.reason, self.remedy);
-        let _ = write!(
-            page,
-            "\n## Complained about\n\n```{0}\n{1}```\n\n## Put right\n\n```{0}\n{2}```\n",
-            language(self.bad),
-            self.bad,
-            self.good
-        );
+        if self.can_be_allowed() {
+            let _ = write!(
+                page,
+                "\n**To allow it:** write `# landfall: allow {} -- the reason` at the end of the line that is complained about, or on the line \
+                 above it.\n",
+                self.code
+            );
+        }
+        for (head, example) in [("Complained about", self.bad), ("Put right", self.good)] {
+            let _ = write!(page, "\n## {head}\n");
+            for (name, text) in files(example) {
+                let language = if text.starts_with("$ ") { "console" } else { "yaml" };
+                let name = if name.is_empty() { String::new() } else { format!("\n{name}:\n") };
+                let _ = write!(page, "{name}\n```{language}\n{}```\n", ended(text));
+            }
+        }
         page
+    }
+
+    /// Whether a comment in the file may allow it: a production rule's complaint, and no other's.
+    pub fn can_be_allowed(&self) -> bool {
+        compile().all(|code| code.code != self.code) && !self.code.contains("suppression")
     }
 }
 
-/// What an example is written in.
-fn language(example: &str) -> &'static str {
-    if example.starts_with("$ ") { "console" } else { "yaml" }
+/// The files of an example: `---- file PATH` begins another one.
+fn files(example: &str) -> impl Iterator<Item = (&str, &str)> {
+    let mut parts = example.split("\n---- ");
+    let first = parts.next().map(|text| ("", text));
+    first.into_iter().chain(parts.filter_map(|part| part.split_once('\n')))
+}
+
+/// With the end of its last line.
+fn ended(text: &str) -> String {
+    if text.ends_with('\n') { text.to_owned() } else { format!("{text}\n") }
 }
 
 fn capital(text: &str) -> String {

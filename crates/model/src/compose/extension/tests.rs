@@ -78,6 +78,7 @@ fn read(text: &str) -> Output {
         env_files: None,
         profiles: BTreeSet::new(),
         reader: &One(text),
+        rules: None,
     })
 }
 
