@@ -12,8 +12,9 @@ use crate::output::Printer;
 use crate::settings::Settings;
 use disk::{Disk, Instead};
 use find::{Finder, Found};
+use landfall_model::code;
 use landfall_model::compose::{Facts, FileProblem, Files, Input, MAX_TEXT, Output, resolve};
-use landfall_model::diagnostic::Severity;
+use landfall_model::diagnostic::{Diagnostic, Severity};
 use landfall_model::name::AppName;
 use landfall_model::spec::Spec;
 use std::path::{Path, PathBuf};
@@ -116,7 +117,13 @@ impl Project {
         let mut output = self.resolve();
         self.notes(printer);
         if !printer.is_json() {
-            printer.diagnostics(&output.diagnostics, &output.sources);
+            // Who deploys wants to see what stands in the way; advice is for `check`.
+            let advice = |d: &Diagnostic| d.severity == Severity::Warning && code::find(&d.code).is_some_and(|code| code.can_be_allowed());
+            let (advice, rest): (Vec<_>, Vec<_>) = output.diagnostics.iter().cloned().partition(advice);
+            printer.diagnostics(&rest, &output.sources);
+            if !advice.is_empty() {
+                printer.warning(&format!("production rules have {}: `landfall check` shows it", count(advice.len(), "more warning")));
+            }
         } else if output.spec.is_none() {
             printer.json_line(&serde_json::json!({ "ok": false, "diagnostics": output.diagnostics }))?;
         }
