@@ -147,7 +147,8 @@ fn after(text: &str, start: usize, indent: usize) -> usize {
             break;
         }
         at = next;
-        if !blank && !(comment && depth < indent.max(1)) {
+        let ours = !comment || depth >= indent.max(1);
+        if !blank && ours {
             end = next;
         }
     }
