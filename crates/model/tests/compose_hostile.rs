@@ -31,6 +31,7 @@ fn run(compose: &[u8], env_file: &[u8]) -> Output {
         env_files: None,
         profiles: BTreeSet::new(),
         reader: &disk,
+        rules: None,
     };
     resolve(&input)
 }

@@ -34,6 +34,7 @@ mod print;
 mod reader;
 mod report;
 mod resolve;
+mod rules;
 pub mod schema;
 mod service;
 mod shape;
@@ -47,6 +48,7 @@ mod words;
 mod yaml;
 
 pub use model::Model;
+pub use rules::{Facts, rules};
 pub use support::{SERVICE_KEYS, Support};
 pub use yaml::{MAX_DEPTH, MAX_EXPANDED, MAX_NODES, MAX_TEXT};
 
@@ -109,6 +111,8 @@ pub struct Input<'a> {
     pub profiles: BTreeSet<String>,
     /// Where files are read.
     pub reader: &'a dyn Files,
+    /// Whether the production rules are asked, and what is known beside the files.
+    pub rules: Option<&'a Facts>,
 }
 
 /// What came of it.
@@ -159,6 +163,9 @@ fn compile(input: &Input<'_>, loaded: Loaded, output: &mut Output, report: &mut 
     contract::check(&file.landfall.env, &model.variables, &environments, report);
     let known = |name: &str| file.landfall.env.iter().any(|rule| rule.name.value.as_str() == name);
     model.variables.warn_of_undefined(known, report);
+    if let (Some(facts), true) = (input.rules, output.config.is_some()) {
+        rules::run(input, facts, &model, report);
+    }
     if let Some(app_name) = resolve::app_name(&model.name, &app, report) {
         output.spec = resolve::resolve(&app_name, &app, &environments, report);
         output.builds = enabled.iter().filter_map(|(name, s)| Some(((*name).clone(), s.landfall.build.as_ref()?.value.clone()))).collect();
@@ -180,8 +187,9 @@ fn complete(input: &Input<'_>, loaded: Loaded, report: &mut Report) -> Model {
         (*services, disabled) = (on, off);
     }
     consistency::check(&mut root, &disabled, report);
+    let env_files = rules::env_files(input.project_dir, &root);
     env::read_files(&mut root, input, &mut variables, report);
-    Model { name, root, disabled, variables }
+    Model { name, root, disabled, variables, env_files }
 }
 
 fn profiles(input: &Input<'_>, variables: &Variables) -> BTreeSet<String> {
