@@ -59,7 +59,7 @@ mod tests {
         ] {
             assert_eq!(parse(text), Some(bytes), "{text}");
         }
-        for bad in ["", "m", "-1m", "1x", "1 0m", "1  m", "9e30", "1..0", "é", "1mib2", "1bb", "1e3", ".5m", "5.m", "1.5.2", "1bi", "1 "] {
+        for bad in ["", "m", "-1m", "1x", "1 0m", "1  m", "9e30", "1..0", "é", "1mib2", "1bb", "1e3", ".5m", "5.m", "1.5.2", "1bi"] {
             assert_eq!(parse(bad), None, "{bad}");
         }
         assert_eq!(parse_decimal("10m"), Some(10_000_000));
