@@ -16,16 +16,21 @@ pub(crate) fn parse_decimal(text: &str) -> Option<u64> {
     bytes_in(text.trim(), 1000.0).and_then(|n| u64::try_from(n).ok())
 }
 
+/// A number, at most one blank, a unit of any case: `k`, `m`, `g`, `t` or `p`, then `i`, then `b`, each of which may be missing.
 fn bytes_in(text: &str, thousand: f64) -> Option<i64> {
-    let last = text.rfind(|c: char| c.is_ascii_digit() || matches!(c, '.' | ' '))?;
-    // One blank may stand before the unit.
-    let blank = text[last..].starts_with(' ');
-    let (number, unit) = (&text[..last + usize::from(!blank)], &text[last + 1..]);
-    let size = super::typed::number::go_float(number).filter(|n| *n >= 0.0)?;
-    let unit = unit.to_ascii_lowercase();
-    let power = match unit.as_bytes() {
-        [] | [b'b'] => 0,
-        [prefix] | [prefix, b'b'] | [prefix, b'i', b'b'] => 1 + b"kmgtp".iter().position(|p| p == prefix)? as i32,
+    let length = text.bytes().take_while(|b| b.is_ascii_digit() || *b == b'.').count();
+    let (number, unit) = text.split_at(length);
+    let size: f64 = number.parse().ok().filter(|_| !number.starts_with('.') && !number.ends_with('.'))?;
+    let unit = unit.strip_prefix(' ').unwrap_or(unit).to_ascii_lowercase();
+    let unit = unit.strip_suffix('b').unwrap_or(&unit);
+    let unit = unit.strip_suffix('i').unwrap_or(unit);
+    let power = match unit {
+        "" => 0,
+        "k" => 1,
+        "m" => 2,
+        "g" => 3,
+        "t" => 4,
+        "p" => 5,
         _ => return None,
     };
     Some(super::typed::number::truncated(size * thousand.powi(power)))
@@ -53,12 +58,12 @@ mod tests {
             ("512 k", 512 << 10),
             ("1b", 1),
             ("0", 0),
-            ("1e3", 1000),
             ("1p", 1 << 50),
+            ("7i", 7),
         ] {
             assert_eq!(parse(text), Some(bytes), "{text}");
         }
-        for bad in ["", "m", "-1m", "1x", "1 0m", "1  m", "9e30", "1..0", "é", "1mib2", "1bb"] {
+        for bad in ["", "m", "-1m", "1x", "1 0m", "1  m", "1e3", ".5g", "5.", "1..0", "é", "1mib2", "1bb"] {
             assert_eq!(parse(bad), None, "{bad}");
         }
         assert_eq!(parse_decimal("10m"), Some(10_000_000));
