@@ -16,21 +16,17 @@ pub(crate) fn parse_decimal(text: &str) -> Option<u64> {
     bytes_in(text.trim(), 1000.0).and_then(|n| u64::try_from(n).ok())
 }
 
-/// A number, at most one blank, a unit of any case: `k`, `m`, `g`, `t` or `p`, then `i`, then `b`, each of which may be missing.
 fn bytes_in(text: &str, thousand: f64) -> Option<i64> {
     let length = text.bytes().take_while(|b| b.is_ascii_digit() || *b == b'.').count();
     let (number, unit) = text.split_at(length);
-    let size: f64 = number.parse().ok().filter(|_| !number.starts_with('.') && !number.ends_with('.'))?;
+    let groups = number.split('.').all(|group| !group.is_empty());
+    let size = super::typed::number::go_float(number).filter(|_| groups)?;
+    // One blank may stand before the unit.
     let unit = unit.strip_prefix(' ').unwrap_or(unit).to_ascii_lowercase();
-    let unit = unit.strip_suffix('b').unwrap_or(&unit);
-    let unit = unit.strip_suffix('i').unwrap_or(unit);
-    let power = match unit {
-        "" => 0,
-        "k" => 1,
-        "m" => 2,
-        "g" => 3,
-        "t" => 4,
-        "p" => 5,
+    let bare = unit.strip_suffix('b').unwrap_or(&unit);
+    let power = match bare.strip_suffix('i').unwrap_or(bare).as_bytes() {
+        [] => 0,
+        [prefix] => 1 + b"kmgtp".iter().position(|p| p == prefix)? as i32,
         _ => return None,
     };
     Some(super::typed::number::truncated(size * thousand.powi(power)))
@@ -58,12 +54,12 @@ mod tests {
             ("512 k", 512 << 10),
             ("1b", 1),
             ("0", 0),
+            ("10ib", 10),
             ("1p", 1 << 50),
-            ("7i", 7),
         ] {
             assert_eq!(parse(text), Some(bytes), "{text}");
         }
-        for bad in ["", "m", "-1m", "1x", "1 0m", "1  m", "1e3", ".5g", "5.", "1..0", "é", "1mib2", "1bb"] {
+        for bad in ["", "m", "-1m", "1x", "1 0m", "1  m", "9e30", "1..0", "é", "1mib2", "1bb", "1e3", ".5m", "5.m", "1.5.2", "1bi"] {
             assert_eq!(parse(bad), None, "{bad}");
         }
         assert_eq!(parse_decimal("10m"), Some(10_000_000));

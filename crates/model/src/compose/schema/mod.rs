@@ -90,9 +90,7 @@ fn is(node: &Node, wanted: Type) -> bool {
     match (&node.value, wanted) {
         (Value::Map(_), Type::Object) | (Value::List(_), Type::Array) => true,
         (Value::Scalar(s), wanted) => match (s.kind, wanted) {
-            (Kind::Null, Type::Null) | (Kind::Bool, Type::Boolean) => true,
-            // A date becomes a text on its way to Compose's checker.
-            (Kind::Text | Kind::Time, Type::String) => true,
+            (Kind::Null, Type::Null) | (Kind::Bool, Type::Boolean) | (Kind::Text | Kind::Time, Type::String) => true,
             (Kind::Int, Type::Number | Type::Integer) => true,
             // JSON knows no infinity, and a number without a fraction is whole however it is written.
             (Kind::Float, Type::Number) => number(s).is_some(),
@@ -131,7 +129,7 @@ fn fingerprint(node: &Node) -> String {
     match &node.value {
         Value::Scalar(s) => match number(s) {
             Some(n) => format!("{n}"),
-            None if matches!(s.kind, Kind::Text | Kind::Time) => format!("{:?}", s.text),
+            None if s.kind == Kind::Text => format!("{:?}", s.text),
             None => s.canonical(),
         },
         Value::List(items) => format!("[{}]", items.iter().map(fingerprint).collect::<Vec<_>>().join(",")),
