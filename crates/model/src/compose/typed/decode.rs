@@ -367,7 +367,8 @@ pub(crate) fn any(node: &Node, language: Language) -> Out {
                 None => Out::Text(s.text.clone()),
             },
             Kind::Float => super::super::node::float(&s.text).map_or_else(|| Out::Text(s.text.clone()), Out::Double),
-            Kind::Text | Kind::Time => Out::Text(s.text.clone()),
+            Kind::Text => Out::Text(s.text.clone()),
+            Kind::Time => Out::Time(s.text.clone()),
         },
     }
 }

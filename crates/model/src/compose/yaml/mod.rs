@@ -12,6 +12,7 @@ mod place;
 mod time;
 
 pub(crate) use mark::Mark;
+pub(crate) use time::rfc3339;
 
 use super::node::Node;
 use super::report::Report;

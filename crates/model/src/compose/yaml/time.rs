@@ -2,7 +2,7 @@
 //! words where it wants text (a label).
 
 /// A date, or a date and time, as RFC 3339; `None` for what is neither. Without a zone it is UTC.
-pub(super) fn rfc3339(text: &str) -> Option<String> {
+pub(crate) fn rfc3339(text: &str) -> Option<String> {
     let (year, rest) = text.split_once('-').filter(|(year, _)| year.len() == 4)?;
     let (month, rest) = rest.split_once('-')?;
     let day_length = rest.bytes().take_while(u8::is_ascii_digit).count();
