@@ -43,7 +43,7 @@ fn networks(name: &AppName, app: &App<'_>) -> Value {
     }
     for (key, file) in &app.file.networks {
         let own = if file.external { key.to_string() } else { format!("{name}_{key}") };
-        let mut network = json!({ "name": file.name.clone().unwrap_or(own), "ipam": {} });
+        let mut network = json!({ "name": Some(file.external_name.clone()).filter(|n| !n.is_empty()).unwrap_or(own), "ipam": {} });
         if file.external {
             network["external"] = json!(true);
         }
@@ -59,7 +59,7 @@ fn volumes(name: &AppName, app: &App<'_>) -> Value {
     let mut out = Map::new();
     for (key, file) in &app.file.volumes {
         let own = if file.external { key.to_string() } else { format!("{name}_{key}") };
-        let mut volume = json!({ "name": file.name.clone().unwrap_or(own) });
+        let mut volume = json!({ "name": Some(file.external_name.clone()).filter(|n| !n.is_empty()).unwrap_or(own) });
         if file.external {
             volume["external"] = json!(true);
         }
@@ -154,7 +154,7 @@ fn ports(file: &ServiceFile) -> Value {
 
 /// `tmpfs:` is a key of its own in Compose and stays as it was written.
 fn out_has_volumes(file: &ServiceFile) -> bool {
-    file.mounts.iter().any(|m| !matches!(m.source, SourceFile::Tmpfs(_)))
+    file.mounts.iter().any(|m| !matches!(m.source, SourceFile::Tmpfs(_) | SourceFile::Memory(_)))
 }
 
 fn mounts(file: &ServiceFile, app: &App<'_>) -> Value {
@@ -166,7 +166,7 @@ fn mounts(file: &ServiceFile, app: &App<'_>) -> Value {
             SourceFile::Bind(source) => {
                 json!({ "type": "bind", "source": path::absolute(app.project_dir, source), "bind": { "create_host_path": true } })
             }
-            SourceFile::Tmpfs(_) => continue,
+            SourceFile::Tmpfs(_) | SourceFile::Memory(_) => continue,
         };
         json["target"] = json!(mount.target);
         if mount.read_only {

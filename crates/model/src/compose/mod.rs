@@ -4,8 +4,11 @@
 //! so that one run finds everything that is wrong. Files are asked for through [`Files`]; nothing else comes in from outside, so the same input
 //! gives the same output everywhere. Refused: files over 1 MiB, and whatever the stages' own bounds say.
 
+mod access;
+mod attached;
 mod check;
 mod config;
+mod container;
 mod contract;
 mod deploy;
 mod dotenv;
@@ -31,7 +34,7 @@ mod support;
 mod words;
 mod yaml;
 
-pub use support::{SERVICE_KEYS, Support};
+pub use support::{Row, Support, table as support_table};
 pub use yaml::{MAX_DEPTH, MAX_EXPANDED, MAX_NODES, MAX_TEXT};
 
 use crate::diagnostic::Diagnostic;
@@ -204,7 +207,8 @@ fn compile(input: &Input<'_>, Tree { root, mut variables, name: outer_name }: Tr
     variables.warn_of_undefined(known, report);
     let Some(name) = resolve::app_name(input.project_name, &app, outer_name.as_deref(), report) else { return };
     output.config = Some(config::render(&name, &root, &app, &environments));
-    output.spec = resolve::resolve(&name, &app, &environments, report);
+    let files = attached::files(&app, &variables, report);
+    output.spec = resolve::resolve(&name, &app, &resolve::Values { environments: &environments, files: &files }, report);
     output.builds = enabled.iter().filter_map(|(name, s)| Some(((*name).clone(), s.landfall.build.as_ref()?.value.clone()))).collect();
 }
 
