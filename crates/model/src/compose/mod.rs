@@ -15,6 +15,7 @@ mod dotenv;
 mod duration;
 mod env;
 mod file;
+mod grant;
 mod health;
 mod interpolate;
 mod landfall;
@@ -34,6 +35,7 @@ mod support;
 mod words;
 mod yaml;
 
+pub use grant::parse_grants;
 pub use support::{Row, Support, table as support_table};
 pub use yaml::{MAX_DEPTH, MAX_EXPANDED, MAX_NODES, MAX_TEXT};
 
