@@ -16,6 +16,8 @@ mod duration;
 mod env;
 mod file;
 mod grant;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod health;
 mod interpolate;
 mod landfall;
