@@ -110,23 +110,22 @@ pub(crate) fn gpus(field: &Field<'_>, report: &mut Report) -> Vec<Gpus> {
     let mut out = Vec::new();
     for item in field.items("a list of devices", report).unwrap_or_default() {
         let Some(mut fields) = Fields::open(&item, report) else { continue };
-        let mut one = Gpus::default();
-        one.driver = fields.take("driver").and_then(|f| f.text(report)).map(|t| t.value).unwrap_or_default();
         let words = |field: Option<Field<'_>>, report: &mut Report| -> Vec<String> {
             field.and_then(|f| f.texts(report)).unwrap_or_default().into_iter().map(|t| t.value).collect()
         };
-        one.ids = words(fields.take("device_ids"), report);
-        one.capabilities = words(fields.take("capabilities"), report);
-        if one.capabilities.is_empty() {
-            one.capabilities.push("gpu".into());
+        let driver = fields.take("driver").and_then(|f| f.text(report)).map(|t| t.value).unwrap_or_default();
+        let ids = words(fields.take("device_ids"), report);
+        let mut capabilities = words(fields.take("capabilities"), report);
+        if capabilities.is_empty() {
+            capabilities.push("gpu".into());
         }
-        one.options = super::container::named_values(fields.take("options"), report);
+        let options = super::container::named_values(fields.take("options"), report);
         let count = fields.take("count").and_then(|f| {
             f.parsed(report, "a number or `all`", |t| if t == "all" { Some(-1) } else { t.parse::<i64>().ok().filter(|n| *n >= -1) })
         });
-        one.count = count.map_or(if one.ids.is_empty() { -1 } else { 0 }, |c| c.value);
+        let count = count.map_or(if ids.is_empty() { -1 } else { 0 }, |c| c.value);
         fields.finish(report);
-        out.push(one);
+        out.push(Gpus { driver, count, ids, capabilities, options });
     }
     out
 }

@@ -15,9 +15,9 @@ mod dotenv;
 mod duration;
 mod env;
 mod file;
-mod grant;
 #[cfg(fuzzing)]
 pub mod fuzzing;
+mod grant;
 mod health;
 mod interpolate;
 mod landfall;

@@ -100,7 +100,7 @@ fn access(host: &mut HostConfig, container: &Container) {
 /// colon cannot be said so and goes without.
 pub(crate) fn bind(mount: &Mount) -> Option<String> {
     let MountSource::Bind { path, create, relabel, propagation } = &mount.source else { return None };
-    if path.contains(':') || mount.target.contains(':') || !(*create || !relabel.is_empty()) {
+    if path.contains(':') || mount.target.contains(':') || !*create && relabel.is_empty() {
         return None;
     }
     let mode = if mount.read_only { "ro" } else { "rw" };

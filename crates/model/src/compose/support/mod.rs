@@ -75,7 +75,8 @@ impl Row {
 /// Keys of one verdict.
 struct Group {
     under: &'static str,
-    keys: &'static [&'static str],
+    /// Parted by blanks.
+    keys: &'static str,
     docker: Support,
     process: Support,
     unless: &'static [&'static str],
@@ -94,8 +95,8 @@ impl Group {
     }
 
     fn rows(&self) -> impl Iterator<Item = Row> + '_ {
-        self.keys.iter().map(|key| Row {
-            path: join(self.under, key),
+        self.keys.split_ascii_whitespace().map(|key| Row {
+            path: if self.under.is_empty() { key.to_owned() } else { format!("{}.{key}", self.under) },
             docker: self.docker,
             process: self.process,
             unless: self.unless,
@@ -113,7 +114,7 @@ pub fn table() -> Vec<Row> {
 
 /// The keys a service may have.
 pub(crate) fn service_keys() -> impl Iterator<Item = &'static str> {
-    table::SERVICES.iter().filter(|g| g.under == "services.*").flat_map(|g| g.keys).copied().filter(|k| !k.contains('.'))
+    table::SERVICES.iter().filter(|g| g.under == "services.*").flat_map(|g| g.keys.split_ascii_whitespace()).filter(|k| !k.contains('.'))
 }
 
 /// Complains about every key that has no effect or is refused.
