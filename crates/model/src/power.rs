@@ -6,7 +6,7 @@
 
 use crate::container::{Access, Namespace};
 use crate::name::{AppName, ServiceName};
-use crate::spec::{MountSource, Propagation, RuntimeKind, Service, Spec, Volume};
+use crate::spec::{MountSource, Network, Propagation, RuntimeKind, Service, Spec, Volume};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::str::FromStr;
@@ -152,7 +152,7 @@ impl Spec {
                 MountSource::Anonymous { .. } | MountSource::Tmpfs { .. } => {}
             }
         }
-        let host = |key| self.networks.get(key).is_some_and(|n| n.external_name == "host");
+        let host = |key| self.networks.get(key).is_some_and(Network::is_host);
         powers.extend(template.networks.iter().any(host).then(|| Power::of("namespace", Namespace::Network.as_str())));
         let open = |option: &&String| takes_walls_away(option);
         powers.extend(template.container.security.iter().filter(open).map(|option| Power::of("security", option)));
@@ -175,7 +175,7 @@ fn of_access(access: &Access) -> BTreeSet<Power> {
 }
 
 /// What a volume shows of the host by the options it is made with.
-fn of_volume(project_dir: &str, volume: &Volume) -> Option<Power> {
+pub(crate) fn of_volume(project_dir: &str, volume: &Volume) -> Option<Power> {
     if volume.driver != "local" && !volume.driver.is_empty() {
         return Some(Power::of("driver", &volume.driver));
     }

@@ -9,8 +9,8 @@ use super::reader::{Field, Fields, named};
 use super::report::{Located, Place, Report};
 use crate::container::{Container, Device, Gpus, Namespace};
 use crate::name::ServiceName;
-use crate::power::{Power, USUAL_CAPABILITIES, takes_walls_away};
-use crate::spec::Spec;
+use crate::power::{Power, USUAL_CAPABILITIES, of_volume, takes_walls_away};
+use crate::spec::{Network, Spec};
 use std::collections::BTreeSet;
 
 /// Powers asked for, and where.
@@ -174,14 +174,17 @@ pub(crate) fn warn(spec: &Spec, app: &App<'_>, report: &mut Report) {
             }
             let asked = file.demands.iter().find(|(p, _)| *p == power).map(|(_, place)| *place);
             let mounted = || file.mounts.iter().find(|m| asks(m, &power, app)).map(|m| m.place);
-            let place = asked.or_else(mounted).unwrap_or(file.place);
+            let joined =
+                || file.networks.iter().flatten().find(|n| spec.networks.get(&n.value).is_some_and(Network::is_host)).map(|n| n.place);
+            let joined = || joined().filter(|_| power.kind() == "namespace");
+            let place = asked.or_else(mounted).or_else(joined).unwrap_or(file.place);
             // With a variable in it the value may be a secret.
             let secret = report.written(place, "$") == "$";
             let shown = if secret { format!("{}:…", power.kind()) } else { power.to_string() };
             let line = format!("{}: {{ {name}: [{}] }}", spec.app, serde_json::Value::from(shown.as_str()));
             report
                 .warning("needs-grant", place, format!("`{name}` needs `{shown}` from the server's owner: {}", power.reason()))
-                .hint(format!("the owner writes into `grants.yaml` in Landfall's home on the server: {line}"));
+                .hint(format!("the owner writes into `grants.yaml` in Landfall's home on the server: `{line}`"));
         }
     }
 }
@@ -192,7 +195,7 @@ fn asks(mount: &MountFile, power: &Power, app: &App<'_>) -> bool {
         SourceFile::Bind(source) => path::absolute(app.project_dir, source) == power.value(),
         SourceFile::Volume(volume) => {
             let declared = app.file.volumes.get(volume);
-            matches!(power.kind(), "bind" | "device" | "driver") && declared.is_some_and(|v| !v.options.is_empty() || !v.driver.is_empty())
+            declared.and_then(|v| of_volume(app.project_dir, v)).is_some_and(|p| p == *power)
         }
         _ => false,
     }

@@ -205,7 +205,9 @@ fn undeclared(app: &App<'_>, service: &ServiceName, file: &AttachedFile, report:
 
 /// A file written into a mount would be written into what is mounted.
 fn hidden(name: &ServiceName, service: &ServiceFile, file: &AttachedFile, report: &mut Report) {
-    let over = |m: &&super::mount::MountFile| path::within(&m.target, &file.target) && !matches!(m.source, SourceFile::Tmpfs { .. });
+    let over = |m: &&super::mount::MountFile| {
+        path::within(&m.target, &file.target) && !matches!(m.source, SourceFile::Tmpfs(_) | SourceFile::Memory(_))
+    };
     if let Some(mount) = service.mounts.iter().find(over) {
         let message = format!(
             "`{name}` mounts something at `{}`, and the {} `{}` would be written into it",

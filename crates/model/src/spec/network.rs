@@ -36,6 +36,13 @@ pub struct Network {
     pub subnets: Vec<Subnet>,
 }
 
+impl Network {
+    /// The engine's name for having none of its own: whoever joins it is on the host's.
+    pub(crate) fn is_host(&self) -> bool {
+        self.external_name == "host"
+    }
+}
+
 /// Addresses of a network.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Subnet {

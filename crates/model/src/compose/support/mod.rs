@@ -7,7 +7,7 @@ mod table;
 
 use super::node::{Entry, Node, Value};
 use super::reader::join;
-use super::report::{Place, Report};
+use super::report::Report;
 use crate::spec::RuntimeKind;
 use std::collections::BTreeMap;
 
@@ -133,9 +133,11 @@ impl Walk<'_> {
     fn entries(&self, node: &Node, pattern: &str, path: &str, report: &mut Report) {
         match &node.value {
             Value::Map(entries) => {
+                // A key that stands where its mapping does was written by nobody: a stage made it.
+                let made = |e: &&Entry| e.key_place == node.place;
                 let any = format!("{pattern}.*");
                 let named = self.rows.range(format!("{any}.")..).next().is_some_and(|(row, _)| row.starts_with(&any));
-                for entry in entries.iter().filter(|e| !e.key.starts_with("x-") && !e.value.is_null()) {
+                for entry in entries.iter().filter(|e| !e.key.starts_with("x-") && !e.value.is_null() && !made(e)) {
                     let key = if named { any.clone() } else { join(pattern, &entry.key) };
                     self.entry(entry, &key, &join(path, &entry.key), report);
                 }
@@ -156,7 +158,11 @@ impl Walk<'_> {
         let row = self.rows.get(pattern);
         match row.map(|row| (row, row.under(self.runtime))) {
             Some((row, Support::Ignored(_) | Support::Refused(_))) if row.elsewhere || is_empty(&entry.value, row.unless) => {}
-            Some((_, Support::Ignored(reason))) => ignored(path, reason, entry.key_place, report),
+            Some((row, Support::Ignored(reason))) => {
+                // Said only where the other runtime would honour it.
+                let here = if self.runtime == RuntimeKind::Process && row.docker != row.process { " under `runtime: process`" } else { "" };
+                report.warning("not-honoured", entry.key_place, format!("`{path}` is not honoured{here}")).hint(reason);
+            }
             Some((_, Support::Refused(reason))) => {
                 report.error("refused", entry.key_place, format!("`{path}` is refused: {reason}")).hint(instead(pattern))
             }
@@ -165,11 +171,6 @@ impl Walk<'_> {
             _ => self.entries(&entry.value, pattern, path, report),
         }
     }
-}
-
-/// The warning for a key without effect.
-fn ignored(path: &str, reason: &str, place: Place, report: &mut Report) {
-    report.warning("not-honoured", place, format!("`{path}` is not honoured")).hint(reason);
 }
 
 /// Says nothing: empty, or one of the values that change nothing.

@@ -37,7 +37,7 @@ pub(super) const APP: &[Group] = &[
     rows("", "networks", Honoured, Partly(NO_NETWORK)),
     both("", "version", Ignored("it has no meaning any more")).elsewhere(),
     rows("", "volumes", Honoured, Partly(NO_VOLUME)),
-    container("configs.*", "content environment file", Honoured),
+    rows("configs.*", "content environment file", Honoured, Partly(NO_FILES)),
     both("configs.*", "external external.name", Refused(SWARM_STORE)).unless(&["false"]),
     both("configs.*", "labels", Ignored(SWARM)),
     both("configs.*", "name", Partly(NOWHERE)),
@@ -57,7 +57,7 @@ pub(super) const APP: &[Group] = &[
     ),
     rows("networks.*", "enable_ipv4", Ignored("names are answered over IPv4"), Partly(NO_NETWORK)).unless(&["true"]),
     both("secrets.*", "driver driver_opts", Refused("secret drivers are plugins of Swarm")),
-    container("secrets.*", "environment file", Honoured),
+    rows("secrets.*", "environment file", Honoured, Partly(NO_FILES)),
     both("secrets.*", "external external.name", Refused(SWARM_STORE)).unless(&["false"]),
     both("secrets.*", "labels", Ignored(SWARM)),
     both("secrets.*", "name", Partly(NOWHERE)),
@@ -78,12 +78,18 @@ pub(super) const SERVICES: &[Group] = &[
     both("services.*", "attach", Ignored(TERMINAL)),
     container(
         "services.*",
-        "blkio_config cap_drop configs configs[].gid configs[].mode configs[].source configs[].target configs[].uid cpu_period \
-         cpu_quota cpu_rt_period cpu_rt_runtime cpu_shares cpus cpuset dns_opt dns_search domainname extra_hosts group_add \
-         hostname init label_file labels logging mem_limit mem_reservation mem_swappiness memswap_limit oom_score_adj \
-         pids_limit read_only secrets secrets[].gid secrets[].mode secrets[].source secrets[].target secrets[].uid shm_size \
-         stdin_open storage_opt sysctls tmpfs tty ulimits ulimits.*.hard ulimits.*.soft user volumes",
+        "blkio_config cap_drop cpu_period cpu_quota cpu_rt_period cpu_rt_runtime cpu_shares cpus cpuset dns_opt dns_search \
+         domainname extra_hosts group_add hostname init label_file labels logging mem_limit mem_reservation mem_swappiness \
+         memswap_limit oom_score_adj pids_limit read_only shm_size stdin_open storage_opt sysctls tmpfs tty ulimits \
+         ulimits.*.hard ulimits.*.soft user volumes",
         Honoured,
+    ),
+    rows(
+        "services.*",
+        "configs configs[].gid configs[].mode configs[].source configs[].target configs[].uid secrets secrets[].gid secrets[].mode \
+         secrets[].source secrets[].target secrets[].uid",
+        Honoured,
+        Ignored(NO_FILES),
     ),
     rows("services.*", "build", Ignored(BUILD), Ignored(OWN_BUILD)).elsewhere(),
     container("services.*", "cap_add", Granted("capabilities beyond the engine's usual set reach the host")),
