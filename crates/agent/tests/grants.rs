@@ -27,6 +27,8 @@ fn spec(keys: &str, project_dir: &str) -> Spec {
     let reader = OneFile(format!("name: shop\nservices:\n  web: {{ image: nginx, {keys} }}\n"));
     let input = Input {
         files: &files,
+        cwd: project_dir,
+        searched: false,
         project_dir,
         project_name: None,
         env: &BTreeMap::new(),

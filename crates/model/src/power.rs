@@ -6,7 +6,7 @@
 
 use crate::container::{Access, Namespace};
 use crate::name::{AppName, ServiceName};
-use crate::spec::{MountSource, Network, Propagation, RuntimeKind, Service, Spec, Volume};
+use crate::spec::{MountSource, Network, RuntimeKind, Service, Spec, Volume};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::str::FromStr;
@@ -145,8 +145,7 @@ impl Spec {
             match &mount.source {
                 MountSource::Bind { path, propagation, .. } => {
                     powers.extend((!is_free(&self.project_dir, path)).then(|| Power::of("bind", path)));
-                    let shared = matches!(propagation, Propagation::Shared | Propagation::Rshared);
-                    powers.extend(shared.then(|| Power::of("propagation", path)));
+                    powers.extend(propagation.is_shared().then(|| Power::of("propagation", path)));
                 }
                 MountSource::Volume { name, .. } => powers.extend(self.volumes.get(name).and_then(|v| of_volume(&self.project_dir, v))),
                 MountSource::Anonymous { .. } | MountSource::Tmpfs { .. } => {}

@@ -72,6 +72,8 @@ impl Case {
         let env_files: Vec<String> = self.list("env-files").iter().map(|f| format!("{PROJECT}/{f}")).collect();
         resolve(&Input {
             files: &files,
+            cwd: PROJECT,
+            searched: false,
             project_dir: PROJECT,
             project_name: self.options.get("name").map(String::as_str),
             env: &self.env,

@@ -23,6 +23,8 @@ fn run(compose: &[u8], env_file: &[u8]) -> Output {
     let env = BTreeMap::from([("A".to_owned(), "a".to_owned()), ("LONG".to_owned(), "x".repeat(100_000))]);
     let input = Input {
         files: &["c.yaml".to_owned()],
+        cwd: "/p",
+        searched: false,
         project_dir: "/p",
         project_name: None,
         env: &env,

@@ -2,16 +2,17 @@
 //! the server's owner and said by the agent; here each power is only noted with the place that asks for it.
 
 use super::check::App;
-use super::mount::{MountFile, SourceFile};
+use super::mount::SourceFile;
 use super::node::Value;
 use super::path;
 use super::reader::{Field, Fields, named};
 use super::report::{Located, Place, Report};
+use super::service::ServiceFile;
 use crate::container::{Container, Device, Gpus, Namespace};
 use crate::name::ServiceName;
 use crate::power::{Power, USUAL_CAPABILITIES, of_volume, takes_walls_away};
 use crate::spec::{Network, Spec};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Powers asked for, and where.
 pub(crate) type Demands = Vec<(Power, Place)>;
@@ -168,16 +169,12 @@ fn namespaces(fields: &mut Fields<'_>, out: &mut Container, demands: &mut Demand
 pub(crate) fn warn(spec: &Spec, app: &App<'_>, report: &mut Report) {
     for (name, powers) in spec.powers() {
         let Some(file) = app.enabled.get(&name) else { continue };
+        let places = places(file, spec);
         for power in powers {
             if report.is_full() {
                 return;
             }
-            let asked = file.demands.iter().find(|(p, _)| *p == power).map(|(_, place)| *place);
-            let mounted = || file.mounts.iter().find(|m| asks(m, &power, app)).map(|m| m.place);
-            let joined =
-                || file.networks.iter().flatten().find(|n| spec.networks.get(&n.value).is_some_and(Network::is_host)).map(|n| n.place);
-            let joined = || joined().filter(|_| power.kind() == "namespace");
-            let place = asked.or_else(mounted).or_else(joined).unwrap_or(file.place);
+            let place = places.get(&power).copied().unwrap_or(file.place);
             // With a variable in it the value may be a secret.
             let secret = report.written(place, "$") == "$";
             let shown = if secret { format!("{}:…", power.kind()) } else { power.to_string() };
@@ -189,16 +186,25 @@ pub(crate) fn warn(spec: &Spec, app: &App<'_>, report: &mut Report) {
     }
 }
 
-/// True for the mount that asks for a power.
-fn asks(mount: &MountFile, power: &Power, app: &App<'_>) -> bool {
-    match &mount.source {
-        SourceFile::Bind(source) => path::absolute(app.project_dir, source) == power.value(),
-        SourceFile::Volume(volume) => {
-            let declared = app.file.volumes.get(volume);
-            declared.and_then(|v| of_volume(app.project_dir, v)).is_some_and(|p| p == *power)
-        }
-        _ => false,
+/// Where each power of a service is asked for: by a key of its own, by a mount, or by a network.
+fn places(file: &ServiceFile, spec: &Spec) -> BTreeMap<Power, Place> {
+    let mut out = BTreeMap::new();
+    for network in file.networks.iter().flatten().filter(|n| spec.networks.get(&n.value).is_some_and(Network::is_host)) {
+        out.insert(Power::of("namespace", Namespace::Network.as_str()), network.place);
     }
+    for mount in &file.mounts {
+        let power = match &mount.source {
+            SourceFile::Bind(source) => Some(Power::of("bind", &path::absolute(&spec.project_dir, source))),
+            SourceFile::Volume(volume) => spec.volumes.get(volume).and_then(|v| of_volume(&spec.project_dir, v)),
+            _ => None,
+        };
+        if let (SourceFile::Bind(source), true) = (&mount.source, mount.options.propagation.is_shared()) {
+            out.insert(Power::of("propagation", &path::absolute(&spec.project_dir, source)), mount.place);
+        }
+        out.extend(power.map(|power| (power, mount.place)));
+    }
+    out.extend(file.demands.iter().cloned());
+    out
 }
 
 /// Names of the service besides its own: the container's, which others may know it by.

@@ -6,12 +6,11 @@
 use super::check::App;
 use super::interpolate::Variables;
 use super::mount::SourceFile;
-use super::node::{Kind, Value};
+use super::node::Value;
 use super::reader::{Field, Fields};
 use super::report::{Located, Report};
 use super::service::ServiceFile;
-use super::suggest::did_you_mean;
-use super::{FileProblem, env, node, path};
+use super::{FileProblem, env, path};
 use crate::container::{Content, MountedFile};
 use crate::name::ServiceName;
 use std::collections::BTreeMap;
@@ -143,18 +142,16 @@ fn attached(item: &Field<'_>, sort: Sort, report: &mut Report) -> Option<Attache
     Some(AttachedFile { sort, source, target, uid: uid.unwrap_or(0), gid: gid.unwrap_or(0), mode: mode.unwrap_or(0o444) })
 }
 
-/// Permission bits. A number counts as YAML reads it (`0440` is octal there), text as octal.
+/// Permission bits. YAML reads `0440` as octal; `440` and the quoted `"0440"` are decimal to Compose, and hardly meant so.
 fn permissions(field: &Field<'_>, report: &mut Report) -> Option<u32> {
-    let text = field.node.scalar().is_some_and(|s| s.kind == Kind::Text);
-    let parse = |t: &str| {
-        let bits = if text {
-            u32::from_str_radix(t.trim_start_matches("0o"), 8).ok()
-        } else {
-            node::integer(t).and_then(|n| u32::try_from(n).ok())
-        };
-        bits.filter(|b| *b <= 0o7777)
-    };
-    field.parsed(report, "permission bits such as 0440", parse).map(|m| m.value)
+    let mode = field.integer(0..=0o7777, report)?;
+    let digits = mode.value.to_string();
+    // The number that counts stands in the file: it was not octal there.
+    if digits.len() >= 3 && digits.bytes().all(|b| b < b'8') && report.written(mode.place, &digits) == digits {
+        let message = format!("`{}` is read as a decimal number: the bits are {:04o}", field.path, mode.value);
+        report.warning("decimal-mode", mode.place, message).hint(format!("write 0{digits}, without quotes"));
+    }
+    Some(mode.value as u32)
 }
 
 /// Files of every service that takes part, with what they hold.
@@ -166,10 +163,8 @@ pub(crate) fn files(app: &App<'_>, variables: &Variables, report: &mut Report) -
         let mut files: Vec<MountedFile> = Vec::new();
         for file in &service.files {
             let key = (file.sort, file.source.value.clone());
-            let Some(origin) = app.file.declared.get(&key) else {
-                undeclared(app, name, file, report);
-                continue;
-            };
+            // One that is not declared was complained about when references were followed.
+            let Some(origin) = app.file.declared.get(&key) else { continue };
             hidden(name, service, file, report);
             let content = values.entry(key).or_insert_with(|| value(app, origin, variables, report)).clone();
             let Some(content) = content else { continue };
@@ -192,15 +187,6 @@ pub(crate) fn files(app: &App<'_>, variables: &Variables, report: &mut Report) -
         out.insert((*name).clone(), files);
     }
     out
-}
-
-fn undeclared(app: &App<'_>, service: &ServiceName, file: &AttachedFile, report: &mut Report) {
-    let (key, word) = (file.sort.key(), file.sort.word());
-    let source = report.written(file.source.place, &file.source.value);
-    let known = app.file.declared.keys().filter(|(sort, _)| *sort == file.sort).map(|(_, name)| name.as_str());
-    let near = did_you_mean(&file.source.value, known);
-    let hint = near.unwrap_or_else(|| format!("declare it: `{key}: {{ {source}: {{ file: ./path }} }}` at the top of the file"));
-    report.error("unknown-secret", file.source.place, format!("`{service}` uses the {word} `{source}`, which is not declared")).hint(hint);
 }
 
 /// A file written into a mount would be written into what is mounted.
@@ -242,6 +228,7 @@ fn read_file(app: &App<'_>, file: &Located<String>, report: &mut Report) -> Opti
         Ok(_) => FileProblem::Other(format!("it is larger than {} kB", MAX_VALUE / 1000)),
         Err(problem) => problem,
     };
-    env::unreadable(&file.value, &problem, Some(file.place), report);
+    let shown = app.host_path(&file.value, file.place, report);
+    env::unreadable(&shown, &problem, Some(file.place), report);
     None
 }

@@ -200,7 +200,7 @@ impl App<'_> {
         if self.runtime == RuntimeKind::Process || !is_free(self.project_dir, &full) || self.reader.exists(&full) {
             return;
         }
-        let message = format!("the path `{}` does not exist", report.written(mount.place, source));
+        let message = format!("the path `{}` does not exist", self.host_path(source, mount.place, report));
         match (mount.options.create, mount.read_only) {
             (false, _) => {
                 report.error("bind-missing", mount.place, message).hint("create it, or write `bind: { create_host_path: true }`");
@@ -214,6 +214,13 @@ impl App<'_> {
                 report.warning("bind-missing", mount.place, message).hint("the engine will create it as an empty directory owned by root");
             }
         }
+    }
+
+    /// A path as the file writes it, which is relative more often than not.
+    pub(crate) fn host_path(&self, source: &str, place: Place, report: &Report) -> String {
+        let relative = path::relative(self.project_dir, source).unwrap_or_default();
+        let ways = [source.to_owned(), format!("./{relative}"), relative];
+        ways.iter().map(|way| report.written(place, way)).find(|shown| shown != "…").unwrap_or_else(|| "…".into())
     }
 
     fn networks(&self, name: &ServiceName, service: &ServiceFile, report: &mut Report) {

@@ -3,7 +3,7 @@
 use super::attached::{self, Declared, Sort};
 use super::container::named_values;
 use super::landfall::{LandfallFile, misplaced};
-use super::node::Node;
+use super::node::{Entry, Node};
 use super::reader::{Field, Fields, named};
 use super::report::{Located, Report};
 use super::service::{self, ServiceFile};
@@ -28,14 +28,10 @@ pub(crate) struct File {
     pub(crate) landfall: LandfallFile,
 }
 
-/// Reads the merged tree.
-pub(crate) fn read(root: &Node, report: &mut Report) -> File {
+/// Reads the merged tree, and services that take no part.
+pub(crate) fn read(root: &Node, disabled: &[Entry], report: &mut Report) -> File {
     let mut file = File::default();
     let Some(mut fields) = Fields::open(&Field::root(root), report) else { return file };
-    if let Some(version) = fields.take("version") {
-        report.warning("obsolete-key", version.key_place, "`version` has no meaning any more").hint("remove the line");
-    }
-    fields.know(["include"]);
     for sort in [Sort::Secret, Sort::Config] {
         if let Some(field) = fields.take(sort.key()) {
             attached::declared(&field, sort, &mut file.declared, report);
@@ -46,7 +42,7 @@ pub(crate) fn read(root: &Node, report: &mut Report) -> File {
     file.networks = fields.take("networks").map(|f| networks(&f, report)).unwrap_or_default();
     file.volumes = fields.take("volumes").map(|f| volumes(&f, report)).unwrap_or_default();
     match fields.take("services") {
-        Some(field) => file.services = services(&field, report),
+        Some(field) => file.services = services(&field, disabled, report),
         None => report
             .error("no-services", root.place, "the file has no `services`")
             .hint("write `services:` and under it one entry per program"),
@@ -57,20 +53,21 @@ pub(crate) fn read(root: &Node, report: &mut Report) -> File {
     file
 }
 
-fn services(field: &Field<'_>, report: &mut Report) -> BTreeMap<ServiceName, ServiceFile> {
+fn services(field: &Field<'_>, disabled: &[Entry], report: &mut Report) -> BTreeMap<ServiceName, ServiceFile> {
     let mut out = BTreeMap::new();
     let Some(fields) = Fields::open(field, report) else { return out };
     if fields.all().count() > MAX_SERVICES {
         report.error("too-large", field.key_place, format!("more than {MAX_SERVICES} services")).hint("split the app");
         return out;
     }
-    for (key, entry) in fields.all() {
-        if key.starts_with("x-") {
-            continue;
-        }
+    let idle = disabled.iter().map(|e| {
+        let path = super::reader::join(&field.path, &e.key);
+        (e.key.as_str(), Field { node: &e.value, key_place: e.key_place, path })
+    });
+    for (key, entry) in fields.all().map(|(key, field)| (key, field.clone())).chain(idle) {
         let text = Located::new(key.to_owned(), entry.key_place);
         let Some(name) = named::<ServiceName>(&text, "bad-name", report) else { continue };
-        if let Some(service) = service::read(entry, report) {
+        if let Some(service) = service::read(&entry, report) {
             out.insert(name.value, service);
         }
     }

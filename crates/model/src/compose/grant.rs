@@ -16,8 +16,9 @@ pub fn parse_grants(name: &str, text: &str) -> Result<Grants, Vec<Diagnostic>> {
     let file = report.add_file(name, text.to_owned(), true);
     let mut grants = Grants::default();
     for document in yaml::parse(report.text(file).to_owned().as_str(), file, &mut report).unwrap_or_default() {
-        if !document.is_null() {
-            read(&Field::root(&document), &mut grants, &mut report);
+        let root = document.root;
+        if !root.is_null() {
+            read(&Field::root(&root), &mut grants, &mut report);
         }
     }
     if report.failed() { Err(report.finish().0) } else { Ok(grants) }

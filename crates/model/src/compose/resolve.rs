@@ -7,10 +7,11 @@ use super::contract::Environments;
 use super::health::HealthFile;
 use super::mount::{MountFile, SourceFile};
 use super::path;
-use super::report::{Place, Report};
+use super::report::Report;
 use super::service::ServiceFile;
 use super::shape;
 use crate::container::{Container, MountedFile, Namespace};
+use crate::diagnostic::Diagnostic;
 use crate::name::{AppName, NetworkName, ServiceName, VolumeName};
 use crate::spec::{
     Dependency, HealthTest, Healthcheck, Limits, Mount, MountSource, Network, Probe, Program, PublishedPort, PullPolicy, Restart, Route,
@@ -253,33 +254,15 @@ fn route(file: &super::landfall::RouteFile) -> Route {
     }
 }
 
-/// The app's name: what the caller says, else `COMPOSE_PROJECT_NAME`, else `name:`, else the directory's, made plain as Compose does.
-pub(crate) fn app_name(asked: Option<&str>, app: &App<'_>, variable: Option<&str>, report: &mut Report) -> Option<AppName> {
-    let file = app.file.name.as_ref();
-    let (text, place) = match (asked.or(variable.filter(|v| !v.is_empty())), file) {
-        (Some(given), _) => (given.to_owned(), None),
-        (None, Some(name)) => (name.value.clone(), Some(name.place)),
-        (None, None) => (plain(path::base_name(app.project_dir)), None),
-    };
-    match text.parse::<AppName>() {
+/// The project's name as an app's, which is bounded.
+pub(crate) fn app_name(name: &str, app: &App<'_>, report: &mut Report) -> Option<AppName> {
+    match name.parse::<AppName>() {
         Ok(name) => Some(name),
         Err(error) => {
-            let shown = place.map_or_else(|| error.text.clone(), |p: Place| report.written(p, &text));
-            let message = format!("`{shown}` is no {}: {}", error.kind, error.want);
-            let diagnostic = crate::diagnostic::Diagnostic::error("bad-name", place.and_then(|p| report.span(p)), message);
-            let hint = match plain(&text).parse::<AppName>() {
-                Ok(good) if place.is_some() => format!("write `name: {good}`"),
-                _ => "write `name: my-app` at the top of the file".to_owned(),
-            };
-            report.push(diagnostic).hint(hint);
+            let message = format!("`{}` is no {}: {}", error.text, error.kind, error.want);
+            let span = app.file.name.as_ref().and_then(|n| report.span(n.place));
+            report.push(Diagnostic::error("bad-name", span, message)).hint("write `name: my-app` at the top of the file");
             None
         }
     }
-}
-
-/// Lower case, without the characters an app's name cannot have.
-fn plain(text: &str) -> String {
-    let kept: String =
-        text.to_lowercase().chars().filter(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '-' | '_')).collect();
-    kept.trim_start_matches(['-', '_']).to_owned()
 }

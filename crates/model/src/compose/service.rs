@@ -21,9 +21,6 @@ use crate::power::Power;
 use crate::spec::{Condition, Dependency, LogPolicy, PublishedPort, PullPolicy, Restart};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Most files of variables of one service.
-const MAX_ENV_FILES: usize = 50;
-
 /// One service as the file gives it.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct ServiceFile {
@@ -38,7 +35,6 @@ pub(crate) struct ServiceFile {
     pub(crate) entrypoint: Option<Located<Vec<String>>>,
     /// In the order of the file; a missing value is taken from outside.
     pub(crate) environment: Vec<(Located<EnvKey>, Option<Located<String>>)>,
-    pub(crate) env_files: Vec<EnvFile>,
     pub(crate) working_dir: Option<Located<String>>,
     pub(crate) user: Option<Located<String>>,
     pub(crate) mounts: Vec<MountFile>,
@@ -69,15 +65,6 @@ pub(crate) struct ServiceFile {
     pub(crate) depends_on: BTreeMap<ServiceName, (Dependency, Place)>,
     pub(crate) profiles: Vec<String>,
     pub(crate) landfall: ServiceLandfall,
-}
-
-/// A file of variables.
-#[derive(Debug, Clone)]
-pub(crate) struct EnvFile {
-    pub(crate) path: Located<String>,
-    pub(crate) required: bool,
-    /// `format: raw`
-    pub(crate) raw: bool,
 }
 
 /// Reads one service.
@@ -126,7 +113,6 @@ fn program(fields: &mut Fields<'_>, out: &mut ServiceFile, report: &mut Report) 
 /// What it finds around itself.
 fn surroundings(fields: &mut Fields<'_>, out: &mut ServiceFile, report: &mut Report) {
     out.environment = fields.take("environment").map(|f| environment(&f, report)).unwrap_or_default();
-    out.env_files = fields.take("env_file").map(|f| env_files(&f, report)).unwrap_or_default();
     out.mounts = fields.take("volumes").map(|f| mount::read(&f, report)).unwrap_or_default();
     out.mounts.extend(fields.take("tmpfs").map(|f| mount::read_tmpfs(&f, report)).unwrap_or_default());
     out.networks = fields.take("networks").and_then(|f| networks(&f, &mut out.aliases, report));
@@ -225,35 +211,6 @@ fn command(field: &Field<'_>, report: &mut Report) -> Option<Located<Vec<String>
 fn environment(field: &Field<'_>, report: &mut Report) -> Vec<(Located<EnvKey>, Option<Located<String>>)> {
     let pairs = field.pairs(report).unwrap_or_default();
     pairs.into_iter().filter_map(|(key, value)| Some((named::<EnvKey>(&key, "bad-name", report)?, value))).collect()
-}
-
-fn env_files(field: &Field<'_>, report: &mut Report) -> Vec<EnvFile> {
-    let entries = match &field.node.value {
-        Value::List(_) => field.items("a list of files", report).unwrap_or_default(),
-        _ => vec![field.clone()],
-    };
-    if entries.len() > MAX_ENV_FILES {
-        report
-            .error("too-large", field.key_place, format!("`{}` names more than {MAX_ENV_FILES} files", field.path))
-            .hint("put the variables into fewer files");
-        return Vec::new();
-    }
-    entries.iter().filter_map(|entry| env_file(entry, report)).collect()
-}
-
-fn env_file(field: &Field<'_>, report: &mut Report) -> Option<EnvFile> {
-    if field.node.scalar().is_some() {
-        return Some(EnvFile { path: field.text(report)?, required: true, raw: false });
-    }
-    let mut fields = Fields::open(field, report)?;
-    let path = fields.take("path").and_then(|f| f.text(report));
-    let required = fields.take("required").and_then(|f| f.boolean(report)).is_none_or(|b| b.value);
-    let raw = fields.take("format").and_then(|f| f.parsed(report, "`raw`", |t| (t == "raw").then_some(true))).is_some();
-    fields.finish(report);
-    if path.is_none() {
-        report.error("missing-key", field.place(), format!("`{}` needs `path`", field.path)).hint("write `{ path: .env }`");
-    }
-    Some(EnvFile { path: path?, required, raw })
 }
 
 fn networks(

@@ -77,6 +77,13 @@ pub enum Propagation {
     Rshared,
 }
 
+impl Propagation {
+    /// Mounts made in the container are seen on the host.
+    pub(crate) fn is_shared(self) -> bool {
+        matches!(self, Propagation::Shared | Propagation::Rshared)
+    }
+}
+
 /// A named volume.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Volume {
