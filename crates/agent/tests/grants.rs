@@ -35,6 +35,7 @@ fn spec(keys: &str, project_dir: &str) -> Spec {
         env_files: None,
         profiles: BTreeSet::new(),
         reader: &reader,
+        rules: None,
     };
     let output = resolve(&input);
     output.spec.unwrap_or_else(|| panic!("{:?}", output.diagnostics))

@@ -101,6 +101,7 @@ impl Project {
             env_files: (!self.env_files.is_empty()).then_some(self.env_files.as_slice()),
             profiles: self.profiles.iter().cloned().collect(),
             reader: &Disk { cwd: &settings.cwd },
+            rules: None,
         }))
     }
 

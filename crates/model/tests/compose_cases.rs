@@ -80,6 +80,7 @@ impl Case {
             env_files: (!env_files.is_empty()).then_some(&env_files[..]),
             profiles: self.list("profiles").into_iter().collect(),
             reader: self,
+            rules: None,
         })
     }
 

@@ -166,6 +166,7 @@ impl Case {
             env_files: (!env_files.is_empty()).then_some(&env_files[..]),
             profiles,
             reader: self,
+            rules: None,
         })
     }
 

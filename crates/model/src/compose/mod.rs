@@ -38,6 +38,7 @@ mod print;
 mod reader;
 mod report;
 mod resolve;
+mod rules;
 pub mod schema;
 mod service;
 mod shape;
@@ -52,6 +53,7 @@ mod yaml;
 
 pub use grant::parse_grants;
 pub use model::Model;
+pub use rules::{Facts, rules};
 pub use support::{Row, Support, table as support_table};
 pub use yaml::{MAX_DEPTH, MAX_EXPANDED, MAX_NODES, MAX_TEXT};
 
@@ -114,6 +116,8 @@ pub struct Input<'a> {
     pub profiles: BTreeSet<String>,
     /// Where files are read.
     pub reader: &'a dyn Files,
+    /// Whether the production rules are asked, and what is known beside the files.
+    pub rules: Option<&'a Facts>,
 }
 
 /// What came of it.
@@ -164,6 +168,9 @@ fn compile(input: &Input<'_>, loaded: Loaded, output: &mut Output, report: &mut 
     contract::check(&file.landfall.env, &model.variables, &environments, report);
     let known = |name: &str| file.landfall.env.iter().any(|rule| rule.name.value.as_str() == name);
     model.variables.warn_of_undefined(known, report);
+    if let (Some(facts), true) = (input.rules, output.config.is_some()) {
+        rules::run(input, facts, &model, report);
+    }
     if let Some(app_name) = resolve::app_name(&model.name, &app, report) {
         let files = attached::files(&app, &model.variables, report);
         output.spec = resolve::resolve(&app_name, &app, &resolve::Values { environments: &environments, files: &files }, report);
@@ -186,8 +193,9 @@ fn complete(input: &Input<'_>, loaded: Loaded, report: &mut Report) -> Model {
         (*services, disabled) = (on, off);
     }
     consistency::check(&mut root, &disabled, report);
+    let env_files = rules::env_files(input.project_dir, &root);
     env::read_files(&mut root, input, &mut variables, report);
-    Model { name, root, disabled, variables }
+    Model { name, root, disabled, variables, env_files }
 }
 
 fn profiles(input: &Input<'_>, variables: &Variables) -> BTreeSet<String> {

@@ -124,6 +124,18 @@ impl Report {
         }
     }
 
+    /// Takes a complaint that stands for itself, whatever else is told of its place: one of a rule. Nothing is told of a place where an
+    /// error of the compiler stands.
+    pub(crate) fn tell(&mut self, diagnostic: Diagnostic) {
+        let blamed = diagnostic.span.as_ref().is_some_and(|s| self.blamed.contains(&(s.file.clone(), s.start, s.end)));
+        self.full |= self.diagnostics.len() >= MAX_DIAGNOSTICS;
+        if blamed || self.full {
+            return;
+        }
+        self.failed |= diagnostic.severity == Severity::Error;
+        self.diagnostics.push(diagnostic);
+    }
+
     /// Adds a hint to the complaint made last, by somebody who knows more than the one who made it.
     pub(crate) fn hint_last(&mut self, text: impl Into<String>) {
         if let Some(last) = self.diagnostics.last_mut().filter(|_| self.untold.is_none()) {
@@ -161,6 +173,21 @@ impl Report {
             }
             _ => place,
         }
+    }
+
+    /// As the file has it at a place.
+    pub(crate) fn raw(&self, place: Place) -> &str {
+        self.text(place.file).get(place.start as usize..place.end as usize).unwrap_or("")
+    }
+
+    /// True for a file whose text may be shown.
+    pub(crate) fn is_shown(&self, file: u16) -> bool {
+        self.files.get(usize::from(file)).is_some_and(|f| f.shown)
+    }
+
+    /// Files whose text may be shown.
+    pub(crate) fn shown_files(&self) -> Vec<u16> {
+        (0..self.files.len()).filter_map(|i| u16::try_from(i).ok()).filter(|i| self.is_shown(*i)).collect()
     }
 
     /// Complaints in reading order, and the texts excerpts may be taken from.

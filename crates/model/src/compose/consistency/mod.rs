@@ -10,14 +10,14 @@ use super::size;
 use super::suggest::did_you_mean;
 use super::typed::number::{int, single};
 use super::validate::is_true;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Checks the enabled services of a normalized tree, and sets `deploy.replicas` where `scale` says how many. `disabled` are the services of
 /// profiles that were not chosen.
 pub(crate) fn check(root: &mut Node, disabled: &[Entry], report: &mut Report) {
     let process = root.get("x-landfall").and_then(|l| text(l, "runtime")) == Some("process");
     let names =
-        |kind: &str| -> Vec<String> { root.get(kind).map(Node::entries).unwrap_or_default().iter().map(|e| e.key.clone()).collect() };
+        |kind: &str| -> BTreeSet<String> { root.get(kind).map(Node::entries).unwrap_or_default().iter().map(|e| e.key.clone()).collect() };
     let known = Known {
         networks: names("networks"),
         volumes: names("volumes"),
@@ -54,10 +54,10 @@ pub(crate) fn check(root: &mut Node, disabled: &[Entry], report: &mut Report) {
 
 /// What can be referred to.
 struct Known<'a> {
-    networks: Vec<String>,
-    volumes: Vec<String>,
-    secrets: Vec<String>,
-    configs: Vec<String>,
+    networks: BTreeSet<String>,
+    volumes: BTreeSet<String>,
+    secrets: BTreeSet<String>,
+    configs: BTreeSet<String>,
     services: BTreeMap<&'a str, &'a Node>,
     disabled: BTreeMap<&'a str, &'a Node>,
 }
@@ -75,7 +75,8 @@ impl Service<'_> {
 
     fn program(&self, process: bool, report: &mut Report) {
         let Some(build) = self.node.get("build").filter(|b| !b.is_null()) else {
-            if !process && text(self.node, "image").is_none_or(str::is_empty) && !spoiled(self.node.get("image")) {
+            // After another error the image may be missing only because its key was misspelt, which Landfall's own check can tell.
+            if !process && text(self.node, "image").is_none_or(str::is_empty) && !report.failed() {
                 report.error("no-image", self.entry.key_place, format!("`{}` has no `image`", self.name())).hint("write `image: name:tag`");
             }
             return;
@@ -89,7 +90,8 @@ impl Service<'_> {
             match self.known.services.get(other) {
                 None => self.unknown("unknown-service", &context.value, ("takes a build context from the service", other), report),
                 Some(service) if service.get("build").is_none() => {
-                    let message = format!("`{}` takes a build context from `{other}`, which is not built", self.name());
+                    let shown = report.written(context.value.place, other);
+                    let message = format!("`{}` takes a build context from `{shown}`, which is not built", self.name());
                     report
                         .error("contradiction", context.value.place, message)
                         .hint("give that service a `build`, or name another context");
@@ -127,11 +129,15 @@ impl Service<'_> {
             report.error("contradiction", mode, message).hint("keep one of the two");
         }
         for network in networks {
+            if report.is_full() {
+                return;
+            }
             // Compose gathers `x-` keys under a name of its own, which is then no network.
             if !self.known.networks.contains(&network.key) || network.key.starts_with("x-") {
-                let message = format!("`{}` joins the network `{}`, which is not declared", self.name(), network.key);
+                let shown = report.written(network.key_place, &network.key);
+                let message = format!("`{}` joins the network `{shown}`, which is not declared", self.name());
                 let hint = did_you_mean(&network.key, self.known.networks.iter().map(String::as_str))
-                    .unwrap_or_else(|| format!("declare it: `networks: {{ {}: }}` at the top of the file", network.key));
+                    .unwrap_or_else(|| format!("declare it: `networks: {{ {shown}: }}` at the top of the file"));
                 report.error("unknown-network", network.key_place, message).hint(hint);
             }
         }
@@ -140,7 +146,7 @@ impl Service<'_> {
     fn dependencies(&self, report: &mut Report) {
         for dependency in self.node.get("depends_on").map(Node::entries).unwrap_or_default() {
             let other = dependency.key.as_str();
-            if self.known.services.contains_key(other) {
+            if report.is_full() || self.known.services.contains_key(other) {
                 continue;
             }
             let required = is_true(dependency.value.get("required"));
@@ -149,13 +155,15 @@ impl Service<'_> {
                 Some(disabled) => {
                     let items = disabled.get("profiles").map(Node::items).unwrap_or_default();
                     let profiles: Vec<&str> = items.iter().filter_map(|p| p.scalar().map(|s| s.text.as_str())).collect();
+                    let shown = report.written(dependency.key_place, other);
                     let message =
-                        format!("`{}` depends on `{other}`, which takes part only in profile `{}`", self.name(), profiles.join("`, `"));
+                        format!("`{}` depends on `{shown}`, which takes part only in profile `{}`", self.name(), profiles.join("`, `"));
                     report.error("unknown-service", dependency.key_place, message).hint("choose that profile, or write `required: false`");
                 }
                 None => {
                     let near = did_you_mean(other, self.known.services.keys().copied());
-                    let message = format!("`{}` depends on `{other}`, and there is no such service", self.name());
+                    let shown = report.written(dependency.key_place, other);
+                    let message = format!("`{}` depends on `{shown}`, and there is no such service", self.name());
                     report.error("unknown-service", dependency.key_place, message).maybe_hint(near);
                 }
             }
@@ -164,12 +172,16 @@ impl Service<'_> {
 
     fn mounts(&self, report: &mut Report) {
         for mount in self.node.get("volumes").map(Node::items).unwrap_or_default() {
+            if report.is_full() {
+                return;
+            }
             let source = text(mount, "source").unwrap_or_default();
-            if text(mount, "type") == Some("volume") && !source.is_empty() && !self.known.volumes.iter().any(|v| v == source) {
+            if text(mount, "type") == Some("volume") && !source.is_empty() && !self.known.volumes.contains(source) {
+                let shown = report.written(mount.place, source);
                 let hint = did_you_mean(source, self.known.volumes.iter().map(String::as_str)).unwrap_or_else(|| {
-                    format!("declare it: `volumes: {{ {source}: }}` at the top of the file, or write `./{source}` for a directory")
+                    format!("declare it: `volumes: {{ {shown}: }}` at the top of the file, or write `./{shown}` for a directory")
                 });
-                let message = format!("`{}` mounts the volume `{source}`, which is not declared", self.name());
+                let message = format!("`{}` mounts the volume `{shown}`, which is not declared", self.name());
                 report.error("unknown-volume", mount.place, message).hint(hint);
             }
         }
@@ -180,9 +192,13 @@ impl Service<'_> {
             ("unknown-config", "config", &self.known.configs, self.node.get("configs")),
         ] {
             for mount in used.map(Node::items).unwrap_or_default() {
+                if report.is_full() {
+                    return;
+                }
                 let source = text(mount, "source").unwrap_or_default();
-                if !declared.iter().any(|d| d == source) && !spoiled(mount.get("source")) {
-                    let message = format!("`{}` uses the {what} `{source}`, which is not declared", self.name());
+                if !declared.contains(source) && !spoiled(mount.get("source")) {
+                    let shown = report.written(mount.place, source);
+                    let message = format!("`{}` uses the {what} `{shown}`, which is not declared", self.name());
                     let near = did_you_mean(source, declared.iter().map(String::as_str));
                     let hint = near.unwrap_or_else(|| format!("declare it under `{what}s:` at the top of the file"));
                     report.error(code, mount.place, message).hint(hint);
@@ -244,7 +260,8 @@ impl Service<'_> {
 
     fn unknown(&self, code: &str, node: &Node, (does, other): (&str, &str), report: &mut Report) {
         let near = did_you_mean(other, self.known.services.keys().copied());
-        report.error(code, node.place, format!("`{}` {does} `{other}`, and there is none", self.name())).maybe_hint(near);
+        let shown = report.written(node.place, other);
+        report.error(code, node.place, format!("`{}` {does} `{shown}`, and there is none", self.name())).maybe_hint(near);
     }
 }
 
