@@ -6,9 +6,12 @@
 //! finds everything that is wrong. Files are asked for through [`Files`]; nothing else comes in from outside, so the same input
 //! gives the same output everywhere. Refused: files over 1 MiB, and whatever the stages' own bounds say.
 
+mod access;
+mod attached;
 mod canonical;
 mod check;
 mod consistency;
+mod container;
 mod contract;
 mod defaults;
 mod deploy;
@@ -18,6 +21,7 @@ mod env;
 mod file;
 #[cfg(fuzzing)]
 pub mod fuzzing;
+mod grant;
 mod health;
 mod interpolate;
 mod landfall;
@@ -47,9 +51,10 @@ mod walk;
 mod words;
 mod yaml;
 
+pub use grant::parse_grants;
 pub use model::Model;
 pub use rules::{Facts, rules};
-pub use support::{SERVICE_KEYS, Support};
+pub use support::{Row, Support, table as support_table};
 pub use yaml::{MAX_DEPTH, MAX_EXPANDED, MAX_NODES, MAX_TEXT};
 
 use crate::diagnostic::Diagnostic;
@@ -59,7 +64,7 @@ use check::App;
 use interpolate::Variables;
 use load::Loaded;
 use node::Node;
-use report::{Place, Report};
+use report::Report;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The user's files, as the compiler asks for them.
@@ -149,9 +154,8 @@ pub fn resolve(input: &Input<'_>) -> Output {
 
 /// What Docker Compose does with a merged project, and then what Landfall does.
 fn compile(input: &Input<'_>, loaded: Loaded, output: &mut Output, report: &mut Report) {
-    let (model, env_files) = complete(input, loaded, report);
-    let accepted = !report.failed();
-    if accepted {
+    let model = complete(input, loaded, report);
+    if !report.failed() {
         output.config = Some(model.json());
     }
     let file = file::read(&model.root, &model.disabled, report);
@@ -164,12 +168,12 @@ fn compile(input: &Input<'_>, loaded: Loaded, output: &mut Output, report: &mut 
     contract::check(&file.landfall.env, &model.variables, &environments, report);
     let known = |name: &str| file.landfall.env.iter().any(|rule| rule.name.value.as_str() == name);
     model.variables.warn_of_undefined(known, report);
-    if let (true, Some(facts)) = (accepted, input.rules) {
-        let project = rules::Project { root: &model.root, disabled: &model.disabled, env_files: &env_files };
-        rules::run(input, facts, &project, report);
+    if let (Some(facts), true) = (input.rules, output.config.is_some()) {
+        rules::run(input, facts, &model, report);
     }
     if let Some(app_name) = resolve::app_name(&model.name, &app, report) {
-        output.spec = resolve::resolve(&app_name, &app, &environments, report);
+        let files = attached::files(&app, &model.variables, report);
+        output.spec = resolve::resolve(&app_name, &app, &resolve::Values { environments: &environments, files: &files }, report);
         output.builds = enabled.iter().filter_map(|(name, s)| Some(((*name).clone(), s.landfall.build.as_ref()?.value.clone()))).collect();
     }
     if output.config.is_some() {
@@ -178,7 +182,7 @@ fn compile(input: &Input<'_>, loaded: Loaded, output: &mut Output, report: &mut 
 }
 
 /// The stages that come once for the whole project, in the order of Compose.
-fn complete(input: &Input<'_>, loaded: Loaded, report: &mut Report) -> (Model, Vec<(String, Place)>) {
+fn complete(input: &Input<'_>, loaded: Loaded, report: &mut Report) -> Model {
     let Loaded { mut root, name, mut variables } = loaded;
     normalize::normalize(&mut root, &name, &variables.values, report);
     typed::decode::check(&root, report);
@@ -189,10 +193,9 @@ fn complete(input: &Input<'_>, loaded: Loaded, report: &mut Report) -> (Model, V
         (*services, disabled) = (on, off);
     }
     consistency::check(&mut root, &disabled, report);
-    // Afterwards nothing tells any more which file a variable came from.
     let env_files = rules::env_files(input.project_dir, &root);
     env::read_files(&mut root, input, &mut variables, report);
-    (Model { name, root, disabled, variables }, env_files)
+    Model { name, root, disabled, variables, env_files }
 }
 
 fn profiles(input: &Input<'_>, variables: &Variables) -> BTreeSet<String> {

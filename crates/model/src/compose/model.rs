@@ -3,6 +3,7 @@
 use super::interpolate::Variables;
 use super::node::{Entry, Node};
 use super::print;
+use super::report::Place;
 
 /// A project after every stage that Docker Compose has too. Holds every value, secrets too.
 #[derive(Debug, Clone)]
@@ -15,6 +16,8 @@ pub struct Model {
     pub(crate) disabled: Vec<Entry>,
     /// The variables put in.
     pub(crate) variables: Variables,
+    /// Files that `env_file` named, absolute, and where; their variables are in the tree.
+    pub(crate) env_files: Vec<(String, Place)>,
 }
 
 impl Model {

@@ -355,8 +355,7 @@ fn unverified(_: &View<'_>, service: &Service<'_>, out: &mut Findings) {
         "VERIFY_TLS",
     ];
     const ON: [&str; 5] = ["GIT_SSL_NO_VERIFY", "SSL_NO_VERIFY", "TLS_INSECURE", "TLS_SKIP_VERIFY", "INSECURE_SKIP_VERIFY"];
-    let wrong =
-        |v: &&Var<'_>| OFF.iter().any(|n| v.name == *n) && is_off(v.text) || ON.iter().any(|n| v.name.ends_with(n)) && is_on(v.text);
+    let wrong = |v: &&Var<'_>| OFF.contains(&v.name) && is_off(v.text) || ON.iter().any(|n| v.name.ends_with(n)) && is_on(v.text);
     for var in service.vars.iter().filter(wrong) {
         out.var(var, format!("`{}` of `{}` turns the check of certificates off", var.name, service.name));
     }

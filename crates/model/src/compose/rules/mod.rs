@@ -24,7 +24,8 @@ mod url;
 mod view;
 
 use super::Input;
-use super::node::{Entry, Node};
+use super::model::Model;
+use super::node::Node;
 use super::report::{Place, Report};
 use crate::code::Code;
 use crate::diagnostic::{Diagnostic, Severity};
@@ -140,21 +141,12 @@ pub(crate) fn env_files(project_dir: &str, root: &Node) -> Vec<(String, Place)> 
     files.filter_map(path).collect()
 }
 
-/// What is looked at.
-pub(crate) struct Project<'a> {
-    pub(crate) root: &'a Node,
-    /// Services of profiles that were not chosen.
-    pub(crate) disabled: &'a [Entry],
-    /// What [`env_files`] found.
-    pub(crate) env_files: &'a [(String, Place)],
-}
-
 /// Runs every rule over a resolved project and reports what is left after suppressions.
-pub(crate) fn run(input: &Input<'_>, facts: &Facts, project: &Project<'_>, report: &mut Report) {
-    let dockerfiles = dockerfile::read_all(input, project.root, report);
+pub(crate) fn run(input: &Input<'_>, facts: &Facts, model: &Model, report: &mut Report) {
+    let dockerfiles = dockerfile::read_all(input, &model.root, report);
     let mut found: Vec<(Diagnostic, Place)> = Vec::new();
     {
-        let view = View::new(input, (facts, project.env_files), project.root, (&dockerfiles, report));
+        let view = View::new(input, (facts, &model.env_files), &model.root, (&dockerfiles, report));
         for rule in GROUPS.iter().flat_map(|g| g.iter()) {
             let mut findings = Findings::default();
             match rule.check {
@@ -175,7 +167,7 @@ pub(crate) fn run(input: &Input<'_>, facts: &Facts, project: &Project<'_>, repor
             }
         }
     }
-    let skipped = suppress::Skipped { disabled: project.disabled, without_facts: facts.tracked.is_empty() };
+    let skipped = suppress::Skipped { disabled: &model.disabled, without_facts: facts.tracked.is_empty() };
     let allowed = suppress::Allowed::read(&dockerfiles.ids(), report);
     for (diagnostic, place) in found {
         if !allowed.covers(&diagnostic.code, place) {
