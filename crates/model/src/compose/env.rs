@@ -280,8 +280,7 @@ impl Reader<'_> {
             return BTreeMap::new();
         };
         let disk = path::join(self.input.cwd, &name);
-        let optional =
-            file.get("required").and_then(Node::scalar).is_some_and(|s| s.kind == Kind::Bool && s.text.eq_ignore_ascii_case("false"));
+        let optional = file.get("required").and_then(Node::scalar).and_then(boolean) == Some(false);
         if optional && !self.input.reader.exists(&disk) {
             return BTreeMap::new();
         }
