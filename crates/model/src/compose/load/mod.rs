@@ -41,7 +41,7 @@ pub(crate) fn load(input: &Input<'_>, report: &mut Report) -> Option<Loaded> {
     if input.files.is_empty() {
         report.push(Diagnostic::error("no-file", None, "no Compose file is given")).hint("write a `compose.yaml`");
     }
-    let mut loader = Loader { input, report, files: BTreeMap::new(), read: 0, bytes: 0, copied: 0 };
+    let mut loader = Loader { input, report, schema: schema::Official::read(), files: BTreeMap::new(), read: 0, bytes: 0, copied: 0 };
     let (mut files, mut whole) = (Vec::new(), true);
     for name in input.files {
         let disk = loader.on_disk(name);
@@ -110,6 +110,7 @@ struct Scope {
 struct Loader<'a> {
     input: &'a Input<'a>,
     report: &'a mut Report,
+    schema: schema::Official,
     /// What each file is in the report, by path.
     files: BTreeMap<String, u16>,
     read: usize,
@@ -183,7 +184,7 @@ impl Loader<'_> {
         self.includes(&mut root, scope);
         dict = merge::merge(dict, root, self.report);
         merge::enforce_unicity(&mut dict, self.report);
-        schema::check(&dict, self.report);
+        self.schema.check(&dict, self.report);
         if let Some(version) = dict.remove("version") {
             self.report.warning("obsolete-key", version.key_place, "`version` has no meaning any more").hint("remove the line");
         }
