@@ -117,10 +117,7 @@ fn is_asked(service: &Service<'_>) -> bool {
 
 /// Others reach it or wait for it: a route, a port of the host, a `depends_on`, or clients of a database.
 fn is_relied_on(view: &View<'_>, service: &Service<'_>) -> bool {
-    !service.job
-        && (service.is_public()
-            || service.engine.is_some()
-            || view.services.iter().any(|s| s.depends.iter().any(|d| d.name == service.name)))
+    !service.job && (service.is_public() || service.engine.is_some() || view.awaited.contains(service.name))
 }
 
 fn is_disabled(service: &Service<'_>) -> bool {

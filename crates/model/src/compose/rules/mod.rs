@@ -26,7 +26,7 @@ mod view;
 use super::Input;
 use super::model::Model;
 use super::node::Node;
-use super::report::{Place, Report};
+use super::report::{MAX_DIAGNOSTICS, Place, Report};
 use crate::code::Code;
 use crate::diagnostic::{Diagnostic, Severity};
 use std::collections::BTreeSet;
@@ -89,24 +89,31 @@ struct Finding {
 }
 
 impl Findings {
+    fn add(&mut self, finding: Finding) {
+        // More are not told anyway.
+        if self.0.len() < MAX_DIAGNOSTICS {
+            self.0.push(finding);
+        }
+    }
+
     /// Complains; the hint is the rule's remedy.
     fn at(&mut self, place: Place, message: impl Into<String>) {
-        self.0.push(Finding { place, subject: String::new(), message: message.into(), hint: None });
+        self.add(Finding { place, subject: String::new(), message: message.into(), hint: None });
     }
 
     /// Complains about a variable.
     fn var(&mut self, var: &view::Var<'_>, message: impl Into<String>) {
-        self.0.push(Finding { place: var.place, subject: var.name.to_owned(), message: message.into(), hint: None });
+        self.add(Finding { place: var.place, subject: var.name.to_owned(), message: message.into(), hint: None });
     }
 
     /// Complains about a variable, and says what to do here.
     fn var_hinted(&mut self, var: &view::Var<'_>, message: impl Into<String>, hint: impl Into<String>) {
-        self.0.push(Finding { place: var.place, subject: var.name.to_owned(), message: message.into(), hint: Some(hint.into()) });
+        self.add(Finding { place: var.place, subject: var.name.to_owned(), message: message.into(), hint: Some(hint.into()) });
     }
 
     /// Complains, and says what to do here.
     fn hinted(&mut self, place: Place, message: impl Into<String>, hint: impl Into<String>) {
-        self.0.push(Finding { place, subject: String::new(), message: message.into(), hint: Some(hint.into()) });
+        self.add(Finding { place, subject: String::new(), message: message.into(), hint: Some(hint.into()) });
     }
 }
 

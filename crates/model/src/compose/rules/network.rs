@@ -5,7 +5,9 @@ use super::engine;
 use super::url::Url;
 use super::view::{Service, Var, View};
 use super::{Check, Findings, Rule, error, warning};
-use std::collections::BTreeSet;
+
+/// Services that publish more are not asked which of them is meant.
+const MAX_PORTS: usize = 100;
 
 pub(super) const RULES: &[Rule] = &[
     warning(
@@ -191,20 +193,6 @@ fn localhost(_: &View<'_>, service: &Service<'_>, out: &mut Findings) {
     }
 }
 
-/// Every name that is answered inside the app.
-fn names<'v>(view: &'v View<'_>) -> BTreeSet<&'v str> {
-    let mut names: BTreeSet<&str> = view.services.iter().map(|s| s.name).collect();
-    for service in &view.services {
-        for network in service.node.get("networks").map(|n| n.entries()).unwrap_or_default() {
-            names.extend(
-                network.value.get("aliases").map(|n| n.items()).unwrap_or_default().iter().filter_map(|n| Some(n.scalar()?.text.as_str())),
-            );
-        }
-        names.extend(service.node.get("hostname").and_then(|n| Some(n.scalar()?.text.as_str())));
-    }
-    names
-}
-
 fn unknown_host(view: &View<'_>, service: &Service<'_>, out: &mut Findings) {
     let external = |name: &&str| {
         view.root
@@ -222,17 +210,14 @@ fn unknown_host(view: &View<'_>, service: &Service<'_>, out: &mut Findings) {
     if known {
         return;
     }
-    let mut names_here = None;
     for (var, url) in
         targets(service).filter(|(_, u)| u.is_backing() && !u.is_local() && !u.host.contains(['.', '$', '%']) && !u.host.is_empty())
     {
-        let names = names_here.get_or_insert_with(|| names(view));
-        let container = view.services.iter().any(|s| super::view::text(s.node, "container_name") == url.host);
-        if names.contains(url.host) || container {
+        if view.names.contains(url.host) || view.containers.contains_key(url.host) {
             continue;
         }
         let message = format!("`{}` of `{}` connects to a host that is no service of this file", var.name, service.name);
-        match nearest(url.host, names.iter().copied()) {
+        match nearest(url.host, view.names.iter().copied()) {
             Some(near) => out.var_hinted(var, message, format!("did you mean `{near}`?")),
             None => out.var(var, message),
         }
@@ -242,6 +227,9 @@ fn unknown_host(view: &View<'_>, service: &Service<'_>, out: &mut Findings) {
 fn host_port(view: &View<'_>, service: &Service<'_>, out: &mut Findings) {
     for (var, url) in targets(service) {
         let (Some(other), Some(port)) = (view.service(url.host), url.port) else { continue };
+        if other.ports.len() > MAX_PORTS {
+            continue;
+        }
         let inside = other.ports.iter().find(|p| p.at_host(port)).filter(|_| other.ports.iter().all(|p| p.target != port));
         if let Some(inside) = inside {
             out.var_hinted(
@@ -273,12 +261,12 @@ fn underscore(view: &View<'_>, service: &Service<'_>, out: &mut Findings) {
 
 fn container_name(view: &View<'_>, service: &Service<'_>, out: &mut Findings) {
     for (var, url) in targets(service).filter(|(_, u)| !u.host.is_empty()) {
-        let named = view.services.iter().find(|s| s.name != url.host && super::view::text(s.node, "container_name") == url.host);
-        if let Some(other) = named.filter(|_| view.service(url.host).is_none()) {
+        let named = view.containers.get(url.host).filter(|_| !view.names.contains(url.host));
+        if let Some(other) = named {
             out.var_hinted(
                 var,
-                format!("`{}` of `{}` reaches `{}` by its container's name", var.name, service.name, other.name),
-                format!("write `{}` as the host", other.name),
+                format!("`{}` of `{}` reaches `{other}` by its container's name", var.name, service.name),
+                format!("write `{other}` as the host"),
             );
         }
     }

@@ -421,11 +421,10 @@ fn file_in_git(view: &View<'_>, out: &mut Findings) {
 
 fn file_missing(view: &View<'_>, out: &mut Findings) {
     for section in ["secrets", "configs"] {
+        let grants = view.services.iter().flat_map(|s| one_or_more(s.node.get(section)));
+        let used: std::collections::BTreeSet<&str> = grants.map(|n| n.scalar().map_or(text(n, "source"), |s| &s.text)).collect();
         for entry in view.root.get(section).map(Node::entries).unwrap_or_default() {
-            let used = view.services.iter().any(|s| {
-                one_or_more(s.node.get(section)).any(|n| text(n, "source") == entry.key || n.scalar().is_some_and(|t| t.text == entry.key))
-            });
-            let Some(file) = entry.value.get("file").filter(|_| used) else { continue };
+            let Some(file) = entry.value.get("file").filter(|_| used.contains(entry.key.as_str())) else { continue };
             let path = super::super::path::absolute(view.project_dir, text(&entry.value, "file"));
             if !view.files.exists(&path) {
                 let what = section.trim_end_matches('s');

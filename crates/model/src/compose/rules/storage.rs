@@ -161,13 +161,9 @@ fn moved(_: &View<'_>, service: &Service<'_>, out: &mut Findings) {
     }
 }
 
-fn has_backup(service: &Service<'_>) -> bool {
-    service.landfall.and_then(|l| l.get("backup")).is_some_and(|n| !n.is_null())
-}
-
 fn no_backup(_: &View<'_>, service: &Service<'_>, out: &mut Findings) {
     let Some(engine) = service.database() else { return };
-    if data_mount(service).is_some() && !has_backup(service) {
+    if data_mount(service).is_some() && !service.has_backup() {
         let message = format!("{} in `{}` has no backup", engine.name, service.name);
         if service.is(Id::Postgres) {
             out.at(service.place, message);
@@ -180,12 +176,11 @@ fn no_backup(_: &View<'_>, service: &Service<'_>, out: &mut Findings) {
 fn no_file_backup(view: &View<'_>, service: &Service<'_>, out: &mut Findings) {
     const WORDS: [&str; 10] =
         ["upload", "media", "attachment", "notebook", "documents", "storage", "userfiles", "user_files", "photos", "avatars"];
-    if service.engine.is_some() || has_backup(service) {
+    if service.engine.is_some() || service.has_backup() {
         return;
     }
     for mount in service.mounts.iter().filter(|m| m.kind == Kind::Volume && !m.read_only) {
-        let elsewhere = view.services.iter().any(|s| has_backup(s) && s.mounts.iter().any(|m| m.source == mount.source));
-        if !elsewhere && WORDS.iter().any(|w| mount.source.contains(w) || mount.target.contains(w)) {
+        if !view.backed_up.contains(mount.source) && WORDS.iter().any(|w| mount.source.contains(w) || mount.target.contains(w)) {
             out.at(mount.place, format!("the volume `{}` of `{}` has no backup", mount.source, service.name));
         }
     }

@@ -27,6 +27,16 @@ pub(super) struct View<'a> {
     pub(super) env_files: &'a [(String, Place)],
     dockerfiles: &'a Dockerfiles,
     by_name: BTreeMap<&'a str, usize>,
+    /// Services another one depends on.
+    pub(super) awaited: BTreeSet<&'a str>,
+    /// The services of each `container_name`.
+    pub(super) containers: BTreeMap<&'a str, &'a str>,
+    /// Volumes of services that are backed up.
+    pub(super) backed_up: BTreeSet<&'a str>,
+    /// Names that are answered inside the app: services, their aliases and host names.
+    pub(super) names: BTreeSet<&'a str>,
+    /// The contract, by variable.
+    contract: BTreeMap<&'a str, &'a Node>,
 }
 
 /// A service.
@@ -40,6 +50,7 @@ pub(super) struct Service<'a> {
     /// The database or queue it is.
     pub(super) engine: Option<&'static Engine>,
     pub(super) vars: Vec<Var<'a>>,
+    by_variable: BTreeMap<&'a str, usize>,
     pub(super) ports: Vec<Port<'a>>,
     pub(super) mounts: Vec<Mount<'a>>,
     pub(super) depends: Vec<Depends<'a>>,
@@ -137,18 +148,17 @@ impl<'a> View<'a> {
     ) -> Self {
         let landfall = root.get("x-landfall");
         let entries = root.get("services").map(Node::entries).unwrap_or_default();
-        let awaited: BTreeSet<&str> = entries
+        let finished: BTreeSet<&str> = entries
             .iter()
             .flat_map(|e| e.value.get("depends_on").map(Node::entries).unwrap_or_default())
             .filter(|d| text(&d.value, "condition") == "service_completed_successfully")
             .map(|d| d.key.as_str())
             .collect();
-        let services: Vec<Service<'a>> = entries.iter().map(|e| Service::read(e, dockerfiles, report, &awaited)).collect();
+        let services: Vec<Service<'a>> = entries.iter().map(|e| Service::read(e, dockerfiles, report, &finished)).collect();
         Self {
             root,
             landfall,
             by_name: services.iter().enumerate().map(|(i, s)| (s.name, i)).collect(),
-            services,
             process: landfall.is_some_and(|n| text(n, "runtime") == "process"),
             project_dir: input.project_dir,
             facts,
@@ -157,11 +167,28 @@ impl<'a> View<'a> {
             missing_dockerfiles: &dockerfiles.missing,
             env_files,
             dockerfiles,
+            awaited: entries.iter().flat_map(|e| keys(e.value.get("depends_on"))).collect(),
+            containers: named(entries, "container_name").collect(),
+            backed_up: backed_up(&services),
+            names: names(entries),
+            services,
+            contract: landfall
+                .and_then(|l| l.get("env"))
+                .map(Node::entries)
+                .unwrap_or_default()
+                .iter()
+                .map(|e| (e.key.as_str(), &e.value))
+                .collect(),
         }
     }
 
     pub(super) fn service(&self, name: &str) -> Option<&Service<'a>> {
         self.by_name.get(name).and_then(|i| self.services.get(*i))
+    }
+
+    /// True when there is a contract and it does not speak of the variable.
+    pub(super) fn outside_contract(&self, name: &str) -> bool {
+        !self.contract.is_empty() && !self.contract.contains_key(name)
     }
 
     /// True when requests from outside reach the app through Landfall's proxy.
@@ -171,8 +198,7 @@ impl<'a> View<'a> {
 
     /// True when the contract says this of the variable, and so checks it.
     pub(super) fn in_contract(&self, name: &str, key: &str) -> bool {
-        let rule = self.landfall.and_then(|l| l.get("env")).and_then(|e| e.get(name));
-        rule.and_then(|r| r.get(key)).and_then(Node::scalar).is_some_and(|s| s.text != "false")
+        self.contract.get(name).and_then(|r| r.get(key)).and_then(Node::scalar).is_some_and(|s| s.text != "false")
     }
 
     /// Compose files of the project, in the report.
@@ -204,6 +230,7 @@ impl<'a> Service<'a> {
         };
         let engine = engine.or_else(|| mounts.iter().find_map(|m| engine::of_mount(m.target)));
         let restart = text(node, "restart");
+        let vars = variables(node.get("environment"), report);
         Self {
             name: &entry.key,
             place: entry.key_place,
@@ -211,7 +238,8 @@ impl<'a> Service<'a> {
             image,
             dockerfile,
             engine,
-            vars: variables(node.get("environment"), report),
+            by_variable: vars.iter().enumerate().map(|(i, v)| (v.name, i)).collect(),
+            vars,
             ports: list("ports").iter().filter_map(Port::read).collect(),
             mounts,
             depends: node.get("depends_on").map(|n| n.entries().iter().map(Depends::read).collect()).unwrap_or_default(),
@@ -224,7 +252,7 @@ impl<'a> Service<'a> {
     }
 
     pub(super) fn var(&self, name: &str) -> Option<Var<'a>> {
-        self.vars.iter().find(|v| v.name == name).copied()
+        self.by_variable.get(name).and_then(|i| self.vars.get(*i)).copied()
     }
 
     /// A variable that is there and not empty.
@@ -239,6 +267,11 @@ impl<'a> Service<'a> {
     /// The database it is, if losing its data is a loss.
     pub(super) fn database(&self) -> Option<&'static Engine> {
         self.engine.filter(|e| e.durable)
+    }
+
+    /// It has a backup of its own.
+    pub(super) fn has_backup(&self) -> bool {
+        self.landfall.and_then(|l| l.get("backup")).is_some_and(|n| !n.is_null())
     }
 
     /// The name of the image it runs or is built from, and its tag; empty when not known.
@@ -417,6 +450,29 @@ pub(super) fn split_reference(reference: &str) -> (&str, &str, bool) {
 /// The last element of an image's name.
 pub(super) fn base_name(name: &str) -> &str {
     name.rsplit('/').next().unwrap_or(name)
+}
+
+fn keys(node: Option<&Node>) -> impl Iterator<Item = &str> {
+    node.map(Node::entries).unwrap_or_default().iter().map(|e| e.key.as_str())
+}
+
+/// What services have under a key, with their names.
+fn named<'a>(services: &'a [Entry], key: &'a str) -> impl Iterator<Item = (&'a str, &'a str)> {
+    services.iter().map(move |e| (text(&e.value, key), e.key.as_str())).filter(|(value, _)| !value.is_empty())
+}
+
+fn backed_up<'a>(services: &[Service<'a>]) -> BTreeSet<&'a str> {
+    services.iter().filter(|s| s.has_backup()).flat_map(|s| s.mounts.iter().map(|m| m.source)).filter(|s| !s.is_empty()).collect()
+}
+
+fn names(services: &[Entry]) -> BTreeSet<&str> {
+    let mut names: BTreeSet<&str> = services.iter().map(|e| e.key.as_str()).collect();
+    names.extend(named(services, "hostname").map(|(name, _)| name));
+    for network in services.iter().flat_map(|e| e.value.get("networks").map(Node::entries).unwrap_or_default()) {
+        let aliases = network.value.get("aliases").map(Node::items).unwrap_or_default();
+        names.extend(aliases.iter().filter_map(|n| Some(n.scalar()?.text.as_str())));
+    }
+    names
 }
 
 fn command(node: Option<&Node>) -> Vec<Word<'_>> {
