@@ -183,7 +183,7 @@ fn ssh_port(_: &View<'_>, service: &Service<'_>, out: &mut Findings) {
 
 /// URLs of a service's variables that programs connect to: databases, and http between services.
 fn targets<'s>(service: &'s Service<'_>) -> impl Iterator<Item = (&'s Var<'s>, Url<'s>)> {
-    service.vars.iter().filter_map(|v| Some((v, Url::parse(v.text)?)))
+    service.vars.iter().filter_map(|v| Some((v, v.url?)))
 }
 
 fn localhost(_: &View<'_>, service: &Service<'_>, out: &mut Findings) {

@@ -262,8 +262,7 @@ fn tmpfs(_: &View<'_>, service: &Service<'_>, out: &mut Findings) {
 }
 
 /// The absolute path of an SQLite file in a variable.
-fn sqlite_file(text: &str) -> Option<&str> {
-    let url = Url::parse(text)?;
+fn sqlite_file<'s>(url: &Url<'s>) -> Option<&'s str> {
     if url.kind() != "sqlite" && url.kind() != "sqlite3" {
         return None;
     }
@@ -274,7 +273,7 @@ fn sqlite_file(text: &str) -> Option<&str> {
 
 fn sqlite(_: &View<'_>, service: &Service<'_>, out: &mut Findings) {
     for var in &service.vars {
-        let Some(file) = sqlite_file(var.text) else { continue };
+        let Some(file) = var.url.as_ref().and_then(sqlite_file) else { continue };
         let kept = service.mounts.iter().any(|m| m.kind != Kind::Tmpfs && path::within(m.target.trim_end_matches('/'), file));
         if !kept {
             out.var(var, format!("the SQLite file in `{}` of `{}` is in the container", var.name, service.name));
@@ -285,7 +284,7 @@ fn sqlite(_: &View<'_>, service: &Service<'_>, out: &mut Findings) {
 fn sqlite_replicas(_: &View<'_>, service: &Service<'_>, out: &mut Findings) {
     let Some(node) = service.at(&["deploy", "replicas"]).or(service.node.get("scale")) else { return };
     let many = node.scalar().and_then(|s| s.text.parse::<u64>().ok()).is_some_and(|n| n > 1);
-    let file = service.vars.iter().any(|v| Url::parse(v.text).is_some_and(|u| u.kind().starts_with("sqlite")));
+    let file = service.vars.iter().any(|v| v.url.is_some_and(|u| u.kind().starts_with("sqlite")));
     if many && file {
         out.at(node.place, format!("the replicas of `{}` write one SQLite file", service.name));
     }

@@ -9,6 +9,7 @@ use super::super::{Files, Input, duration, path, size, words};
 use super::Facts;
 use super::dockerfile::{Dockerfile, Dockerfiles};
 use super::engine::{self, Engine};
+use super::url::Url;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A resolved project, as rules see it.
@@ -86,6 +87,8 @@ pub(super) struct Var<'a> {
     pub(super) place: Place,
     /// It stands in the Compose file as it is.
     pub(super) written: bool,
+    /// The value as a URL.
+    pub(super) url: Option<Url<'a>>,
 }
 
 /// A published port.
@@ -499,7 +502,7 @@ fn variables<'a>(node: Option<&'a Node>, report: &Report) -> Vec<Var<'a>> {
         let pair = format!("={text}");
         let there = raw == text || bare == text || raw.ends_with(&pair) || bare.ends_with(&pair);
         let written = !scalar.substituted && report.is_shown(place.file) && there;
-        Var { name, text, place: if text.is_empty() { key_place } else { place }, written }
+        Var { name, text, place: if text.is_empty() { key_place } else { place }, written, url: Url::parse(text) }
     };
     match &node.value {
         Value::Map(entries) => {
