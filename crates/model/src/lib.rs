@@ -8,11 +8,13 @@
 pub mod api;
 pub mod code;
 pub mod compose;
+pub mod container;
 pub mod control;
 pub mod diagnostic;
 pub mod digest;
 pub mod name;
 pub mod observed;
 pub mod plan;
+pub mod power;
 pub mod route;
 pub mod spec;

@@ -43,7 +43,7 @@ pub(crate) fn parse(
         out: BTreeMap::new(),
     };
     let mut statements = 0;
-    while reader.to_statement(report) {
+    while reader.next_statement(report) {
         statements += 1;
         if statements > MAX_ENTRIES {
             report
@@ -115,7 +115,7 @@ impl Reader<'_> {
     }
 
     /// To the next assignment; false at the end of the file.
-    fn to_statement(&mut self, report: &Report) -> bool {
+    fn next_statement(&mut self, report: &Report) -> bool {
         loop {
             self.pos = self.text.len() - self.rest().trim_start().len();
             if !self.rest().starts_with('#') {

@@ -9,6 +9,7 @@ use super::interpolate::Variables;
 use super::node::{Entry, Kind, Node, Scalar, Value};
 use super::report::{Place, Report};
 use super::shape::Enabled;
+use super::typed::number::boolean;
 use super::yaml::shorten;
 use super::{FileProblem, Input, MAX_TEXT, path};
 use crate::diagnostic::Diagnostic;
@@ -18,6 +19,9 @@ use std::sync::Arc;
 
 /// Most bytes all environments and labels that come from files may have, and most bytes of files that are read for them.
 const MAX_ENVIRONMENTS: usize = 4 * 1024 * 1024;
+
+/// The file that is always empty, which people name where they want none.
+pub(crate) const NOTHING: &str = "/dev/null";
 
 /// Reads a file that complaints call `name`; the text of a file of variables is never `shown`.
 pub(crate) fn load(input: &Input<'_>, path: &str, (name, shown): (&str, bool), report: &mut Report) -> Result<u16, FileProblem> {
@@ -42,6 +46,9 @@ pub(crate) fn load_variables(input: &Input<'_>, path: &str, name: &str, report: 
 }
 
 fn read(input: &Input<'_>, path: &str) -> Result<Vec<u8>, FileProblem> {
+    if path == NOTHING {
+        return Ok(Vec::new());
+    }
     let bytes = input.reader.read(path)?;
     if bytes.len() > MAX_TEXT { Err(FileProblem::TooLarge) } else { Ok(bytes) }
 }
@@ -98,6 +105,13 @@ fn add<'a>(variables: &mut Variables, files: impl Iterator<Item = (&'a str, &'a 
             Ok(file) => {
                 let outside = Arc::clone(&variables.values);
                 let more = dotenv::parse(file, Format::Compose, (&[&outside, &own], &mut missed), report);
+                // Compose hands these on to programs it starts, which can be given no such thing.
+                if more.iter().any(|(k, v)| k.is_empty() || k.contains('\0') || v.contains('\0')) {
+                    let start = Place { file, line: 1, column: 1, ..Place::default() };
+                    report
+                        .error("env-file-syntax", start, format!("`{}` has a value without a name, or a NUL", shorten(shown)))
+                        .hint("write one `NAME=value` per line");
+                }
                 own.extend(more);
             }
             Err(problem) => unreadable(shown, &problem, None, report),
@@ -266,8 +280,7 @@ impl Reader<'_> {
             return BTreeMap::new();
         };
         let disk = path::join(self.input.cwd, &name);
-        let optional =
-            file.get("required").and_then(Node::scalar).is_some_and(|s| s.kind == Kind::Bool && s.text.eq_ignore_ascii_case("false"));
+        let optional = file.get("required").and_then(Node::scalar).and_then(boolean) == Some(false);
         if optional && !self.input.reader.exists(&disk) {
             return BTreeMap::new();
         }

@@ -6,9 +6,12 @@
 //! finds everything that is wrong. Files are asked for through [`Files`]; nothing else comes in from outside, so the same input
 //! gives the same output everywhere. Refused: files over 1 MiB, and whatever the stages' own bounds say.
 
+mod access;
+mod attached;
 mod canonical;
 mod check;
 mod consistency;
+mod container;
 mod contract;
 mod defaults;
 mod deploy;
@@ -18,6 +21,7 @@ mod env;
 mod file;
 #[cfg(fuzzing)]
 pub mod fuzzing;
+mod grant;
 mod health;
 mod interpolate;
 mod landfall;
@@ -47,9 +51,10 @@ mod walk;
 mod words;
 mod yaml;
 
+pub use grant::parse_grants;
 pub use model::Model;
 pub use rules::{Facts, rules};
-pub use support::{SERVICE_KEYS, Support};
+pub use support::{Row, Support, table as support_table};
 pub use yaml::{MAX_DEPTH, MAX_EXPANDED, MAX_NODES, MAX_TEXT};
 
 use crate::diagnostic::Diagnostic;
@@ -167,7 +172,8 @@ fn compile(input: &Input<'_>, loaded: Loaded, output: &mut Output, report: &mut 
         rules::run(input, facts, &model, report);
     }
     if let Some(app_name) = resolve::app_name(&model.name, &app, report) {
-        output.spec = resolve::resolve(&app_name, &app, &environments, report);
+        let files = attached::files(&app, &model.variables, report);
+        output.spec = resolve::resolve(&app_name, &app, &resolve::Values { environments: &environments, files: &files }, report);
         output.builds = enabled.iter().filter_map(|(name, s)| Some(((*name).clone(), s.landfall.build.as_ref()?.value.clone()))).collect();
     }
     if output.config.is_some() {

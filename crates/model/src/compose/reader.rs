@@ -48,6 +48,11 @@ impl<'a> Fields<'a> {
         self.entries.get(index).filter(|f| !f.node.is_null()).cloned()
     }
 
+    /// A key somebody else reads.
+    pub(crate) fn get(&self, key: &str) -> Option<&Field<'a>> {
+        self.all().find(|(k, f)| *k == key && !f.node.is_null()).map(|(_, f)| f)
+    }
+
     /// Every key with its value, in the order of the file.
     pub(crate) fn all(&self) -> impl Iterator<Item = (&'a str, &Field<'a>)> {
         self.keys.iter().copied().zip(&self.entries)

@@ -66,7 +66,7 @@ impl Loader<'_> {
         let written = services.written.get(name)?;
         let Some(extends) = written.get("extends") else { return Some(written.clone()) };
         let service = written.clone();
-        let extended = self.extended(name, &service, extends, (services, scope), (chain, marks));
+        let extended = self.extended((name, &service, extends), (services, scope), (chain, marks));
         if services.keep {
             services.done.insert(name.to_owned(), extended.clone().or(Some(service.clone())));
         }
@@ -75,9 +75,7 @@ impl Loader<'_> {
 
     fn extended(
         &mut self,
-        name: &str,
-        service: &Node,
-        extends: &Node,
+        (name, service, extends): (&str, &Node, &Node),
         (services, scope): (&mut Services<'_>, &mut Scope),
         (chain, marks): (&mut Vec<(String, String)>, &[&[Mark]]),
     ) -> Option<Node> {

@@ -96,7 +96,11 @@ impl Loader<'_> {
     }
 
     fn include(&mut self, include: Include, root: &mut Node, scope: &mut Scope) {
-        let Some((first, place)) = include.files.first().cloned() else { return };
+        let Some((first, place)) = include.files.first().cloned() else {
+            // An element that names no file brings nothing in, but what else it names must be there.
+            drop(self.include_variables(&include, ".", scope));
+            return;
+        };
         for (name, place) in &include.files {
             if self.is_remote(name, *place) {
                 return;
@@ -146,7 +150,7 @@ impl Loader<'_> {
         }
         for (name, place) in &include.env_files {
             let disk = self.on_disk(&path::join(&scope.working_dir, name));
-            if !self.input.reader.exists(&disk) {
+            if disk != env::NOTHING && !self.input.reader.exists(&disk) {
                 missing(self, name, *place);
                 return None;
             }

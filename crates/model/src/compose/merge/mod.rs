@@ -97,11 +97,11 @@ impl Merger<'_> {
             }
             Rule::Named(bare) => {
                 let (base, over) = (self.named(base, bare), self.named(over, bare));
-                self.into_nothing(base, over)
+                self.both(base, over)
             }
             Rule::Build => {
                 let (base, over) = (short_build(base), short_build(over));
-                self.into_nothing(base, over)
+                self.both(base, over)
             }
             Rule::Logging => self.logging(base, over),
             Rule::Addresses => address::merge(self, base, over),
@@ -178,7 +178,7 @@ impl Merger<'_> {
     }
 
     /// Two mappings, of which Compose cannot bear the first to be missing when there is anything to put into it.
-    fn into_nothing(&mut self, base: Option<Node>, over: Option<Node>) -> Node {
+    fn both(&mut self, base: Option<Node>, over: Option<Node>) -> Node {
         let nothing = |node: &Node| Node::made(node.place, Kind::Null, "");
         match (base, over) {
             (Some(base), Some(over)) if base.is_null() && !over.entries().is_empty() => self.cannot(base, &over),

@@ -13,7 +13,7 @@ pub(super) fn value(out: &Out) -> Value {
         Out::Uint(n) => Value::from(*n),
         // Read back from the text, so that both ways to print agree on what is a whole number.
         Out::Double(_) | Out::Single(_) => serde_json::from_str::<Number>(&text(out)).map_or(Value::Null, Value::Number),
-        Out::Text(t) => Value::String(t.replace('$', "$$")),
+        Out::Text(t) | Out::Time(t) => Value::String(t.replace('$', "$$")),
         Out::List(items) => Value::Array(items.iter().map(value).collect()),
         Out::Map(entries) => Value::Object(entries.iter().map(|(k, v)| (k.replace('$', "$$"), value(v))).collect::<Map<_, _>>()),
     }
@@ -47,7 +47,7 @@ fn write(out: &Out, depth: usize, style: Style, text: &mut String) {
         Out::Uint(n) => put(text, format_args!("{n}")),
         Out::Double(f) => number(*f, f.abs() < 1e-6 || f.abs() >= 1e21, format!("{f}"), format!("{f:e}"), text),
         Out::Single(f) => number(f64::from(*f), f.abs() < 1e-6 || f.abs() >= 1e21, format!("{f}"), format!("{f:e}"), text),
-        Out::Text(t) => quoted(t, text),
+        Out::Text(t) | Out::Time(t) => quoted(t, text),
         Out::List(items) => {
             let write_item = |item: &Out, text: &mut String| write(item, depth + 1, style, text);
             block(('[', ']'), (items, depth, style), text, write_item);

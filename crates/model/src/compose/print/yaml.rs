@@ -3,6 +3,7 @@
 
 use super::super::node::{Kind, kind_of_plain};
 use super::super::typed::out::Out;
+use super::super::yaml::rfc3339;
 use std::fmt::Write as _;
 
 /// Longest key that is written as `key: value`; a longer one gets a `?` of its own.
@@ -90,6 +91,7 @@ fn scalar(out: &Out, depth: usize, text: &mut String) {
         Out::Double(f) => text.push_str(&float(*f, &format!("{f:e}"), &f.to_string())),
         Out::Single(f) => text.push_str(&float(f64::from(*f), &format!("{f:e}"), &f.to_string())),
         Out::Text(t) => string(t, depth, text),
+        Out::Time(t) => text.push_str(t),
         Out::List(_) => text.push_str("[]"),
         Out::Map(_) => text.push_str("{}"),
     }
@@ -141,7 +143,7 @@ fn style(value: &str) -> Style {
         return if seen.literal { Style::Literal } else { Style::Double };
     }
     // A reader would take it for something else than a text, or an old reader would.
-    if kind_of_plain(value) != Kind::Text || is_timestamp(value) || is_old_bool(value) || is_base_60(value) {
+    if kind_of_plain(value) != Kind::Text || rfc3339(value).is_some() || is_old_bool(value) || is_base_60(value) {
         return Style::Double;
     }
     match (seen.plain, seen.single) {
@@ -214,48 +216,6 @@ fn is_base_60(value: &str) -> bool {
         matches!(p.as_bytes(), [b'0'..=b'9'] | [b'0'..=b'5', b'0'..=b'9'])
     });
     head_fits && count > 0 && rest_fits && fraction.bytes().all(|b| b.is_ascii_digit() || b == b'_')
-}
-
-/// A date, with or without a time, as YAML reads one: `2001-12-14`, `2001-12-14T21:59:43.10-05:00`.
-fn is_timestamp(value: &str) -> bool {
-    let digits = |text: &str, from: usize, to: usize| text.len() >= from && text.len() <= to && text.bytes().all(|b| b.is_ascii_digit());
-    let (date, time) = match value.find(['T', 't', ' ']) {
-        Some(at) => (&value[..at], Some((value.as_bytes().get(at).copied(), &value[at + 1..]))),
-        None => (value, None),
-    };
-    let mut parts = date.split('-');
-    let day = (parts.next(), parts.next(), parts.next(), parts.next());
-    let (Some(year), Some(month), Some(day), None) = day else { return false };
-    let number = |t: &str| t.parse::<u32>().unwrap_or(0);
-    let leap = number(year) % 4 == 0 && (number(year) % 100 != 0 || number(year) % 400 == 0);
-    let days = match number(month) {
-        2 => 28 + u32::from(leap),
-        4 | 6 | 9 | 11 => 30,
-        1..=12 => 31,
-        _ => 0,
-    };
-    if !digits(year, 4, 4) || !digits(month, 1, 2) || !digits(day, 1, 2) || !(1..=days).contains(&number(day)) {
-        return false;
-    }
-    let Some((separator, time)) = time else { return true };
-    // With a `T` a zone must follow, with a blank none may.
-    let clock = match (separator, time.find(['Z', '+', '-'])) {
-        (Some(b' '), None) => time,
-        (Some(b'T' | b't'), Some(at)) => {
-            let zone = &time[at..];
-            let offset = zone.len() == 6 && zone.as_bytes().get(3) == Some(&b':') && zone.bytes().filter(u8::is_ascii_digit).count() == 4;
-            if zone != "Z" && (!offset || zone.starts_with('Z')) {
-                return false;
-            }
-            &time[..at]
-        }
-        _ => return false,
-    };
-    let (clock, fraction) = clock.split_once('.').map_or((clock, None), |(c, f)| (c, Some(f)));
-    let mut parts = clock.split(':');
-    let limits = [24, 60, 60];
-    let fits = limits.iter().all(|limit| parts.next().is_some_and(|p| digits(p, 1, 2) && number(p) < *limit));
-    fits && parts.next().is_none() && fraction.is_none_or(|f| digits(f, 1, 64))
 }
 
 fn double(value: &str, text: &mut String) {

@@ -90,7 +90,7 @@ fn is(node: &Node, wanted: Type) -> bool {
     match (&node.value, wanted) {
         (Value::Map(_), Type::Object) | (Value::List(_), Type::Array) => true,
         (Value::Scalar(s), wanted) => match (s.kind, wanted) {
-            (Kind::Null, Type::Null) | (Kind::Bool, Type::Boolean) | (Kind::Text, Type::String) => true,
+            (Kind::Null, Type::Null) | (Kind::Bool, Type::Boolean) | (Kind::Text | Kind::Time, Type::String) => true,
             (Kind::Int, Type::Number | Type::Integer) => true,
             // JSON knows no infinity, and a number without a fraction is whole however it is written.
             (Kind::Float, Type::Number) => number(s).is_some(),

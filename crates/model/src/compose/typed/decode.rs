@@ -82,7 +82,9 @@ impl Decoder<'_> {
                 Print::Never => false,
                 Print::Always => true,
                 Print::Given => value != Out::Null,
-                Print::Filled => !value.is_zero() && !self.zero_bytes(&value, &key.of),
+                // A host without addresses still is a host.
+                Print::Filled if matches!(key.of, Type::Hosts) => given.is_some_and(|n| !n.entries().is_empty() || !n.items().is_empty()),
+                Print::Filled => !value.is_zero() && !zero_text(&value, &key.of),
                 Print::Inline => json || !value.is_zero(),
                 Print::Command => json || value != Out::Null,
             };
@@ -112,15 +114,6 @@ impl Decoder<'_> {
             Type::Uint(_) => Out::Uint(0),
             Type::Bytes => Out::Text("0".into()),
             _ => Out::Null,
-        }
-    }
-
-    /// No bytes and no time are left out, although their texts are not empty.
-    fn zero_bytes(&self, value: &Out, of: &Type) -> bool {
-        match (of, value) {
-            (Type::Bytes, Out::Text(t)) => t == "0",
-            (Type::Duration, Out::Text(t)) => t == "0s",
-            _ => false,
         }
     }
 
@@ -304,6 +297,15 @@ impl Decoder<'_> {
     }
 }
 
+/// No bytes and no time are left out, although their texts are not empty.
+fn zero_text(value: &Out, of: &Type) -> bool {
+    match (of, value) {
+        (Type::Bytes, Out::Text(t)) => t == "0",
+        (Type::Duration, Out::Text(t)) => t == "0s",
+        _ => false,
+    }
+}
+
 fn cut(n: u64, bits: u32) -> u64 {
     if bits >= 64 { n } else { n & ((1 << bits) - 1) }
 }
@@ -365,7 +367,8 @@ pub(crate) fn any(node: &Node, language: Language) -> Out {
                 None => Out::Text(s.text.clone()),
             },
             Kind::Float => super::super::node::float(&s.text).map_or_else(|| Out::Text(s.text.clone()), Out::Double),
-            Kind::Text | Kind::Time => Out::Text(s.text.clone()),
+            Kind::Text => Out::Text(s.text.clone()),
+            Kind::Time => Out::Time(s.text.clone()),
         },
     }
 }

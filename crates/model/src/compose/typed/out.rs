@@ -19,6 +19,8 @@ pub(crate) enum Out {
     /// 32 bits; prints fewer digits.
     Single(f32),
     Text(String),
+    /// A date, which YAML has a kind for.
+    Time(String),
     List(Vec<Out>),
     /// In the order printed.
     Map(Vec<(String, Out)>),
@@ -34,7 +36,7 @@ impl Out {
             Out::Uint(n) => *n == 0,
             Out::Double(f) => *f == 0.0,
             Out::Single(f) => *f == 0.0,
-            Out::Text(t) => t.is_empty(),
+            Out::Text(t) | Out::Time(t) => t.is_empty(),
             Out::List(l) => l.is_empty(),
             Out::Map(m) => m.is_empty(),
         }

@@ -165,6 +165,14 @@ impl<'r> Builder<'r> {
         };
         let start = place.start + skipped as u32;
         let place = Place { start, end: start + length as u32, column: place.column + skipped as u32, ..place };
+        if let Some(at) = (style == ScalarStyle::DoubleQuoted).then(|| escaped_slash(raw)).flatten() {
+            let place = Place { start: start + at as u32, end: start + at as u32 + 2, ..place };
+            let column = place.column + raw[..at].chars().count() as u32;
+            let place = if raw[..at].contains('\n') { Place { start, ..place } } else { Place { column, ..place } };
+            self.report
+                .error("yaml-syntax", place, "`\\/` is no escape that Compose knows")
+                .hint("write `/`, or put the text in single quotes");
+        }
         let plain = style == ScalarStyle::Plain;
         let (kind, text) = match tag {
             Some(tag) => self.tagged(tag, text, place),
@@ -368,6 +376,17 @@ fn key(node: Node, plain_word: bool, report: &mut Report) -> Key {
     Key::Named(text, node.place, merge)
 }
 
+/// Where `\/` stands in double quotes: YAML 1.2 has it and Compose's reader does not.
+fn escaped_slash(raw: &str) -> Option<usize> {
+    let mut bytes = raw.bytes().enumerate();
+    while let Some((at, byte)) = bytes.next() {
+        if byte == b'\\' && bytes.next().is_some_and(|(_, next)| next == b'/') {
+            return Some(at);
+        }
+    }
+    None
+}
+
 /// What an unquoted scalar is.
 fn resolved(text: &str) -> (Kind, String) {
     match kind_of_plain(text) {
@@ -388,7 +407,7 @@ fn base64(text: &str) -> Option<String> {
         b'/' => Some(63),
         _ => None,
     };
-    if text.len() % 4 != 0 {
+    if !text.len().is_multiple_of(4) {
         return None;
     }
     let (mut out, mut bits, mut count) = (Vec::new(), 0_u32, 0);

@@ -12,12 +12,14 @@ mod place;
 mod time;
 
 pub(crate) use mark::Mark;
+pub(crate) use time::rfc3339;
 
 use super::node::Node;
 use super::report::Report;
 use builder::Builder;
 use place::Offsets;
 use saphyr_parser::Parser;
+use std::borrow::Cow;
 
 /// Longest file, bytes.
 pub const MAX_TEXT: usize = 1024 * 1024;
@@ -46,6 +48,7 @@ pub(crate) fn parse(text: &str, file: u16, report: &mut Report) -> Option<Vec<Do
         report.error("control-character", place, message).hint("save the file as UTF-8 text");
         return None;
     }
+    let body = &*blanks_for_tabs(body);
     let mut builder = Builder::new(offsets, report);
     for event in Parser::new_from_str(body) {
         match event {
@@ -65,6 +68,30 @@ pub(crate) fn parse(text: &str, file: u16, report: &mut Report) -> Option<Vec<Do
         }
     }
     Some(builder.documents)
+}
+
+/// The text with blanks for the tabs between a key's `:` and its value where the scanner would refuse them, which Compose does not.
+fn blanks_for_tabs(body: &str) -> Cow<'_, str> {
+    let mut out = Cow::Borrowed(body);
+    if !body.contains(":\t") {
+        return out;
+    }
+    let mut spent = 0;
+    while spent < 2 * MAX_TEXT {
+        spent += body.len();
+        let Some(error) = Parser::new_from_str(&out).find_map(Result::err).filter(|e| e.info().starts_with("':' must be followed")) else {
+            break;
+        };
+        let end = out.char_indices().nth(error.marker().index()).map_or(out.len(), |(at, _)| at);
+        let kept = out[..end].trim_end_matches(['\t', ' ']).len();
+        if kept == end {
+            break;
+        }
+        let mut text = out.into_owned();
+        text.replace_range(kept..end, &" ".repeat(end - kept));
+        out = Cow::Owned(text);
+    }
+    out
 }
 
 /// Neither printable (YAML 1.2 §5.1) nor harmless: C0 and C1 controls but tab and line breaks, and byte order marks inside the text.

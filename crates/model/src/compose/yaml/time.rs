@@ -2,7 +2,7 @@
 //! words where it wants text (a label).
 
 /// A date, or a date and time, as RFC 3339; `None` for what is neither. Without a zone it is UTC.
-pub(super) fn rfc3339(text: &str) -> Option<String> {
+pub(crate) fn rfc3339(text: &str) -> Option<String> {
     let (year, rest) = text.split_once('-').filter(|(year, _)| year.len() == 4)?;
     let (month, rest) = rest.split_once('-')?;
     let day_length = rest.bytes().take_while(u8::is_ascii_digit).count();
@@ -40,7 +40,7 @@ fn number(text: &str, most: u32) -> Option<u32> {
 fn days(year: u32, month: u32) -> u32 {
     match month {
         4 | 6 | 9 | 11 => 30,
-        2 if year % 4 == 0 && (year % 100 != 0 || year % 400 == 0) => 29,
+        2 if year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400)) => 29,
         2 => 28,
         _ => 31,
     }

@@ -4,8 +4,10 @@
 
 #![allow(clippy::unwrap_used, reason = "a test")]
 
-use bollard::Docker;
-use bollard::models::ContainerInspectResponse;
+mod bench;
+mod detail;
+
+use bench::{IMAGE, bench, bind, engine};
 use bollard::query_parameters::{InspectContainerOptions, RemoveContainerOptionsBuilder, RemoveImageOptions};
 use landfall_model::digest::hex;
 use landfall_model::name::{ImageRef, NetworkName};
@@ -13,63 +15,13 @@ use landfall_model::observed::ReplicaState;
 use landfall_model::spec::{
     HealthTest, Healthcheck, Limits, LogPolicy, Mount, MountSource, Network, Program, PublishedPort, PullPolicy, Restart,
 };
-use landfall_runtime::conformance::{Act, Kit, Shape, script, until};
+use landfall_runtime::conformance::{Act, script, until};
 use landfall_runtime::docker::DockerRuntime;
-use landfall_runtime::{Launch, Runtime, RuntimeError};
+use landfall_runtime::{Runtime, RuntimeError};
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-
-const IMAGE: &str = "landfall-debian:bookworm";
-
-struct Bench {
-    rt: DockerRuntime,
-    kit: Kit,
-}
-
-async fn bench(name: &str) -> Bench {
-    let rt = DockerRuntime::of_host(None);
-    if let Err(e) = rt.ping().await {
-        panic!("this test needs a Docker Engine: {e}. Start one (`dockerd &`, or `systemctl start docker`) and run it again.");
-    }
-    let kit = Kit {
-        app: format!("{name}-{}", std::process::id()).parse().unwrap(),
-        program: Program::Image { reference: IMAGE.parse().unwrap(), pinned: None, pull: PullPolicy::Never },
-        command: script,
-        reopen: Box::new(|| Box::new(DockerRuntime::of_host(None))),
-        project_dir: "/".into(),
-        port: 8123,
-    };
-    kit.prepare(&rt).await;
-    Bench { rt, kit }
-}
-
-impl Bench {
-    /// Runs a test's body and clears up, also after a failure.
-    async fn with(self, body: impl AsyncFnOnce(&Bench) + 'static) {
-        let bench = Arc::new(self);
-        let own = Arc::clone(&bench);
-        let outcome =
-            tokio::task::LocalSet::new().run_until(async move { tokio::task::spawn_local(async move { body(&own).await }).await }).await;
-        bench.kit.clear(&bench.rt).await;
-        if let Err(failed) = outcome {
-            std::panic::resume_unwind(failed.into_panic());
-        }
-    }
-
-    async fn inspect(&self, launch: &Launch) -> ContainerInspectResponse {
-        engine().inspect_container(&format!("{}-{}", launch.app, launch.id), None::<InspectContainerOptions>).await.unwrap()
-    }
-
-    fn stay(&self, id: &str) -> Launch {
-        self.kit.launch(id, &Act::Stay, &Shape::default())
-    }
-}
-
-fn engine() -> Docker {
-    Docker::connect_with_unix("/var/run/docker.sock", 60, &bollard::ClientVersion { major_version: 1, minor_version: 41 }).unwrap()
-}
 
 #[tokio::test]
 async fn every_field_of_a_template_reaches_the_engine() {
@@ -78,17 +30,21 @@ async fn every_field_of_a_template_reaches_the_engine() {
         .with(async |b| {
             let mut launch = b.stay("web-1-1");
             let second: (NetworkName, Network) =
-                ("back".parse().unwrap(), Network { external_name: format!("{}_back", b.kit.app), external: false, internal: true });
+                ("back".parse().unwrap(), Network { external_name: format!("{}_back", b.kit.app), internal: true, ..Network::default() });
             b.rt.ensure_network(&b.kit.app, &second.0, &second.1).await.unwrap();
             let template = &mut launch.template;
             template.networks.insert(second.0.clone());
-            template.mounts.push(Mount { source: MountSource::Tmpfs { size_bytes: 1 << 20 }, target: "/scratch".into(), read_only: false });
             template.mounts.push(Mount {
-                source: MountSource::Bind { path: "/etc/hostname".into() },
-                target: "/host".into(),
-                read_only: true,
+                source: MountSource::Tmpfs { size_bytes: 1 << 20, mode: 0 },
+                target: "/scratch".into(),
+                read_only: false,
             });
-            template.mounts.push(Mount { source: MountSource::Anonymous, target: "/anonymous".into(), read_only: false });
+            template.mounts.push(Mount { source: bind("/etc/hostname", false), target: "/host".into(), read_only: true });
+            template.mounts.push(Mount {
+                source: MountSource::Anonymous { no_copy: false },
+                target: "/anonymous".into(),
+                read_only: false,
+            });
             template.labels = BTreeMap::from([("team".into(), "a b".into()), ("landfall.app".into(), "forged".into())]);
             template.restart = Restart::OnFailure { max: 4 };
             template.healthcheck = Some(Healthcheck {
@@ -191,11 +147,7 @@ async fn refusals_say_what_is_wrong_and_starting_can_be_asked_for_again() {
             assert!(matches!(refused, Err(RuntimeError::NoImage { .. })), "{refused:?}");
 
             let mut launch = b.stay("web-1-4");
-            launch.template.mounts.push(Mount {
-                source: MountSource::Bind { path: "/no/such/path".into() },
-                target: "/x".into(),
-                read_only: false,
-            });
+            launch.template.mounts.push(Mount { source: bind("/no/such/path", false), target: "/x".into(), read_only: false });
             assert!(b.rt.start(&launch).await.is_err(), "a bind that does not exist is not made");
         })
         .await;
