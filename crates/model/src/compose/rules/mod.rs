@@ -150,6 +150,11 @@ pub(crate) fn env_files(project_dir: &str, root: &Node) -> Vec<(String, Place)> 
 
 /// Runs every rule over a resolved project and reports what is left after suppressions.
 pub(crate) fn run(input: &Input<'_>, facts: &Facts, model: &Model, report: &mut Report) {
+    if report.is_full() {
+        return;
+    }
+    // What the compiler refuses may hide what a rule would have seen.
+    let whole = !report.failed();
     let dockerfiles = dockerfile::read_all(input, &model.root, report);
     let mut found: Vec<(Diagnostic, Place)> = Vec::new();
     {
@@ -181,7 +186,9 @@ pub(crate) fn run(input: &Input<'_>, facts: &Facts, model: &Model, report: &mut 
             report.tell(diagnostic);
         }
     }
-    allowed.report(&skipped, report);
+    if whole {
+        allowed.report(&skipped, report);
+    }
 }
 
 fn diagnostic(code: &Code, finding: &Finding, report: &Report) -> Diagnostic {

@@ -1,9 +1,10 @@
 //! Rules about who reaches whom: ports of the host, names of services, and addresses that lead nowhere.
 
+use super::super::path::base_name;
 use super::super::suggest::nearest;
 use super::engine;
 use super::url::Url;
-use super::view::{Service, Var, View};
+use super::view::{Kind, Service, Var, View};
 use super::{Check, Findings, Rule, error, warning};
 
 /// Services that publish more are not asked which of them is meant.
@@ -121,15 +122,15 @@ pub(super) const RULES: &[Rule] = &[
         Check::Container(underscore),
     ),
     warning(
-        "container-name-as-host",
+        "engine-socket",
         [
-            "A service is reached by its `container_name`",
-            "Containers of a release have names of their own, so that old and new run side by side; only the service's name is answered.",
-            "Write the service's name, and remove `container_name`.",
-            "services:\n  api:\n    image: acme/api:1.4\n    environment: { REDIS_URL: 'redis://acme-cache:6379' }\n  cache:\n    image: redis:7\n    container_name: acme-cache\n",
-            "services:\n  api:\n    image: acme/api:1.4\n    environment: { REDIS_URL: 'redis://cache:6379' }\n  cache:\n    image: redis:7\n",
+            "A service gets the socket of the container engine",
+            "Whoever reaches it starts a container with the host's disk in it and is root on the host; `:ro` protects the file, not the engine.",
+            "Run what needs it outside of the app; Landfall itself restarts, watches and logs.",
+            "services:\n  logs:\n    image: acme/logs:1.4\n    volumes: ['/var/run/docker.sock:/var/run/docker.sock:ro']\n",
+            "services:\n  logs:\n    image: acme/logs:1.4\n",
         ],
-        Check::Container(container_name),
+        Check::Container(engine_socket),
     ),
 ];
 
@@ -160,6 +161,13 @@ fn debug_port(_: &View<'_>, service: &Service<'_>, out: &mut Findings) {
 fn engine_tcp(_: &View<'_>, service: &Service<'_>, out: &mut Findings) {
     if let Some(var) = service.var("DOCKER_HOST").filter(|v| v.text.starts_with("tcp://") && !service.set("DOCKER_TLS_VERIFY")) {
         out.var(&var, format!("`{}` reaches the engine over TCP without TLS", service.name));
+    }
+}
+
+fn engine_socket(_: &View<'_>, service: &Service<'_>, out: &mut Findings) {
+    const SOCKETS: [&str; 4] = ["docker.sock", "podman.sock", "containerd.sock", "crio.sock"];
+    for mount in service.mounts.iter().filter(|m| m.kind == Kind::Bind && SOCKETS.contains(&base_name(m.source))) {
+        out.at(mount.place, format!("`{}` gets the engine's socket, and with it the host", service.name));
     }
 }
 
@@ -213,7 +221,7 @@ fn unknown_host(view: &View<'_>, service: &Service<'_>, out: &mut Findings) {
     for (var, url) in
         targets(service).filter(|(_, u)| u.is_backing() && !u.is_local() && !u.host.contains(['.', '$', '%']) && !u.host.is_empty())
     {
-        if view.names.contains(url.host) || view.containers.contains_key(url.host) {
+        if view.names.contains(url.host) {
             continue;
         }
         let message = format!("`{}` of `{}` connects to a host that is no service of this file", var.name, service.name);
@@ -255,19 +263,6 @@ fn underscore(view: &View<'_>, service: &Service<'_>, out: &mut Findings) {
     for (var, url) in targets(service).filter(|(_, u)| u.is_web() && u.host.contains('_')) {
         if view.service(url.host).is_some() {
             out.var(var, format!("`{}` of `{}` names a host with an underscore", var.name, service.name));
-        }
-    }
-}
-
-fn container_name(view: &View<'_>, service: &Service<'_>, out: &mut Findings) {
-    for (var, url) in targets(service).filter(|(_, u)| !u.host.is_empty()) {
-        let named = view.containers.get(url.host).filter(|_| !view.names.contains(url.host));
-        if let Some(other) = named {
-            out.var_hinted(
-                var,
-                format!("`{}` of `{}` reaches `{other}` by its container's name", var.name, service.name),
-                format!("write `{other}` as the host"),
-            );
         }
     }
 }

@@ -30,11 +30,9 @@ pub(super) struct View<'a> {
     by_name: BTreeMap<&'a str, usize>,
     /// Services another one depends on.
     pub(super) awaited: BTreeSet<&'a str>,
-    /// The services of each `container_name`.
-    pub(super) containers: BTreeMap<&'a str, &'a str>,
     /// Volumes of services that are backed up.
     pub(super) backed_up: BTreeSet<&'a str>,
-    /// Names that are answered inside the app: services, their aliases and host names.
+    /// Names that are answered inside the app: services, their aliases, host and container names.
     pub(super) names: BTreeSet<&'a str>,
     /// The contract, by variable.
     contract: BTreeMap<&'a str, &'a Node>,
@@ -171,7 +169,6 @@ impl<'a> View<'a> {
             env_files,
             dockerfiles,
             awaited: entries.iter().flat_map(|e| keys(e.value.get("depends_on"))).collect(),
-            containers: named(entries, "container_name").collect(),
             backed_up: backed_up(&services),
             names: names(entries),
             services,
@@ -221,7 +218,8 @@ impl<'a> Service<'a> {
         let node = &entry.value;
         let list = |key: &str| node.get(key).map(Node::items).unwrap_or_default();
         let landfall = node.get("x-landfall");
-        let image = node.get("image").and_then(|n| Some((n.scalar()?, n.place))).map(|(s, place)| Image::parse(s, place));
+        let image =
+            node.get("image").and_then(|n| Some((n.scalar().filter(|s| !s.spoiled)?, n.place))).map(|(s, place)| Image::parse(s, place));
         let dockerfile = dockerfiles.of(&entry.key);
         let mut mounts: Vec<Mount<'a>> = list("volumes").iter().filter_map(Mount::read).collect();
         mounts.extend(one_or_more(node.get("tmpfs")).map(Mount::of_tmpfs));
@@ -459,18 +457,13 @@ fn keys(node: Option<&Node>) -> impl Iterator<Item = &str> {
     node.map(Node::entries).unwrap_or_default().iter().map(|e| e.key.as_str())
 }
 
-/// What services have under a key, with their names.
-fn named<'a>(services: &'a [Entry], key: &'a str) -> impl Iterator<Item = (&'a str, &'a str)> {
-    services.iter().map(move |e| (text(&e.value, key), e.key.as_str())).filter(|(value, _)| !value.is_empty())
-}
-
 fn backed_up<'a>(services: &[Service<'a>]) -> BTreeSet<&'a str> {
     services.iter().filter(|s| s.has_backup()).flat_map(|s| s.mounts.iter().map(|m| m.source)).filter(|s| !s.is_empty()).collect()
 }
 
 fn names(services: &[Entry]) -> BTreeSet<&str> {
     let mut names: BTreeSet<&str> = services.iter().map(|e| e.key.as_str()).collect();
-    names.extend(named(services, "hostname").map(|(name, _)| name));
+    names.extend(services.iter().flat_map(|e| ["hostname", "container_name"].map(|key| text(&e.value, key))).filter(|n| !n.is_empty()));
     for network in services.iter().flat_map(|e| e.value.get("networks").map(Node::entries).unwrap_or_default()) {
         let aliases = network.value.get("aliases").map(Node::items).unwrap_or_default();
         names.extend(aliases.iter().filter_map(|n| Some(n.scalar()?.text.as_str())));
@@ -505,9 +498,10 @@ fn variables<'a>(node: Option<&'a Node>, report: &Report) -> Vec<Var<'a>> {
         Var { name, text, place: if text.is_empty() { key_place } else { place }, written, url: Url::parse(text) }
     };
     match &node.value {
-        Value::Map(entries) => {
-            entries.iter().filter_map(|e| e.value.scalar().map(|s| of(&e.key, s, &s.text, e.value.place, e.key_place))).collect()
-        }
+        Value::Map(entries) => entries
+            .iter()
+            .filter_map(|e| e.value.scalar().filter(|s| !s.spoiled).map(|s| of(&e.key, s, &s.text, e.value.place, e.key_place)))
+            .collect(),
         _ => node
             .items()
             .iter()
