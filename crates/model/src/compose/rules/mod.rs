@@ -15,6 +15,7 @@ mod health;
 mod image;
 mod limits;
 mod network;
+mod part;
 mod secret;
 mod secrets;
 mod start;
