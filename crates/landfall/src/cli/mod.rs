@@ -118,6 +118,13 @@ pub enum Verb {
     Shim(Shim),
 }
 
+impl Verb {
+    /// False for verbs that only read and write files of the project.
+    pub fn needs_home(&self) -> bool {
+        !matches!(self, Verb::Check(_) | Verb::Explain(_) | Verb::Config(_) | Verb::Init(_) | Verb::Schema | Verb::Completions(_))
+    }
+}
+
 /// `landfall up`
 #[derive(Debug, Args)]
 pub struct Up {
