@@ -237,7 +237,7 @@ fn short(view: &View<'_>, service: &Service<'_>, out: &mut Findings) {
     for (var, value, _) in secrets(service).filter(|(_, v, c)| *c == Class::Signing && !is_bad(v)) {
         let length = value.chars().count();
         if length < SIGNING && !view.in_contract(var.name, "min_length") {
-            out.var(var, format!("`{}` of `{}` signs or encrypts and has {length} characters", var.name, service.name));
+            out.var(var, format!("`{}` of `{}` signs or encrypts and has {}", var.name, service.name, characters(length)));
         }
     }
 }
@@ -247,7 +247,7 @@ fn short_password(view: &View<'_>, service: &Service<'_>, out: &mut Findings) {
         let length = value.chars().count();
         let named = user_of(service, var) == Some(value);
         if length < PASSWORD && !named && !view.in_contract(var.name, "min_length") {
-            out.var(var, format!("{} has {length} characters", called(service, var, value)));
+            out.var(var, format!("{} has {}", called(service, var, value), characters(length)));
         }
     }
 }
@@ -447,6 +447,10 @@ fn mounted_writable(view: &View<'_>, service: &Service<'_>, out: &mut Findings) 
     for mount in service.mounts.iter().filter(|m| m.kind == Kind::Bind && !m.read_only && is_secret_file(m.source)) {
         out.at(mount.place, format!("`{}` can write `{}`", service.name, view.relative(mount.source)));
     }
+}
+
+fn characters(count: usize) -> String {
+    if count == 1 { "1 character".into() } else { format!("{count} characters") }
 }
 
 /// How a secret is called in a message: by its variable, never by its value.
