@@ -3,6 +3,14 @@
 //! Only declarations: a verb's behaviour is in `command/<verb>.rs`, and what was typed becomes [`crate::settings::Settings`] before
 //! any of it is used. Doc comments here are the help text, which a golden test keeps.
 
+mod listen;
+mod project;
+
+#[cfg(test)]
+pub use listen::ListenAddress;
+pub use listen::ListenArgs;
+pub use project::{AppArgs, ProjectArgs};
+
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use landfall_model::name::{AppName, ReplicaId, ServiceName};
@@ -23,6 +31,9 @@ pub struct Cli {
     /// What holds for every verb.
     #[command(flatten)]
     pub global: Global,
+    /// Which project, when it is said before the verb.
+    #[command(flatten)]
+    pub project: ProjectArgs,
     /// What to do.
     #[command(subcommand)]
     pub verb: Verb,
@@ -60,8 +71,14 @@ pub enum Verb {
     Down(Down),
     /// Say what is wrong with a Compose file
     Check(Check),
+    /// Say what a complaint means and what to do about it
+    Explain(ExplainCode),
     /// Print the resolved Compose file
     Config(Config),
+    /// Write a first `x-landfall` into a Compose file
+    Init(Init),
+    /// Print the JSON Schema of a Compose file with `x-landfall`, for editors
+    Schema,
     /// Say what a deploy would do
     Plan(Plan),
     /// Make a release
@@ -101,42 +118,6 @@ pub enum Verb {
     Shim(Shim),
 }
 
-/// Which file, for verbs that read it.
-#[derive(Debug, Clone, Default, Args)]
-#[command(next_help_heading = "Project")]
-pub struct ProjectArgs {
-    /// Compose file; several are merged in order [default: compose.yaml and compose.override.yaml]
-    #[arg(short, long = "file", value_name = "FILE")]
-    pub files: Vec<PathBuf>,
-    /// Directory of the project [default: that of the first file]
-    #[arg(long, value_name = "DIR")]
-    pub project_dir: Option<PathBuf>,
-    /// Name of the app [default: `name:` in the file, else the directory's]
-    #[arg(short, long, value_name = "NAME")]
-    pub project_name: Option<AppName>,
-    /// Enable services of this profile
-    #[arg(long = "profile", value_name = "NAME")]
-    pub profiles: Vec<String>,
-    /// File of variables for `${…}` [default: .env]
-    #[arg(long = "env-file", value_name = "FILE")]
-    pub env_files: Vec<PathBuf>,
-}
-
-/// Which app, for verbs that only need its name.
-#[derive(Debug, Clone, Default, Args)]
-#[command(next_help_heading = "Which app")]
-pub struct AppArgs {
-    /// Name of the app [default: that of the Compose file here, else the only one that runs]
-    #[arg(short = 'p', long = "project-name", visible_alias = "app", value_name = "NAME")]
-    pub app: Option<AppName>,
-    /// Compose file that names the app
-    #[arg(long = "file", value_name = "FILE")]
-    pub files: Vec<PathBuf>,
-    /// Directory of the project
-    #[arg(long, value_name = "DIR")]
-    pub project_dir: Option<PathBuf>,
-}
-
 /// `landfall up`
 #[derive(Debug, Args)]
 pub struct Up {
@@ -154,46 +135,6 @@ pub struct Up {
     #[command(flatten)]
     #[allow(missing_docs)]
     pub project: ProjectArgs,
-}
-
-/// Where the proxy listens.
-#[derive(Debug, Clone, Args)]
-pub struct ListenArgs {
-    /// Address for plain HTTP, or `off`
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
-    pub http: ListenAddress,
-    /// Address for HTTPS, or `off`
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8443")]
-    pub https: ListenAddress,
-}
-
-/// An address to listen on, or none.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ListenAddress(pub Option<std::net::SocketAddr>);
-
-impl std::str::FromStr for ListenAddress {
-    type Err = String;
-    fn from_str(text: &str) -> Result<Self, String> {
-        if text == "off" {
-            return Ok(Self(None));
-        }
-        // `:443` and `443` are what people type for "every address".
-        let bare = text.strip_prefix(':').unwrap_or(text);
-        if let Ok(port) = bare.parse::<u16>() {
-            return Ok(Self(Some(std::net::SocketAddr::from(([0, 0, 0, 0], port)))));
-        }
-        let text = text.strip_prefix("localhost:").map_or_else(|| text.to_owned(), |port| format!("127.0.0.1:{port}"));
-        text.parse().map(|address| Self(Some(address))).map_err(|_| "expected ADDRESS:PORT such as 127.0.0.1:8443, or `off`".to_owned())
-    }
-}
-
-impl std::fmt::Display for ListenAddress {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self.0 {
-            Some(address) => address.fmt(f),
-            None => f.write_str("off"),
-        }
-    }
 }
 
 /// `landfall down`
@@ -217,19 +158,68 @@ pub struct Down {
 pub struct Check {
     /// Directory or Compose file
     pub path: Option<PathBuf>,
+    /// How complaints are told: text, json or sarif
+    #[arg(long, value_name = "FORMAT", default_value = "text", hide_possible_values = true)]
+    pub format: CheckFormat,
+    /// What to fail on besides errors: `warnings`
+    #[arg(long, value_name = "WHAT", hide_possible_values = true)]
+    pub deny: Option<Deny>,
     #[command(flatten)]
     #[allow(missing_docs)]
     pub project: ProjectArgs,
 }
 
+/// How `check` tells complaints.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum CheckFormat {
+    Text,
+    Json,
+    Sarif,
+}
+
+/// What `check` fails on besides errors.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Deny {
+    Warnings,
+}
+
+/// `landfall explain`
+#[derive(Debug, Args)]
+pub struct ExplainCode {
+    /// The code in brackets: `unknown-key` [default: list all]
+    pub code: Option<String>,
+}
+
 /// `landfall config`
 #[derive(Debug, Args)]
+#[group(id = "parts", multiple = false, args = ["services", "volumes", "images", "profile_names", "hash"])]
 pub struct Config {
     /// Directory or Compose file
     pub path: Option<PathBuf>,
     /// As what: yaml or json
     #[arg(long, value_name = "FORMAT", default_value = "yaml", hide_possible_values = true)]
     pub format: Format,
+    /// Only the names of services, one per line
+    #[arg(long)]
+    pub services: bool,
+    /// Only the names of volumes
+    #[arg(long)]
+    pub volumes: bool,
+    /// Only the images
+    #[arg(long)]
+    pub images: bool,
+    /// Only the names of profiles
+    #[arg(long = "profiles")]
+    pub profile_names: bool,
+    /// Only the digest by which Compose tells whether a service changed; `*` is all services
+    #[arg(long, value_name = "SERVICES", num_args = 0..=1, default_missing_value = "*")]
+    pub hash: Option<String>,
+    /// Print nothing: only the exit code tells
+    #[arg(short, long)]
+    pub quiet: bool,
+    /// Write it to this file
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
     #[command(flatten)]
     #[allow(missing_docs)]
     pub project: ProjectArgs,
@@ -240,6 +230,19 @@ pub struct Config {
 pub enum Format {
     Yaml,
     Json,
+}
+
+/// `landfall init`
+#[derive(Debug, Args)]
+pub struct Init {
+    /// Directory or Compose file
+    pub path: Option<PathBuf>,
+    /// Show what would be written, and write nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub project: ProjectArgs,
 }
 
 /// `landfall plan`
@@ -452,16 +455,5 @@ mod tests {
     #[test]
     fn the_declarations_hold_together() {
         Cli::command().debug_assert();
-    }
-
-    #[test]
-    fn addresses_are_read_as_people_type_them() {
-        let read = |text: &str| text.parse::<ListenAddress>().map(|a| a.to_string());
-        assert_eq!(read("443").unwrap(), "0.0.0.0:443");
-        assert_eq!(read(":443").unwrap(), "0.0.0.0:443");
-        assert_eq!(read("localhost:80").unwrap(), "127.0.0.1:80");
-        assert_eq!(read("[::1]:80").unwrap(), "[::1]:80");
-        assert_eq!(read("off").unwrap(), "off");
-        assert!(read("example.com:80").is_err() && read("").is_err() && read("70000").is_err());
     }
 }
