@@ -10,7 +10,7 @@ use super::report::{Located, Place, Report};
 use super::service::ServiceFile;
 use crate::container::{Container, Device, Gpus, Namespace};
 use crate::name::ServiceName;
-use crate::power::{Power, USUAL_CAPABILITIES, of_volume, takes_walls_away};
+use crate::power::{Power, USUAL_CAPABILITIES, grant_line, of_volume, takes_walls_away};
 use crate::spec::{Network, Spec};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -178,7 +178,7 @@ pub(crate) fn warn(spec: &Spec, app: &App<'_>, report: &mut Report) {
             // With a variable in it the value may be a secret.
             let secret = report.written(place, "$") == "$";
             let shown = if secret { format!("{}:…", power.kind()) } else { power.to_string() };
-            let line = format!("{}: {{ {name}: [{}] }}", spec.app, serde_json::Value::from(shown.as_str()));
+            let line = grant_line(&spec.app, [(&name, vec![shown.clone()])]);
             report
                 .warning("needs-grant", place, format!("`{name}` needs `{shown}` from the server's owner: {}", power.reason()))
                 .hint(format!("the owner writes into `grants.yaml` in Landfall's home on the server: `{line}`"));
