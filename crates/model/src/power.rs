@@ -86,6 +86,9 @@ impl Power {
 
     /// Why nobody has it by default.
     pub fn reason(&self) -> &'static str {
+        if self.kind == "bind" && is_socket(&self.value) {
+            return "whoever reaches the engine's socket is root on the host";
+        }
         KINDS.iter().find(|(kind, ..)| *kind == self.kind).map_or("", |(.., reason)| reason)
     }
 
@@ -124,8 +127,12 @@ fn below(base: &str, path: &str) -> bool {
 pub fn is_free(project_dir: &str, path: &str) -> bool {
     let project = project_dir.trim_end_matches('/');
     let plain = |p: &str| p.starts_with('/') && !p.split('/').any(|part| matches!(part, "." | ".."));
-    let socket = ["docker.sock", "podman.sock", "containerd.sock", "crio.sock"].iter().any(|s| path.ends_with(s));
-    plain(project) && plain(path) && !SYSTEM.contains(&project) && below(project, path) && !socket
+    plain(project) && plain(path) && !SYSTEM.contains(&project) && below(project, path) && !is_socket(path)
+}
+
+/// True for the usual names of sockets by which container engines are commanded.
+fn is_socket(path: &str) -> bool {
+    ["docker.sock", "podman.sock", "containerd.sock", "crio.sock"].iter().any(|s| path.ends_with(s))
 }
 
 impl Spec {
@@ -225,13 +232,13 @@ impl Grants {
     }
 }
 
-/// The lines that grant powers, as the file of grants has them.
-pub fn grant_lines(app: &AppName, powers: &BTreeMap<ServiceName, BTreeSet<Power>>) -> Vec<String> {
-    let line = |(service, powers): (&ServiceName, &BTreeSet<Power>)| {
-        let words: Vec<String> = powers.iter().map(|p| serde_json::Value::from(p.to_string()).to_string()).collect();
-        format!("  {service}: [{}]", words.join(", "))
+/// The line that grants powers, as the file of grants may have it.
+pub fn grant_line<'a>(app: &AppName, powers: impl IntoIterator<Item = (&'a ServiceName, Vec<String>)>) -> String {
+    let service = |(name, powers): (&ServiceName, Vec<String>)| {
+        let words: Vec<String> = powers.into_iter().map(|p| serde_json::Value::from(p).to_string()).collect();
+        format!("{name}: [{}]", words.join(", "))
     };
-    std::iter::once(format!("{app}:")).chain(powers.iter().map(line)).collect()
+    format!("{app}: {{ {} }}", powers.into_iter().map(service).collect::<Vec<_>>().join(", "))
 }
 
 #[cfg(test)]

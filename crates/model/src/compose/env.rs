@@ -175,7 +175,7 @@ fn secret(place: Place, text: String) -> Node {
     node
 }
 
-/// Works `env_file` and `label_file` of every service into its `environment` and `labels`, and takes the names of the files away.
+/// Works `env_file` and `label_file` of every service into its `environment` and `labels`, and takes the names of the label files away.
 pub(crate) fn read_files(root: &mut Node, input: &Input<'_>, variables: &mut Variables, report: &mut Report) {
     let mut reader = Reader { input, variables, known: BTreeMap::new(), bytes: 0 };
     for service in root.get_mut("services").and_then(Node::entries_mut).into_iter().flatten() {
@@ -183,7 +183,7 @@ pub(crate) fn read_files(root: &mut Node, input: &Input<'_>, variables: &mut Var
             continue;
         }
         let project = Arc::clone(&reader.variables.values);
-        let env_files = service.value.remove("env_file").map(|e| e.value);
+        let env_files = service.value.get("env_file").cloned();
         if env_files.is_some() || service.value.get("environment").is_some() {
             let own = service.value.get("environment").map(|n| named(n, Some(&project))).unwrap_or_default();
             let all = reader.all(env_files.as_ref(), Some(&project), own, report);

@@ -14,7 +14,7 @@ pub(super) const RULES: &[Rule] = &[
     warning(
         "contract-unused",
         [
-            "the contract has a variable that nothing uses",
+            "The contract has a variable that nothing uses",
             "Whoever sets up a server looks for a value nobody needs, or the file reads another name by mistake.",
             "Remove it from `x-landfall.env`, or correct the name where it is used.",
             "x-landfall:\n  env:\n    SMTP_PASWORD: { secret: true, required: false }\nservices:\n  api:\n    image: acme/api:1.4\n",
@@ -25,7 +25,7 @@ pub(super) const RULES: &[Rule] = &[
     warning(
         "contract-gap",
         [
-            "a secret the file uses is not in the contract",
+            "A secret the file uses is not in the contract",
             "The contract is checked before anything is touched; what is not in it is found out when the service fails.",
             "Add it under `x-landfall.env`: `NAME: { secret: true }`.",
             "x-landfall:\n  env:\n    JWT_SECRET: { secret: true, min_length: 32, required: false }\nservices:\n  api:\n    image: acme/api:1.4\n    environment: { JWT_SECRET: '${JWT_SECRET}', SMTP_PASSWORD: '${SMTP_PASSWORD}' }\n---- env\nJWT_SECRET=0f9b1c7e5d3a48268f60a1b2c3d4e5f60718293a4b5c6d7e\nSMTP_PASSWORD=6c1f0e9d8b7a5f4e3d2c\n",

@@ -12,7 +12,7 @@ pub(super) const RULES: &[Rule] = &[
     error(
         "database-published",
         [
-            "a database is published on all addresses of the server",
+            "A database is published on all addresses of the server",
             "Docker opens the port past the firewall of the host; scanners find it within the hour and guess passwords from then on.",
             "Remove `ports`: services of the app reach it by name. For your own access write `127.0.0.1:5432:5432` and use an SSH tunnel.",
             "services:\n  db:\n    image: postgres:16\n    ports: ['5432:5432']\n    volumes: ['data:/var/lib/postgresql/data']\nvolumes: { data: }\n",
@@ -34,7 +34,7 @@ pub(super) const RULES: &[Rule] = &[
     error(
         "empty-password-allowed",
         [
-            "a database is told to take empty passwords",
+            "A database is told to take empty passwords",
             "The administrator's account has none, and whoever reaches the port is the administrator.",
             "Remove the line and set a password.",
             "services:\n  db:\n    image: mysql:8.4\n    environment: { MYSQL_ALLOW_EMPTY_PASSWORD: 'yes' }\n    volumes: ['data:/var/lib/mysql']\nvolumes: { data: }\n",
@@ -45,7 +45,7 @@ pub(super) const RULES: &[Rule] = &[
     warning(
         "database-without-login",
         [
-            "a database runs without accounts",
+            "A database runs without accounts",
             "Whatever gets into one container of the network reads and deletes everything; such databases are held to ransom every day.",
             "Set the administrator's name and password of the image.",
             "services:\n  db:\n    image: mongo:8\n    volumes: ['data:/data/db']\nvolumes: { data: }\n",
@@ -56,7 +56,7 @@ pub(super) const RULES: &[Rule] = &[
     error(
         "default-login",
         [
-            "a service is reachable with the login of its documentation",
+            "A service is reachable with the login of its documentation",
             "`minioadmin` and `admin` are the first names and passwords that are tried.",
             "Set a name and a password of your own.",
             "services:\n  files:\n    image: minio/minio:RELEASE.2024-10-02T17-50-41Z\n    command: [server, /data]\n    volumes: ['data:/data']\n    x-landfall: { port: 9000, routes: [/], health: { path: /minio/health/live } }\nvolumes: { data: }\n",
@@ -67,7 +67,7 @@ pub(super) const RULES: &[Rule] = &[
     error(
         "durability-off",
         [
-            "a database is told not to write its data to the disk",
+            "A database is told not to write its data to the disk",
             "After a power cut or a crash of the host the database is not old, it is broken.",
             "Remove the option.",
             "services:\n  db:\n    image: postgres:16\n    command: [postgres, -c, fsync=off]\n    volumes: ['data:/var/lib/postgresql/data']\nvolumes: { data: }\n",
@@ -78,7 +78,7 @@ pub(super) const RULES: &[Rule] = &[
     error(
         "database-replicas",
         [
-            "a database runs in several replicas",
+            "A database runs in several replicas",
             "Replicas of a service are copies of a program, not of its data: two servers on one directory destroy it.",
             "Run one replica; for more, use what the database offers (streaming replication) with a service for each.",
             "services:\n  db:\n    image: postgres:16\n    volumes: ['data:/var/lib/postgresql/data']\n    deploy: { replicas: 2 }\nvolumes: { data: }\n",
@@ -89,7 +89,7 @@ pub(super) const RULES: &[Rule] = &[
     error(
         "database-start-first",
         [
-            "a database's new container starts before the old one stops",
+            "A database's new container starts before the old one stops",
             "For a moment two servers have one directory: the new one refuses to start, or the data is destroyed.",
             "Remove `order: start-first`; a database needs a short stop.",
             "services:\n  db:\n    image: postgres:16\n    volumes: ['data:/var/lib/postgresql/data']\n    deploy: { update_config: { order: start-first } }\nvolumes: { data: }\n",
@@ -100,7 +100,7 @@ pub(super) const RULES: &[Rule] = &[
     error(
         "one-volume-two-databases",
         [
-            "two databases have one volume for their data",
+            "Two databases have one volume for their data",
             "The second one to start finds the files of the first, and one of them is destroyed.",
             "Give each a volume of its own.",
             "services:\n  one:\n    image: postgres:16\n    volumes: ['data:/var/lib/postgresql/data']\n  two:\n    image: postgres:16\n    volumes: ['data:/var/lib/postgresql/data']\nvolumes: { data: }\n",
@@ -111,7 +111,7 @@ pub(super) const RULES: &[Rule] = &[
     warning(
         "database-killed-early",
         [
-            "a database has less than 30 seconds to stop",
+            "A database has less than 30 seconds to stop",
             "It is killed while it writes its last checkpoint; the next start replays the log, which takes minutes when it is needed least.",
             "Write `stop_grace_period: 1m`.",
             "services:\n  db:\n    image: postgres:16\n    volumes: ['data:/var/lib/postgresql/data']\nvolumes: { data: }\n",
@@ -133,7 +133,7 @@ pub(super) const RULES: &[Rule] = &[
     warning(
         "small-shared-memory",
         [
-            "a program that lives in shared memory has 64 MiB of it",
+            "A program that lives in shared memory has 64 MiB of it",
             "Browsers crash on larger pages, and PostgreSQL fails large queries with `could not resize shared memory segment`.",
             "Write `shm_size: 1g`.",
             "services:\n  browser:\n    image: browserless/chromium:v2.24.0\n",

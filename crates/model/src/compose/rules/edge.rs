@@ -13,7 +13,7 @@ pub(super) const RULES: &[Rule] = &[
     warning(
         "placeholder-domain",
         [
-            "a domain is one from an example",
+            "A domain is one from an example",
             "Nobody's browser will ask for it, and no authority signs a certificate for it.",
             "Write your own domain.",
             "x-landfall: { domains: [app.yourdomain.com], tls: internal }\nservices:\n  web:\n    image: acme/web:1.4\n    x-landfall: { port: 8000, routes: [/], health: { path: / } }\n",
@@ -24,7 +24,7 @@ pub(super) const RULES: &[Rule] = &[
     warning(
         "domain-without-certificate",
         [
-            "no public authority signs a certificate for this domain",
+            "No public authority signs a certificate for this domain",
             "Names without a dot, `.local`, `.internal` and the like are nobody's; the request for a certificate fails for ever.",
             "Write a public domain, or `tls: internal`.",
             "x-landfall: { domains: [app.local], tls: { email: ops@acme.com } }\nservices:\n  web:\n    image: acme/web:1.4\n    x-landfall: { port: 8000, routes: [/], health: { path: / } }\n",
@@ -35,7 +35,7 @@ pub(super) const RULES: &[Rule] = &[
     warning(
         "tls-off",
         [
-            "a public domain is served without https",
+            "A public domain is served without https",
             "Passwords and sessions are readable on the way, and browsers say so.",
             "Remove `tls: off`; certificates cost nothing.",
             "x-landfall: { domains: [app.acme.com], tls: off }\nservices:\n  web:\n    image: acme/web:1.4\n    x-landfall: { port: 8000, routes: [/], health: { path: / } }\n",
@@ -46,7 +46,7 @@ pub(super) const RULES: &[Rule] = &[
     warning(
         "tls-internal-public",
         [
-            "a public domain has a certificate of the server's own authority",
+            "A public domain has a certificate of the server's own authority",
             "Every browser that does not know this authority warns its user away.",
             "Remove `tls: internal`, unless every visitor's machine has the authority.",
             "x-landfall: { domains: [app.acme.com], tls: internal }\nservices:\n  web:\n    image: acme/web:1.4\n    x-landfall: { port: 8000, routes: [/], health: { path: / } }\n",
@@ -57,7 +57,7 @@ pub(super) const RULES: &[Rule] = &[
     warning(
         "domain-without-route",
         [
-            "the app has domains and no route",
+            "The app has domains and no route",
             "Every request gets `404 Not Found`.",
             "Give a service `x-landfall: { routes: [/] }`.",
             "x-landfall: { domains: [app.acme.com] }\nservices:\n  web:\n    image: acme/web:1.4\n    expose: [8000]\n",
@@ -68,7 +68,7 @@ pub(super) const RULES: &[Rule] = &[
     warning(
         "stream-cut-short",
         [
-            "a route for streams closes them after a short silence",
+            "A route for streams closes them after a short silence",
             "WebSockets and event streams are quiet most of the time; cut off, every client connects again at once, for ever.",
             "Set `idle_timeout: 1h`, or leave it out: that is the default.",
             "services:\n  api:\n    image: acme/api:1.4\n    x-landfall:\n      port: 8000\n      routes: [{ path: /ws, idle_timeout: 30s }]\n      health: { path: / }\n",
@@ -79,7 +79,7 @@ pub(super) const RULES: &[Rule] = &[
     warning(
         "grace-below-drain",
         [
-            "a program's grace period is shorter than its drain",
+            "A program's grace period is shorter than its drain",
             "A reboot or a crash of the proxy has no drain: the grace period is all the time requests have, and a release promises them more.",
             "Set `stop_grace_period` to the drain or more.",
             "services:\n  api:\n    image: acme/api:1.4\n    stop_grace_period: 5s\n    x-landfall: { port: 8000, routes: [/], drain: 60s, health: { path: / } }\n",
@@ -90,7 +90,7 @@ pub(super) const RULES: &[Rule] = &[
     warning(
         "stop-first",
         [
-            "the old release stops before the new one answers",
+            "The old release stops before the new one answers",
             "Every release is a gap in which requests fail.",
             "Remove `order: stop-first`, or write `start-first`.",
             "services:\n  api:\n    image: acme/api:1.4\n    deploy: { update_config: { order: stop-first } }\n    x-landfall: { port: 8000, routes: [/], health: { path: / } }\n",
@@ -101,7 +101,7 @@ pub(super) const RULES: &[Rule] = &[
     warning(
         "failure-ignored",
         [
-            "a release goes on after a replica has failed",
+            "A release goes on after a replica has failed",
             "The broken release replaces the working one, replica by replica.",
             "Write `failure_action: rollback`.",
             "services:\n  api:\n    image: acme/api:1.4\n    deploy: { update_config: { failure_action: continue } }\n    x-landfall: { port: 8000, routes: [/], health: { path: / } }\n",
@@ -112,7 +112,7 @@ pub(super) const RULES: &[Rule] = &[
     warning(
         "port-mismatch",
         [
-            "a program is told one port and asked at another",
+            "A program is told one port and asked at another",
             "It listens where `PORT` says, the proxy asks where `port` says, and no release passes its gate.",
             "Make both the same.",
             "services:\n  api:\n    image: acme/api:1.4\n    environment: { PORT: 4000 }\n    x-landfall: { port: 3000, routes: [/], health: { path: / } }\n",
@@ -123,7 +123,7 @@ pub(super) const RULES: &[Rule] = &[
     warning(
         "restart-off",
         [
-            "a service that answers requests is not started again when it ends",
+            "A service that answers requests is not started again when it ends",
             "One crash at night, and it is down until somebody wakes up.",
             "Remove `restart: \"no\"`, or write `unless-stopped`.",
             "services:\n  api:\n    image: acme/api:1.4\n    restart: 'no'\n    x-landfall: { port: 8000, routes: [/], health: { path: / } }\n",

@@ -11,7 +11,7 @@ pub(super) const RULES: &[Rule] = &[
     warning(
         "debug-mode",
         [
-            "a program runs in debug mode",
+            "A program runs in debug mode",
             "Debug pages show settings and source to every visitor, some let them run code, and everything is slower.",
             "Set it to `false`, or take it from a variable that is only set in development.",
             "services:\n  api:\n    image: acme/api:1.4\n    environment:\n      DEBUG: 'true'\n",
@@ -22,7 +22,7 @@ pub(super) const RULES: &[Rule] = &[
     warning(
         "development-mode",
         [
-            "a program is told that this is development",
+            "A program is told that this is development",
             "Frameworks then skip caches and checks, show stack traces, and reload code.",
             "Set it to `production`.",
             "services:\n  web:\n    image: acme/web:1.4\n    environment:\n      NODE_ENV: development\n",
@@ -33,7 +33,7 @@ pub(super) const RULES: &[Rule] = &[
     warning(
         "verbose-logs",
         [
-            "a program logs everything",
+            "A program logs everything",
             "At `debug` and `trace` programs write requests, queries and tokens into their logs, and the disk and the reader are both full.",
             "Set the level to `info` or `warn`.",
             "services:\n  api:\n    image: acme/api:1.4\n    environment:\n      LOG_LEVEL: debug\n",
@@ -44,7 +44,7 @@ pub(super) const RULES: &[Rule] = &[
     warning(
         "public-url-localhost",
         [
-            "a public URL points at localhost",
+            "A public URL points at localhost",
             "It is written into pages, mails and redirects: every visitor's browser then calls the visitor's own machine.",
             "Write the public address, such as `https://app.acme.com`.",
             "services:\n  web:\n    build:\n      context: .\n      args:\n        NEXT_PUBLIC_API_URL: http://localhost:8000\n",
@@ -55,7 +55,7 @@ pub(super) const RULES: &[Rule] = &[
     warning(
         "public-url-http",
         [
-            "a public URL is not https",
+            "A public URL is not https",
             "Pages are served over https, so browsers refuse what it names as mixed content, and logins that return to it lose their cookies.",
             "Write `https://` (`wss://` for WebSockets).",
             "services:\n  web:\n    image: acme/web:1.4\n    environment:\n      NEXTAUTH_URL: http://app.acme.com\n",
@@ -66,7 +66,7 @@ pub(super) const RULES: &[Rule] = &[
     warning(
         "placeholder-url",
         [
-            "a URL still names an example domain",
+            "A URL still names an example domain",
             "Mails, redirects and API calls go to somebody else's server, or nowhere.",
             "Write your own domain.",
             "services:\n  api:\n    image: acme/api:1.4\n    environment:\n      FRONTEND_URL: https://yourdomain.com\n",
@@ -77,7 +77,7 @@ pub(super) const RULES: &[Rule] = &[
     warning(
         "cors-any-origin",
         [
-            "every website may call this API from its visitors' browsers",
+            "Every website may call this API from its visitors' browsers",
             "`*` is for public data without a login; with one, any page can read what its visitor is allowed to see.",
             "List the origins of your own pages.",
             "services:\n  api:\n    image: acme/api:1.4\n    environment:\n      CORS_ORIGINS: '*'\n",
@@ -88,7 +88,7 @@ pub(super) const RULES: &[Rule] = &[
     error(
         "cors-any-with-credentials",
         [
-            "every website may call this API with its visitors' cookies",
+            "Every website may call this API with its visitors' cookies",
             "Frameworks answer `*` with credentials by echoing the caller's origin: any page can act as whoever is logged in.",
             "List the origins of your own pages, or turn credentials off.",
             "services:\n  api:\n    image: acme/api:1.4\n    environment:\n      CORS_ORIGINS: '*'\n      CORS_ALLOW_CREDENTIALS: 'true'\n",
@@ -99,7 +99,7 @@ pub(super) const RULES: &[Rule] = &[
     warning(
         "any-host-allowed",
         [
-            "a program answers to every host name",
+            "A program answers to every host name",
             "Links in password mails are made from the Host header, so a forged one sends the token to its forger.",
             "List the domains of the app.",
             "services:\n  api:\n    image: acme/api:1.4\n    environment:\n      ALLOWED_HOSTS: '*'\n",
@@ -110,7 +110,7 @@ pub(super) const RULES: &[Rule] = &[
     warning(
         "insecure-cookie",
         [
-            "cookies are sent without https too",
+            "Cookies are sent without https too",
             "One request over http, such as a typed address, shows the session to everybody on the way.",
             "Set it to `true`; the app is served over https.",
             "services:\n  api:\n    image: acme/api:1.4\n    environment:\n      AUTH_COOKIE_SECURE: 'false'\n",
@@ -121,7 +121,7 @@ pub(super) const RULES: &[Rule] = &[
     error(
         "tls-verification-off",
         [
-            "a program does not check the certificates of whom it talks to",
+            "A program does not check the certificates of whom it talks to",
             "Every API key and every payment it sends can be read and changed by whoever stands in between.",
             "Remove the line; give the program the missing authority instead (`NODE_EXTRA_CA_CERTS`, `SSL_CERT_FILE`).",
             "services:\n  api:\n    image: acme/api:1.4\n    environment:\n      NODE_TLS_REJECT_UNAUTHORIZED: '0'\n",
@@ -132,7 +132,7 @@ pub(super) const RULES: &[Rule] = &[
     warning(
         "database-tls-off",
         [
-            "a database on another machine is reached without TLS",
+            "A database on another machine is reached without TLS",
             "The password and every row travel readable through networks that are not yours.",
             "Write `sslmode=verify-full` (or what your driver calls it).",
             "services:\n  api:\n    image: acme/api:1.4\n    environment:\n      DATABASE_URL: postgres://app:${DB_PASSWORD}@db.acme.com/app?sslmode=disable\n---- env\nDB_PASSWORD=6c1f0e9d8b7a5f4e3d2c\n",
@@ -143,7 +143,7 @@ pub(super) const RULES: &[Rule] = &[
     warning(
         "quotes-in-value",
         [
-            "the quotes are part of the value",
+            "The quotes are part of the value",
             "In `- NAME=\"value\"` YAML leaves the quotes where they are, so the program gets them and finds no such host, no such user, no `false`.",
             "Write `- NAME=value`, or quote the whole item.",
             "services:\n  api:\n    image: acme/api:1.4\n    environment:\n      - CACHE_ENABLED=\"false\"\n",
@@ -154,7 +154,7 @@ pub(super) const RULES: &[Rule] = &[
     warning(
         "blank-in-secret",
         [
-            "a secret begins or ends with a blank",
+            "A secret begins or ends with a blank",
             "Usually a copied line end: the other side compares every byte and says `wrong password`, and nobody sees why.",
             "Remove the blank where the value is set.",
             "services:\n  api:\n    image: acme/api:1.4\n    environment:\n      STRIPE_API_KEY: ${STRIPE_API_KEY}\n---- env\nSTRIPE_API_KEY='mVq82hTz91kLx '\n",
@@ -165,7 +165,7 @@ pub(super) const RULES: &[Rule] = &[
     warning(
         "provider-without-key",
         [
-            "a provider is chosen and its key is not set",
+            "A provider is chosen and its key is not set",
             "The service starts and is healthy; the first request that needs the provider fails.",
             "Set the key, or state it in `x-landfall.env` with `required_if`.",
             "services:\n  api:\n    image: acme/api:1.4\n    environment:\n      LLM_PROVIDER: anthropic\n",

@@ -12,7 +12,7 @@ pub(super) const RULES: &[Rule] = &[
     warning(
         "no-health-check",
         [
-            "a service that others rely on has no health check",
+            "A service that others rely on has no health check",
             "It counts as up as soon as its program runs or its port opens, so a release switches to one that is still starting, or that answers nothing but errors.",
             "Add `x-landfall: { health: { path: /health } }`, or a `healthcheck`.",
             "services:\n  web:\n    image: acme/web:1.4\n    x-landfall: { port: 8000, routes: [/] }\n",
@@ -23,7 +23,7 @@ pub(super) const RULES: &[Rule] = &[
     warning(
         "health-check-disabled",
         [
-            "the health check of a service that others rely on is turned off",
+            "The health check of a service that others rely on is turned off",
             "The image's own check is lost, and a release switches to what may not answer.",
             "Remove `disable: true`, or write a check that works.",
             "services:\n  web:\n    image: acme/web:1.4\n    healthcheck: { disable: true }\n    x-landfall: { port: 8000, routes: [/] }\n",
@@ -34,7 +34,7 @@ pub(super) const RULES: &[Rule] = &[
     warning(
         "health-tool-missing",
         [
-            "a health check uses a tool that its image does not have",
+            "A health check uses a tool that its image does not have",
             "The check fails for ever with `not found`, though the program is well, and every release is rolled back.",
             "Let Landfall ask: `x-landfall: { health: { path: /health } }`; or use what the image has (`python -c`, `node -e`), or install the tool.",
             "services:\n  api:\n    build: .\n    healthcheck: { test: [CMD, curl, -f, 'http://127.0.0.1:8000/health'] }\n---- file Dockerfile\nFROM python:3.12-slim\nUSER nobody\n",
@@ -45,7 +45,7 @@ pub(super) const RULES: &[Rule] = &[
     warning(
         "health-ignores-status",
         [
-            "a health check passes whatever the answer is",
+            "A health check passes whatever the answer is",
             "`500 Internal Server Error` is an answer too: a broken release passes its gate and takes all requests.",
             "Make it fail on errors: `curl -f`, `raise_for_status()`, no `|| true`.",
             "services:\n  api:\n    image: acme/api:1.4\n    healthcheck: { test: [CMD, curl, 'http://127.0.0.1:8000/health'] }\n",
@@ -56,7 +56,7 @@ pub(super) const RULES: &[Rule] = &[
     warning(
         "health-localhost",
         [
-            "a health check asks `localhost`, which is IPv6 first for its tool",
+            "A health check asks `localhost`, which is IPv6 first for its tool",
             "BusyBox's `wget` asks `::1`, where a program that listens on `0.0.0.0` is not, and calls the program dead.",
             "Write `127.0.0.1`.",
             "services:\n  web:\n    image: nginx:1.28-alpine\n    healthcheck: { test: [CMD, wget, -q, --spider, 'http://localhost/health'] }\n",
@@ -67,7 +67,7 @@ pub(super) const RULES: &[Rule] = &[
     warning(
         "slow-health-check",
         [
-            "a health check is first asked after more than a minute",
+            "A health check is first asked after more than a minute",
             "The engine waits one whole interval before the first question, so every start and every release waits that long.",
             "Set `interval: 10s`, or `start_interval` for the time of starting.",
             "services:\n  api:\n    image: acme/api:1.4\n    healthcheck: { test: [CMD, /healthy], interval: 5m }\n",
@@ -78,7 +78,7 @@ pub(super) const RULES: &[Rule] = &[
     warning(
         "short-start-period",
         [
-            "a slow program has less than a minute to start",
+            "A slow program has less than a minute to start",
             "After a crash it replays its log and takes longer than usual; called unhealthy meanwhile, it is killed and begins again.",
             "Set `start_period: 60s` or more.",
             "services:\n  search:\n    image: elasticsearch:8.15.0\n    volumes: ['index:/usr/share/elasticsearch/data']\n    healthcheck: { test: [CMD, /healthy], interval: 5s, retries: 3 }\nvolumes: { index: }\n",
@@ -89,7 +89,7 @@ pub(super) const RULES: &[Rule] = &[
     warning(
         "database-not-awaited",
         [
-            "a service does not wait until its database is ready",
+            "A service does not wait until its database is ready",
             "`depends_on` alone waits until the database's program runs, seconds before it takes connections: after a reboot the app fails first.",
             "Write `depends_on: { db: { condition: service_healthy } }` and give the database a health check.",
             "services:\n  api:\n    image: acme/api:1.4\n    depends_on: [db]\n  db:\n    image: postgres:16\n    volumes: ['data:/var/lib/postgresql/data']\nvolumes: { data: }\n",
@@ -100,7 +100,7 @@ pub(super) const RULES: &[Rule] = &[
     warning(
         "job-not-awaited",
         [
-            "a service does not wait for the end of a job it depends on",
+            "A service does not wait for the end of a job it depends on",
             "It starts beside the migration and meets the old tables, or half of the new ones.",
             "Write `condition: service_completed_successfully`.",
             "services:\n  api:\n    image: acme/api:1.4\n    depends_on: [migrate]\n  migrate:\n    image: acme/api:1.4\n    command: [alembic, upgrade, head]\n    restart: 'no'\n",

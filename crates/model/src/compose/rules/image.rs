@@ -8,7 +8,7 @@ pub(super) const RULES: &[Rule] = &[
     warning(
         "latest-image",
         [
-            "an image is named without a version",
+            "An image is named without a version",
             "`latest` is whatever was pushed last: two releases of the same file differ, and going back to the old one gets the new image.",
             "Write a version, or `${TAG:?}` and give each release its own.",
             "services:\n  web:\n    image: acme/web:latest\n",
@@ -19,7 +19,7 @@ pub(super) const RULES: &[Rule] = &[
     warning(
         "moving-tag",
         [
-            "an image's tag names a branch or channel, not a version",
+            "An image's tag names a branch or channel, not a version",
             "`edge` or `nightly` is a different program every day, and nobody decided on the day it was taken.",
             "Write a version, or `${TAG:-…}` so that a release can choose.",
             "services:\n  web:\n    image: acme/web:nightly\n",
@@ -30,7 +30,7 @@ pub(super) const RULES: &[Rule] = &[
     warning(
         "database-unpinned",
         [
-            "a database's image has no major version",
+            "A database's image has no major version",
             "The next pull brings a new major version, which does not start on the old one's files.",
             "Write the major version: `postgres:16`.",
             "services:\n  db:\n    image: postgres:alpine\n",
@@ -41,7 +41,7 @@ pub(super) const RULES: &[Rule] = &[
     warning(
         "end-of-life-image",
         [
-            "an image's major version gets no security fixes any more",
+            "An image's major version gets no security fixes any more",
             "The next hole in it stays open.",
             "Move to a supported version; for a database, dump and restore.",
             "services:\n  db:\n    image: postgres:11\n",
@@ -52,7 +52,7 @@ pub(super) const RULES: &[Rule] = &[
     warning(
         "abandoned-image",
         [
-            "an image is no longer maintained under this name",
+            "An image is no longer maintained under this name",
             "It gets no fixes, and may be removed from the registry: a new server then cannot be set up.",
             "Use the name its makers maintain.",
             "services:\n  api:\n    image: openjdk:17-slim\n",
@@ -63,7 +63,7 @@ pub(super) const RULES: &[Rule] = &[
     warning(
         "development-target",
         [
-            "a development stage of the Dockerfile is built",
+            "A development stage of the Dockerfile is built",
             "It carries compilers and test tools, and usually starts a server that reloads code.",
             "Build the production stage.",
             "services:\n  web:\n    build: { context: ., target: development }\n",
@@ -74,7 +74,7 @@ pub(super) const RULES: &[Rule] = &[
     error(
         "dockerfile-missing",
         [
-            "the Dockerfile a service is built from does not exist",
+            "The Dockerfile a service is built from does not exist",
             "The build fails, after everything before it was done.",
             "Check the path; it is relative to `context`.",
             "services:\n  web:\n    build: { context: ., dockerfile: Dockerfile.prod }\n",
@@ -85,7 +85,7 @@ pub(super) const RULES: &[Rule] = &[
     warning(
         "unpinned-base",
         [
-            "a Dockerfile is based on an image without a version",
+            "A Dockerfile is based on an image without a version",
             "The same commit builds another program next month, and nobody changed anything.",
             "Write a version: `FROM node:22-alpine`.",
             "services:\n  web:\n    build: .\n---- file Dockerfile\nFROM node:latest\nUSER node\n",
@@ -96,7 +96,7 @@ pub(super) const RULES: &[Rule] = &[
     warning(
         "root-user",
         [
-            "a program runs as root",
+            "A program runs as root",
             "A hole in the program is then a hole in the container's walls: root inside is root for every file that is mounted.",
             "Add `USER` to the Dockerfile, or `user: \"1000:1000\"` to the service.",
             "services:\n  web:\n    build: .\n---- file Dockerfile\nFROM node:22-alpine\nCMD [\"node\", \"server.js\"]\n",
@@ -107,7 +107,7 @@ pub(super) const RULES: &[Rule] = &[
     warning(
         "secrets-copied-into-image",
         [
-            "a Dockerfile copies a file of variables into the image",
+            "A Dockerfile copies a file of variables into the image",
             "Whoever can pull the image has the secrets, in every version of it.",
             "Add the file to `.dockerignore`, and hand it on with `env_file`.",
             "services:\n  web:\n    build: .\n---- file Dockerfile\nFROM node:22-alpine\nCOPY package.json .env ./\nUSER node\n",
@@ -118,7 +118,7 @@ pub(super) const RULES: &[Rule] = &[
     warning(
         "rival-manager",
         [
-            "a service does what Landfall does, behind its back",
+            "A service does what Landfall does, behind its back",
             "Two managers undo each other: what replaces containers ends a release half way, what renews certificates or serves port 80 takes it from the proxy.",
             "Remove it: Landfall watches, restarts, updates and serves https itself.",
             "services:\n  watchtower:\n    image: containrrr/watchtower:1.7.1\n",

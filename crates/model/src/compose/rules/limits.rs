@@ -13,7 +13,7 @@ pub(super) const RULES: &[Rule] = &[
     warning(
         "no-memory-limit",
         [
-            "a service has no memory limit",
+            "A service has no memory limit",
             "When it leaks, the kernel kills whatever is largest, which is usually the database.",
             "Add `deploy: { resources: { limits: { memory: 512m } } }`; `landfall status` shows what it uses.",
             "services:\n  api:\n    image: acme/api:1.4\n",
@@ -24,7 +24,7 @@ pub(super) const RULES: &[Rule] = &[
     error(
         "memory-limit-too-small",
         [
-            "a memory limit is below what a container needs",
+            "A memory limit is below what a container needs",
             "A number without a unit is bytes; the engine refuses to start anything below 6 MiB.",
             "Write the unit: `512m`.",
             "services:\n  api:\n    image: acme/api:1.4\n    mem_limit: 512\n",
@@ -35,7 +35,7 @@ pub(super) const RULES: &[Rule] = &[
     error(
         "reservation-above-limit",
         [
-            "more memory is reserved than allowed",
+            "More memory is reserved than allowed",
             "The engine refuses to create the container.",
             "Reserve less than the limit.",
             "services:\n  api:\n    image: acme/api:1.4\n    mem_limit: 256m\n    mem_reservation: 512m\n",
@@ -46,7 +46,7 @@ pub(super) const RULES: &[Rule] = &[
     error(
         "beyond-the-server",
         [
-            "a limit or reservation is more than the server has",
+            "A limit or reservation is more than the server has",
             "A limit above the server's memory limits nothing, and reservations above it cannot all be kept.",
             "Lower it, or take a larger server.",
             "services:\n  api:\n    image: acme/api:1.4\n    mem_limit: 8g\n---- server\nmemory: 2g\n",
@@ -57,7 +57,7 @@ pub(super) const RULES: &[Rule] = &[
     warning(
         "heap-above-limit",
         [
-            "a program may take more memory than its container has",
+            "A program may take more memory than its container has",
             "It grows towards the size it was told, and the kernel kills it on the way, without a line in its log.",
             "Set the heap to about three quarters of the limit.",
             "services:\n  api:\n    image: acme/api:1.4\n    environment: { NODE_OPTIONS: --max-old-space-size=2048 }\n    mem_limit: 1g\n",
@@ -68,7 +68,7 @@ pub(super) const RULES: &[Rule] = &[
     warning(
         "unbounded-logs",
         [
-            "a service's log grows without bound",
+            "A service's log grows without bound",
             "One chatty error fills the disk, and then the database stops.",
             "Add `options: { max-size: 10m, max-file: \"3\" }`, or leave `logging` out: Landfall's default is bounded.",
             "services:\n  api:\n    image: acme/api:1.4\n    logging: { driver: json-file }\n",
@@ -79,7 +79,7 @@ pub(super) const RULES: &[Rule] = &[
     warning(
         "logs-discarded",
         [
-            "a service's log is thrown away",
+            "A service's log is thrown away",
             "When it fails, nobody can see why.",
             "Remove `driver: none`.",
             "services:\n  api:\n    image: acme/api:1.4\n    logging: { driver: none }\n",
@@ -90,7 +90,7 @@ pub(super) const RULES: &[Rule] = &[
     warning(
         "blocking-logs",
         [
-            "a service stops when its log server does",
+            "A service stops when its log server does",
             "The engine waits for the log server: it does not start the container without it, and a slow one stops the program in the middle of a line.",
             "Add `options: { mode: non-blocking, max-buffer-size: 4m }`.",
             "services:\n  api:\n    image: acme/api:1.4\n    logging: { driver: fluentd, options: { fluentd-address: 'logs.acme.com:24224' } }\n",

@@ -14,7 +14,7 @@ pub(super) const RULES: &[Rule] = &[
     warning(
         "admin-tool-public",
         [
-            "a tool for operators is open to everybody",
+            "A tool for operators is open to everybody",
             "Its login page is all that stands before the data, and such tools have holes that are found by scanning.",
             "Publish it on `127.0.0.1` and use an SSH tunnel.",
             "services:\n  admin:\n    image: adminer:4.8.1\n    ports: ['8080:8080']\n",
@@ -25,7 +25,7 @@ pub(super) const RULES: &[Rule] = &[
     error(
         "debug-port-published",
         [
-            "the port of a debugger is published",
+            "The port of a debugger is published",
             "Debuggers run any code they are sent, without a password.",
             "Remove the port; use an SSH tunnel to a copy of the app.",
             "services:\n  api:\n    image: acme/api:1.4\n    ports: ['9229:9229']\n",
@@ -36,7 +36,7 @@ pub(super) const RULES: &[Rule] = &[
     error(
         "engine-over-tcp",
         [
-            "a program reaches the engine over TCP without TLS",
+            "A program reaches the engine over TCP without TLS",
             "Whoever reaches that port is root on the host.",
             "Remove `DOCKER_HOST`; run what needs the engine outside of the app.",
             "services:\n  ci:\n    image: acme/ci:1.4\n    environment: { DOCKER_HOST: 'tcp://172.17.0.1:2375' }\n",
@@ -47,7 +47,7 @@ pub(super) const RULES: &[Rule] = &[
     warning(
         "fixed-port",
         [
-            "a service publishes a fixed port of the host",
+            "A service publishes a fixed port of the host",
             "Old and new release cannot both have it, so each release is a gap; and the port is open past the proxy, without https and its limits.",
             "Give the service `x-landfall: { routes: [/] }` and remove `ports`.",
             "services:\n  api:\n    image: acme/api:1.4\n    ports: ['8000:8000']\n",
@@ -58,7 +58,7 @@ pub(super) const RULES: &[Rule] = &[
     warning(
         "ssh-port-published",
         [
-            "a container publishes port 22",
+            "A container publishes port 22",
             "The server's own SSH has it; one of the two does not start, and it may be the one you need.",
             "Publish another port, or remove it.",
             "services:\n  sftp:\n    image: acme/sftp:1.4\n    ports: ['22:2022']\n",
@@ -69,7 +69,7 @@ pub(super) const RULES: &[Rule] = &[
     warning(
         "localhost-in-container",
         [
-            "a service looks for its database in its own container",
+            "A service looks for its database in its own container",
             "Inside a container `localhost` is the container, where no database is.",
             "Write the name of the database's service as the host.",
             "services:\n  api:\n    image: acme/api:1.4\n    environment: { REDIS_URL: 'redis://localhost:6379' }\n",
@@ -80,7 +80,7 @@ pub(super) const RULES: &[Rule] = &[
     warning(
         "unknown-host",
         [
-            "a service connects to a name that nobody has",
+            "A service connects to a name that nobody has",
             "The name is no service of this file, so the program starts and fails at its first query.",
             "Write the name of the service.",
             "services:\n  api:\n    image: acme/api:1.4\n    environment: { REDIS_URL: 'redis://cahce:6379' }\n  cache:\n    image: redis:7\n",
@@ -91,7 +91,7 @@ pub(super) const RULES: &[Rule] = &[
     warning(
         "host-port-between-services",
         [
-            "a service connects to a port that exists on the host only",
+            "A service connects to a port that exists on the host only",
             "In `5433:5432` the first number is for the host; between services the second one counts, and the first is closed.",
             "Write the port on the right.",
             "services:\n  api:\n    image: acme/api:1.4\n    environment: { REDIS_URL: 'redis://cache:6380' }\n  cache:\n    image: redis:7\n    ports: ['127.0.0.1:6380:6379']\n",
@@ -102,7 +102,7 @@ pub(super) const RULES: &[Rule] = &[
     warning(
         "no-common-network",
         [
-            "a service connects to one it shares no network with",
+            "A service connects to one it shares no network with",
             "The name is not answered, and the program fails at its first query.",
             "Put both into one network.",
             "services:\n  api:\n    image: acme/api:1.4\n    networks: [front]\n    environment: { REDIS_URL: 'redis://cache:6379' }\n  cache:\n    image: redis:7\n    networks: [back]\nnetworks: { front: , back: }\n",
@@ -113,7 +113,7 @@ pub(super) const RULES: &[Rule] = &[
     warning(
         "underscore-in-host",
         [
-            "a URL's host has an underscore",
+            "A URL's host has an underscore",
             "Host names have none: Java, Django, nginx and many HTTP clients refuse such a URL or such a Host header.",
             "Rename the service, with `-` in place of `_`.",
             "services:\n  web:\n    image: acme/web:1.4\n    environment: { API_URL: 'http://my_api:8000' }\n  my_api:\n    image: acme/api:1.4\n",
@@ -124,7 +124,7 @@ pub(super) const RULES: &[Rule] = &[
     warning(
         "engine-socket",
         [
-            "a service gets the socket of the container engine",
+            "A service gets the socket of the container engine",
             "Whoever reaches it starts a container with the host's disk in it and is root on the host; `:ro` protects the file, not the engine.",
             "Run what needs it outside of the app; Landfall itself restarts, watches and logs.",
             "services:\n  logs:\n    image: acme/logs:1.4\n    volumes: ['/var/run/docker.sock:/var/run/docker.sock:ro']\n",

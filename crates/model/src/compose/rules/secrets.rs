@@ -16,7 +16,7 @@ pub(super) const RULES: &[Rule] = &[
     error(
         "placeholder-secret",
         [
-            "a secret still has a placeholder for a value",
+            "A secret still has a placeholder for a value",
             "Placeholders are copied from example files, so whoever reads the repository can sign tokens or open the database.",
             "Make a real one with `openssl rand -hex 32` and keep it outside of the file.",
             "services:\n  api:\n    image: acme/api:1.4\n    environment:\n      JWT_SECRET: your-64-character-random-secret-key-here\n",
@@ -27,7 +27,7 @@ pub(super) const RULES: &[Rule] = &[
     error(
         "default-secret",
         [
-            "a secret has a value everybody knows",
+            "A secret has a value everybody knows",
             "Defaults of images and passwords from documentation are the first ones a scanner tries, minutes after a port is open.",
             "Make a real one with `openssl rand -hex 24` and keep it outside of the file.",
             "services:\n  api:\n    image: acme/api:1.4\n    environment:\n      DATABASE_URL: postgres://app:postgres@db.internal/app\n",
@@ -38,7 +38,7 @@ pub(super) const RULES: &[Rule] = &[
     error(
         "short-secret",
         [
-            "a signing or encryption key is shorter than 32 characters",
+            "A signing or encryption key is shorter than 32 characters",
             "A short key is found by trying all of them on one stolen token, offline and unnoticed; then anybody can be anybody.",
             "Make one with `openssl rand -hex 32`.",
             "services:\n  api:\n    image: acme/api:1.4\n    environment:\n      SESSION_SECRET: ${SESSION_SECRET}\n---- env\nSESSION_SECRET=kT9-vR2x\n",
@@ -49,7 +49,7 @@ pub(super) const RULES: &[Rule] = &[
     warning(
         "short-password",
         [
-            "a password is shorter than 12 characters",
+            "A password is shorter than 12 characters",
             "Programs type it, not people, so length costs nothing; short ones fall to a list of words.",
             "Make one with `openssl rand -hex 24`.",
             "services:\n  api:\n    image: acme/api:1.4\n    environment:\n      SMTP_PASSWORD: ${SMTP_PASSWORD}\n---- env\nSMTP_PASSWORD=hu7ter\n",
@@ -60,7 +60,7 @@ pub(super) const RULES: &[Rule] = &[
     error(
         "empty-secret",
         [
-            "a password or signing key is empty",
+            "A password or signing key is empty",
             "An empty key signs tokens anybody can make, and an empty password opens the door; most programs start with it all the same.",
             "Set the variable, or remove the line if the program does not need it.",
             "services:\n  api:\n    image: acme/api:1.4\n    environment:\n      JWT_SECRET: ''\n",
@@ -71,7 +71,7 @@ pub(super) const RULES: &[Rule] = &[
     warning(
         "secret-in-file",
         [
-            "a secret is written in the Compose file",
+            "A secret is written in the Compose file",
             "The file is in git and on every laptop, and so is every value it ever had.",
             "Write `${NAME}` and keep the value in `.env` or in the server's secrets; then change it, for it was seen.",
             "services:\n  api:\n    image: acme/api:1.4\n    environment:\n      SMTP_PASSWORD: mVq82hTz-91kLx\n",
@@ -82,7 +82,7 @@ pub(super) const RULES: &[Rule] = &[
     error(
         "token-in-file",
         [
-            "a token that somebody issued is written in the Compose file",
+            "A token that somebody issued is written in the Compose file",
             "Its form says that it is real; robots read public commits for such tokens and use them within minutes.",
             "Revoke it where it was issued, then write `${NAME}` in its place.",
             "services:\n  api:\n    image: acme/api:1.4\n    environment:\n      EXTRA_ARGS: --key AKIAIOSFODNN7EXAMPLE\n",
@@ -93,7 +93,7 @@ pub(super) const RULES: &[Rule] = &[
     warning(
         "secret-with-default",
         [
-            "a secret falls back to a value written in the file",
+            "A secret falls back to a value written in the file",
             "The day the variable is missing, the app starts without a complaint and with a secret everybody can read.",
             "Write `${NAME:?}`: the release then stops when the variable is missing.",
             "services:\n  api:\n    image: acme/api:1.4\n    environment:\n      JWT_SECRET: ${JWT_SECRET:-local-signing-key}\n---- env\nJWT_SECRET=0f9b1c7e5d3a48268f60a1b2c3d4e5f60718293a4b5c6d7e\n",
@@ -104,7 +104,7 @@ pub(super) const RULES: &[Rule] = &[
     warning(
         "secret-in-build-arg",
         [
-            "a secret is handed to the build as an argument",
+            "A secret is handed to the build as an argument",
             "Arguments stay in the image's history: whoever can pull the image can read them.",
             "Use a build secret: `build: { secrets: [NAME] }` and `RUN --mount=type=secret,id=NAME`.",
             "services:\n  web:\n    build:\n      context: .\n      args:\n        NPM_TOKEN: ${NPM_TOKEN}\n---- env\nNPM_TOKEN=mVq82hTz-91kLx\n",
@@ -115,7 +115,7 @@ pub(super) const RULES: &[Rule] = &[
     warning(
         "secret-in-image",
         [
-            "a Dockerfile writes a secret into the image's environment",
+            "A Dockerfile writes a secret into the image's environment",
             "The image carries it wherever it is pushed, and it cannot be changed without a build.",
             "Remove the line and hand the value on in `environment`.",
             "services:\n  web:\n    build: .\n---- file Dockerfile\nFROM node:22-alpine\nENV SESSION_SECRET=kT9vR2xPq7Lm4Zs8\nUSER node\n",
@@ -126,7 +126,7 @@ pub(super) const RULES: &[Rule] = &[
     warning(
         "secret-in-command",
         [
-            "a password is an argument of a program",
+            "A password is an argument of a program",
             "Arguments are shown by `ps`, by `docker inspect` and by every monitoring agent, and health checks repeat them every few seconds.",
             "Hand it on as a variable or a file the program reads itself.",
             "services:\n  cache:\n    image: redis:7\n    command: [redis-server, --requirepass, '${REDIS_PASSWORD}']\n---- env\nREDIS_PASSWORD=6c1f0e9d8b7a5f4e3d2c\n",
@@ -137,7 +137,7 @@ pub(super) const RULES: &[Rule] = &[
     warning(
         "reused-secret",
         [
-            "one value is both a password and a signing key",
+            "One value is both a password and a signing key",
             "Whoever reads the one has the other, and neither can be changed alone.",
             "Make one of its own for each with `openssl rand -hex 32`.",
             "services:\n  api:\n    image: acme/api:1.4\n    environment:\n      DB_PASSWORD: ${SECRET}\n      JWT_SECRET: ${SECRET}\n---- env\nSECRET=0f9b1c7e5d3a48268f60a1b2c3d4e5f60718293a4b5c6d7e\n",
@@ -148,7 +148,7 @@ pub(super) const RULES: &[Rule] = &[
     error(
         "env-file-in-git",
         [
-            "a file of variables with secrets is tracked by git",
+            "A file of variables with secrets is tracked by git",
             "Every clone and every fork has them, and removing the file later does not remove its history.",
             "Run `git rm --cached FILE`, add it to `.gitignore`, and change every secret in it.",
             "services:\n  api:\n    image: acme/api:1.4\n    env_file: [.env.production]\n---- file .env.production\nSMTP_PASSWORD=mVq82hTz-91kLx\n---- tracked\n.env.production\n",
@@ -159,7 +159,7 @@ pub(super) const RULES: &[Rule] = &[
     error(
         "secret-file-in-git",
         [
-            "a file that is used as a secret is tracked by git",
+            "A file that is used as a secret is tracked by git",
             "Every clone and every fork has it, and removing it later does not remove its history.",
             "Run `git rm --cached FILE`, add it to `.gitignore`, and replace what is in it.",
             "services:\n  api:\n    image: acme/api:1.4\n    secrets: [key]\nsecrets:\n  key: { file: ./key.pem }\n---- file key.pem\nx\n---- tracked\nkey.pem\n",
@@ -170,7 +170,7 @@ pub(super) const RULES: &[Rule] = &[
     error(
         "secret-file-missing",
         [
-            "a file of a secret or config is missing",
+            "A file of a secret or config is missing",
             "The service starts without it, or not at all, and the reason is found in the middle of a release.",
             "Create the file before the release, readable by its owner only (mode 600).",
             "services:\n  api:\n    image: acme/api:1.4\n    secrets: [account]\nsecrets:\n  account: { file: ./service-account.json }\n",
@@ -181,7 +181,7 @@ pub(super) const RULES: &[Rule] = &[
     warning(
         "secret-mounted-writable",
         [
-            "a key or credentials file is mounted writable",
+            "A key or credentials file is mounted writable",
             "A program that was taken over can replace the file on the host, where the next release and other programs read it.",
             "Add `:ro` to the mount.",
             "services:\n  api:\n    image: acme/api:1.4\n    volumes:\n      - ./secrets/service-account.json:/run/account.json\n---- file secrets/service-account.json\n{}\n",

@@ -8,7 +8,7 @@ pub(super) const RULES: &[Rule] = &[
     warning(
         "development-server",
         [
-            "a server for development runs in production",
+            "A server for development runs in production",
             "It serves one request at a time, reloads when a file changes, and says of itself that it is not for production.",
             "Run the production server: `gunicorn`, `uvicorn` without `--reload`, `node server.js`, or static files.",
             "services:\n  api:\n    image: acme/api:1.4\n    command: [uvicorn, app:app, --host, 0.0.0.0, --reload]\n",
@@ -19,7 +19,7 @@ pub(super) const RULES: &[Rule] = &[
     warning(
         "install-at-start",
         [
-            "a container installs software each time it starts",
+            "A container installs software each time it starts",
             "A restart at night then needs the package registry, takes minutes, and may get other versions than were tested.",
             "Install in the Dockerfile.",
             "services:\n  web:\n    image: node:22\n    command: sh -c \"npm install && exec node server.js\"\n",
@@ -30,7 +30,7 @@ pub(super) const RULES: &[Rule] = &[
     warning(
         "migration-at-start",
         [
-            "a container migrates the database each time it starts",
+            "A container migrates the database each time it starts",
             "Each replica does it, at the same time, and again after each restart; a migration that fails leaves the app half up and no way back.",
             "Move it to `x-landfall: { migrate: [...] }`: once per release, before the switch.",
             "services:\n  api:\n    image: acme/api:1.4\n    command: sh -c \"alembic upgrade head && exec uvicorn app:app\"\n",
@@ -41,7 +41,7 @@ pub(super) const RULES: &[Rule] = &[
     warning(
         "signal-lost",
         [
-            "a shell stands between the program and the signal to stop",
+            "A shell stands between the program and the signal to stop",
             "The shell does not pass SIGTERM on, so the program never finishes its requests and is killed when the grace period is over.",
             "Write `exec` before the last command, or set `init: true`.",
             "services:\n  api:\n    image: acme/api:1.4\n    command: sh -c \"mkdir -p /tmp/cache && uvicorn app:app\"\n",
@@ -52,7 +52,7 @@ pub(super) const RULES: &[Rule] = &[
     warning(
         "debugger-open",
         [
-            "a debugger listens for whoever connects",
+            "A debugger listens for whoever connects",
             "It runs any code it is sent, without a password.",
             "Remove the debugger's option; debug a copy, not the app people use.",
             "services:\n  api:\n    image: acme/api:1.4\n    command: [node, --inspect=0.0.0.0, server.js]\n",
@@ -63,7 +63,7 @@ pub(super) const RULES: &[Rule] = &[
     warning(
         "listens-on-loopback",
         [
-            "a program listens on the container's own loopback address",
+            "A program listens on the container's own loopback address",
             "Nobody outside of the container reaches it: the proxy gets `connection refused`, though the program says that it is up.",
             "Listen on `0.0.0.0`; the container's network decides who reaches it.",
             "services:\n  api:\n    image: acme/api:1.4\n    command: [uvicorn, app:app, --host, 127.0.0.1]\n    x-landfall: { port: 8000, routes: [/], health: { path: /health } }\n",

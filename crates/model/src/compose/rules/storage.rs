@@ -11,7 +11,7 @@ pub(super) const RULES: &[Rule] = &[
     error(
         "database-without-volume",
         [
-            "a database keeps its data in its container",
+            "A database keeps its data in its container",
             "The next release replaces the container, and the data is gone.",
             "Mount a named volume at the database's data directory.",
             "services:\n  db:\n    image: postgres:16\n",
@@ -33,7 +33,7 @@ pub(super) const RULES: &[Rule] = &[
     warning(
         "no-backup",
         [
-            "a database has no backup",
+            "A database has no backup",
             "A bad migration, a wrong `DELETE` or a dead disk, and everything since the beginning is gone.",
             "Add `x-landfall: { backup: { engine: postgres, schedule: \"0 3 * * *\", before_deploy: true } }` to the service.",
             "services:\n  db:\n    image: postgres:16\n    volumes: ['data:/var/lib/postgresql/data']\nvolumes: { data: }\n",
@@ -44,7 +44,7 @@ pub(super) const RULES: &[Rule] = &[
     warning(
         "no-file-backup",
         [
-            "files of users are in a volume without a backup",
+            "Files of users are in a volume without a backup",
             "Dumps of the database do not have them; after a restore every upload is a broken link.",
             "Add `x-landfall: { backup: { volumes: [NAME], schedule: \"0 3 * * *\" } }` to the service.",
             "services:\n  api:\n    image: acme/api:1.4\n    volumes: ['uploads:/data/uploads']\nvolumes: { uploads: }\n",
@@ -55,7 +55,7 @@ pub(super) const RULES: &[Rule] = &[
     warning(
         "database-on-bind-mount",
         [
-            "a database's data is in a directory of the project",
+            "A database's data is in a directory of the project",
             "A checkout, a clean or a backup of the project reaches into a running database, and its owner is a user the host does not know.",
             "Use a named volume.",
             "services:\n  db:\n    image: postgres:16\n    volumes: ['./pgdata:/var/lib/postgresql/data']\n---- file pgdata/PG_VERSION\n16\n",
@@ -66,7 +66,7 @@ pub(super) const RULES: &[Rule] = &[
     warning(
         "anonymous-volume",
         [
-            "a volume has no name",
+            "A volume has no name",
             "Each new container gets a new, empty one, and the old ones stay on the disk with nobody knowing what is in them.",
             "Give it a name, or use `tmpfs` for what need not be kept.",
             "services:\n  web:\n    image: acme/web:1.4\n    volumes: ['/app/cache']\n",
@@ -77,7 +77,7 @@ pub(super) const RULES: &[Rule] = &[
     warning(
         "source-mounted",
         [
-            "source code is mounted into the container",
+            "Source code is mounted into the container",
             "What runs is then whatever lies on the server's disk, not the image that was tested; going back to an old release brings the new code.",
             "Remove the mount: the image has the code.",
             "services:\n  api:\n    build: .\n    volumes: ['./src:/app/src']\n---- file Dockerfile\nFROM node:22-alpine\nUSER node\n---- file src\n",
@@ -88,7 +88,7 @@ pub(super) const RULES: &[Rule] = &[
     warning(
         "volume-hides-code",
         [
-            "a named volume is mounted over the program itself",
+            "A named volume is mounted over the program itself",
             "A volume is filled from the image once, when it is new: from the second release on, the old code in it hides the new one.",
             "Mount the volume at the directory that holds data only.",
             "services:\n  api:\n    image: acme/api:1.4\n    volumes: ['app:/app']\nvolumes: { app: }\n",
@@ -99,7 +99,7 @@ pub(super) const RULES: &[Rule] = &[
     warning(
         "tmpfs-without-size",
         [
-            "a memory file system has no size",
+            "A memory file system has no size",
             "It may grow to half of the server's memory, and takes every other service with it.",
             "Write `tmpfs: [\"/tmp:size=64m\"]`.",
             "services:\n  web:\n    image: acme/web:1.4\n    tmpfs: [/tmp]\n",
@@ -110,7 +110,7 @@ pub(super) const RULES: &[Rule] = &[
     error(
         "sqlite-without-volume",
         [
-            "an SQLite file is in the container",
+            "An SQLite file is in the container",
             "The next release replaces the container, and the data is gone.",
             "Put the file into a directory that is a named volume.",
             "services:\n  api:\n    image: acme/api:1.4\n    environment: { DATABASE_URL: 'sqlite:////app/app.db' }\n",
@@ -121,7 +121,7 @@ pub(super) const RULES: &[Rule] = &[
     warning(
         "sqlite-with-replicas",
         [
-            "several replicas write one SQLite file",
+            "Several replicas write one SQLite file",
             "SQLite has one writer; the others wait, then fail with `database is locked`.",
             "Run one replica, or move to PostgreSQL.",
             "services:\n  api:\n    image: acme/api:1.4\n    environment: { DATABASE_URL: 'sqlite:////data/app.db' }\n    volumes: ['data:/data']\n    deploy: { replicas: 3 }\nvolumes: { data: }\n",

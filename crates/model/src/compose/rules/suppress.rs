@@ -223,7 +223,7 @@ pub(super) const CODES: [Code; 3] = [
     Code {
         code: "suppression-without-reason",
         severity: Severity::Error,
-        title: "a suppression gives no reason",
+        title: "A suppression gives no reason",
         reason: "A suppression nobody can judge is never removed, and hides the next mistake on the same line.",
         remedy: "Write the reason after `--`.",
         bad: "services:\n  web:\n    image: acme/web:latest # landfall: allow latest-image\n",
@@ -232,7 +232,7 @@ pub(super) const CODES: [Code; 3] = [
     Code {
         code: "unknown-suppression",
         severity: Severity::Error,
-        title: "a suppression names a rule that does not exist",
+        title: "A suppression names a rule that does not exist",
         reason: "It suppresses nothing, and its author believes it does. Only rules can be suppressed, never what the compiler refuses.",
         remedy: "Write the code the complaint shows in brackets.",
         bad: "services:\n  web:\n    image: acme/web:latest # landfall: allow latest -- the release pins the digest\n",
@@ -241,7 +241,7 @@ pub(super) const CODES: [Code; 3] = [
     Code {
         code: "unused-suppression",
         severity: Severity::Warning,
-        title: "a suppression suppresses nothing",
+        title: "A suppression suppresses nothing",
         reason: "What it spoke of was put right or has moved; left standing, it will hide the next complaint that comes to its line.",
         remedy: "Remove the comment, or move it to the line that is complained about.",
         bad: "services:\n  web:\n    image: acme/web:1.4 # landfall: allow latest-image -- the release pins the digest\n",
