@@ -264,8 +264,10 @@ fn differences(path: &str, want: &Value, got: &Value, out: &mut String) {
 
 fn found(dir: &Path, cases: &mut Vec<PathBuf>) {
     for entry in std::fs::read_dir(dir).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
+        let entry = entry.unwrap();
+        let path = entry.path();
+        // Not through links: a directory that is given may have any.
+        if entry.file_type().unwrap().is_dir() {
             found(&path, cases);
         } else if path.extension().is_some_and(|e| e == "case") {
             cases.push(path);

@@ -46,7 +46,7 @@ pub mod schema;
 mod service;
 mod shape;
 mod size;
-mod suggest;
+pub(crate) mod suggest;
 mod support;
 mod typed;
 mod validate;
