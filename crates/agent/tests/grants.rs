@@ -85,8 +85,15 @@ async fn what_a_client_says_of_its_project_does_not_help_it() {
     // Whoever sends a spec may write anything into it.
     let mut everywhere = spec("volumes: [./passwd:/x]", "/etc");
     everywhere.project_dir = "/".into();
+    let mut ipc = spec("ipc: private", "/srv/shop");
+    ipc.services.values_mut().next().unwrap().template.container.ipc = "host".into();
+    let mut joined = spec("networks: [default]", "/srv/shop");
+    joined.networks.values_mut().next().unwrap().external_name = "container:other".into();
     for (taken, power) in [
         (everywhere, "bind:/etc/passwd"),
+        (ipc, "namespace:ipc"),
+        (joined, "namespace:network"),
+        (spec("volumes: [./x:/x]", "/etc/cron.d"), "bind:/etc/cron.d/x"),
         (spec("volumes: [./x:/x]", "/etc"), "bind:/etc/x"),
         (spec("volumes: [./out/passwd:/x]", &dir), "bind:/etc/passwd"),
     ] {

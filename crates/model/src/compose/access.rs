@@ -132,6 +132,7 @@ fn namespaces(fields: &mut Fields<'_>, out: &mut Container, demands: &mut Demand
                 demands.push((Power::of("namespace", namespace.as_str()), field.key_place));
             }
             (word, Namespace::Ipc) if own.contains(&word) => out.ipc = word.to_owned(),
+            ("private", Namespace::Cgroup) => out.private_cgroup = true,
             ("none", Namespace::Network) => out.access.no_network = true,
             (word, _) if own.contains(&word) => {}
             (word, _) => {
