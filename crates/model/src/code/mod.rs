@@ -50,6 +50,11 @@ pub fn find(word: &str) -> Option<Code> {
     compile().copied().chain(crate::compose::rules()).find(|code| code.code == word)
 }
 
+/// The code that is spelt most like a word, if any is.
+pub fn nearest(word: &str) -> Option<&'static str> {
+    crate::compose::suggest::nearest(word, all().into_iter().map(|code| code.code))
+}
+
 /// The page that lists the pages.
 pub fn index() -> String {
     let mut page = String::from(
