@@ -82,7 +82,7 @@ impl Project {
         }
         let errors = output.diagnostics.iter().any(|d| d.severity == landfall_model::diagnostic::Severity::Error);
         assert_eq!(output.spec.is_none(), errors, "a spec and errors exclude each other: {:?}", output.diagnostics);
-        if let Some(first) = output.config.filter(|_| !errors) {
+        if let Some(first) = output.config.filter(|config| !errors && stays(config)) {
             let printed = serde_json::to_string(&first).expect("JSON prints");
             let again = Self { files: self.files.iter().map(|(k, v)| (k.clone(), v.clone())).collect() }.with("compose.yaml", printed);
             let again = again.without("compose.override.yaml").without(".env").resolve();
@@ -99,4 +99,11 @@ impl Project {
         self.files.remove(&absolute(name));
         self
     }
+}
+
+/// Whether Compose, too, reads back what it prints: an optional dependency on a service of another profile is printed, the service is not.
+fn stays(config: &serde_json::Value) -> bool {
+    let services = config.get("services").and_then(serde_json::Value::as_object);
+    let depends = services.into_iter().flatten().filter_map(|(_, s)| s.get("depends_on")?.as_object()).flatten();
+    depends.into_iter().all(|(name, _)| services.is_some_and(|s| s.contains_key(name)))
 }

@@ -37,7 +37,7 @@ impl Offsets {
         Place {
             file: self.file,
             start,
-            end: start + 1,
+            end: start + body[index..].chars().next().map_or(0, char::len_utf8) as u32,
             line: before.matches('\n').count() as u32 + 1,
             column: before[line_start..].chars().count() as u32 + 1,
         }
