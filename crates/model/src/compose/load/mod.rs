@@ -200,6 +200,7 @@ impl Loader<'_> {
         if !self.is_bounded(&dict) {
             return Node::map(dict.place, Vec::new());
         }
+        self.no_infinity(&dict);
         schema::check(&dict, self.schema, self.report);
         if let Some(version) = dict.remove("version") {
             self.report.warning("obsolete-key", version.key_place, "`version` has no meaning any more").hint("remove the line");
@@ -255,6 +256,18 @@ impl Loader<'_> {
         };
         self.report.error("too-large", place, format!("the project is too large: more than {what}")).hint("split the app");
         false
+    }
+
+    /// Compose holds a file against the schema as JSON, which has no such numbers, wherever they stand.
+    fn no_infinity(&mut self, node: &Node) {
+        match &node.value {
+            Value::Scalar(s) if s.kind == Kind::Float && !super::node::float(&s.text).is_some_and(f64::is_finite) => {
+                self.report.error("wrong-type", node.place, "YAML reads this as a number that is infinite or none").hint("put it in quotes")
+            }
+            Value::Scalar(_) => {}
+            Value::List(items) => items.iter().for_each(|item| self.no_infinity(item)),
+            Value::Map(entries) => entries.iter().for_each(|entry| self.no_infinity(&entry.value)),
+        }
     }
 
     /// Counts a copy; `false` when there were too many.

@@ -179,6 +179,8 @@ impl<'r> Builder<'r> {
                 .hint("write `/`, or put the text in single quotes");
         }
         let plain = style == ScalarStyle::Plain;
+        // A lone `!` says nothing.
+        let tag = tag.filter(|t| !matches!((t.handle.as_str(), t.suffix.as_str()), ("!", "") | ("", "!" | "")));
         let (kind, text) = match tag {
             Some(tag) => self.tagged(tag, text, place),
             None if plain => resolved(text),
@@ -203,7 +205,8 @@ impl<'r> Builder<'r> {
             ("binary", _) => base64(text).map(|t| (Kind::Text, t)),
             ("int", Kind::Int) | ("bool", Kind::Bool) | ("null", Kind::Null) | ("timestamp", Kind::Time) => Some((kind, value)),
             ("float", Kind::Int | Kind::Float) => Some((Kind::Float, value)),
-            _ => None,
+            ("int" | "bool" | "null" | "timestamp" | "float" | "seq" | "map", _) => None,
+            _ => Some((Kind::Text, text.to_owned())),
         };
         fits.unwrap_or_else(|| {
             let message = format!("this is no `!!{}`", shorten(wanted));

@@ -7,6 +7,7 @@
 //! repeated keys, keys that are no text.
 
 mod builder;
+mod lenient;
 mod mark;
 mod place;
 mod time;
@@ -19,7 +20,6 @@ use super::report::Report;
 use builder::Builder;
 use place::Offsets;
 use saphyr_parser::Parser;
-use std::borrow::Cow;
 
 /// Longest file, bytes.
 pub const MAX_TEXT: usize = 1024 * 1024;
@@ -52,7 +52,8 @@ pub(crate) fn parse(text: &str, file: u16, report: &mut Report) -> Option<Vec<Do
         report.error("control-character", place, message).hint("save the file as UTF-8 text");
         return None;
     }
-    let body = &*blanks_for_tabs(body);
+    let (body, inserted) = lenient::rewrite(body);
+    let (body, offsets) = (&*body, offsets.after(inserted));
     let mut builder = Builder::new(offsets, report);
     for event in Parser::new_from_str(body) {
         match event {
@@ -72,30 +73,6 @@ pub(crate) fn parse(text: &str, file: u16, report: &mut Report) -> Option<Vec<Do
         }
     }
     Some(builder.documents)
-}
-
-/// The text with blanks for the tabs between a key's `:` and its value where the scanner would refuse them, which Compose does not.
-fn blanks_for_tabs(body: &str) -> Cow<'_, str> {
-    let mut out = Cow::Borrowed(body);
-    if !body.contains(":\t") {
-        return out;
-    }
-    let mut spent = 0;
-    while spent < 2 * MAX_TEXT {
-        spent += body.len();
-        let Some(error) = Parser::new_from_str(&out).find_map(Result::err).filter(|e| e.info().starts_with("':' must be followed")) else {
-            break;
-        };
-        let end = out.char_indices().nth(error.marker().index()).map_or(out.len(), |(at, _)| at);
-        let kept = out[..end].trim_end_matches(['\t', ' ']).len();
-        if kept == end {
-            break;
-        }
-        let mut text = out.into_owned();
-        text.replace_range(kept..end, &" ".repeat(end - kept));
-        out = Cow::Owned(text);
-    }
-    out
 }
 
 /// Neither printable (YAML 1.2 §5.1) nor harmless: C0 and C1 controls but tab and line breaks, and byte order marks inside the text.

@@ -1,5 +1,6 @@
 //! Where the scanner's events stand in the file, in the units everyone else uses.
 
+use super::lenient::Inserted;
 use crate::compose::report::Place;
 use saphyr_parser::Marker;
 
@@ -11,22 +12,32 @@ pub(super) struct Offsets {
     /// Byte offset of each character; empty for ASCII, where they are equal.
     bytes: Vec<u32>,
     length: usize,
+    /// What the scanner sees and the file has not.
+    inserted: Inserted,
 }
 
 impl Offsets {
     pub(super) fn new(text: &str, body: &str, file: u16) -> Self {
         let bytes = if body.is_ascii() { Vec::new() } else { body.char_indices().map(|(i, _)| i as u32).collect() };
-        Self { file, shift: text.len() - body.len(), bytes, length: body.len() }
+        Self { file, shift: text.len() - body.len(), bytes, length: body.len(), inserted: Inserted::default() }
+    }
+
+    /// The same for a scanner that was given more than the file has.
+    pub(super) fn after(self, inserted: Inserted) -> Self {
+        Self { inserted, ..self }
     }
 
     fn byte(&self, index: usize) -> u32 {
+        let index = self.inserted.original(index);
         let byte = if self.bytes.is_empty() { index.min(self.length) } else { self.bytes.get(index).map_or(self.length, |b| *b as usize) };
         (byte + self.shift) as u32
     }
 
     pub(super) fn place(&self, start: Marker, end: Marker) -> Place {
         let (first, last) = (self.byte(start.index()), self.byte(end.index()));
-        Place { file: self.file, start: first, end: last.max(first), line: start.line() as u32, column: start.col() as u32 + 1 }
+        let blanks = self.inserted.at_line(start.index().saturating_sub(start.col()));
+        let column = start.col().saturating_sub(blanks) as u32 + 1;
+        Place { file: self.file, start: first, end: last.max(first), line: start.line() as u32, column }
     }
 
     /// For a complaint the scanner has not come to.
