@@ -4,9 +4,8 @@
 //! Compose does: `${PORT}` is text whatever it becomes. Kinds are those gopkg.in/yaml.v3 finds in plain scalars (YAML 1.2 core schema, plus
 //! `0777` and `0b1` as numbers, `1_000` with underscores; `yes` and `no` are text).
 
-#![allow(dead_code, reason = "used by the stages being built")]
-
 use super::report::Place;
+#[cfg(test)]
 use serde_json::{Map, Number, Value as Json};
 use std::collections::BTreeMap;
 
@@ -191,7 +190,8 @@ impl Node {
         }
     }
 
-    /// As JSON, kinds kept.
+    /// As JSON, kinds kept, for tests to look at.
+    #[cfg(test)]
     pub(crate) fn json(&self) -> Json {
         match &self.value {
             Value::List(items) => Json::Array(items.iter().map(Node::json).collect()),
@@ -214,6 +214,7 @@ impl Scalar {
         }
     }
 
+    #[cfg(test)]
     fn json(&self) -> Json {
         match self.kind {
             Kind::Null => Json::Null,
