@@ -65,12 +65,15 @@ impl Finder<'_> {
         named.extend(args.files.iter().map(|file| self.file(file)));
         let (mut notes, mut pass) = (Vec::new(), 1);
         loop {
-            let files = match (&only_in, named.is_empty(), self.named_outside()) {
-                (_, false, _) => named.clone(),
-                (None, true, Some(files)) => files,
-                (Some(dir), true, _) => usual_files(dir, false, &mut notes)?,
-                (None, true, None) => usual_files(typed_dir.as_deref().unwrap_or(self.cwd), true, &mut notes)?,
+            let found = match (&only_in, named.is_empty(), self.named_outside()) {
+                (_, false, _) => Ok(named.clone()),
+                (None, true, Some(files)) => Ok(files),
+                (Some(dir), true, _) => usual_files(dir, false, &mut notes),
+                (None, true, None) => usual_files(typed_dir.as_deref().unwrap_or(self.cwd), true, &mut notes),
             };
+            // That there is none is no mistake yet: the `.env` here may name them.
+            let none = Vec::new();
+            let files = found.as_ref().unwrap_or(&none);
             let beside = || files.iter().find(|file| file.as_os_str() != STDIN).and_then(|file| file.parent()).map(Path::to_owned);
             let dir = typed_dir.clone().or_else(|| only_in.clone()).or_else(beside).unwrap_or_else(|| self.cwd.to_owned());
             let env_files = self.env_files(args)?;
@@ -79,7 +82,7 @@ impl Finder<'_> {
                 (pass, notes) = (2, Vec::new());
                 continue;
             }
-            let files = files.iter().map(|path| shown(path, self.cwd)).collect::<Outcome<_>>()?;
+            let files = found?.iter().map(|path| shown(path, self.cwd)).collect::<Outcome<_>>()?;
             return Ok(Found { files, cwd: text(self.cwd)?, dir: text(&dir)?, env_files, env: self.env, notes });
         }
     }
@@ -240,6 +243,8 @@ mod tests {
         let found = find(place.path(), &[("COMPOSE_DISABLE_ENV_FILE", "1")], &args).unwrap();
         assert_eq!((found.files.as_slice(), found.env_files), (&["compose.yaml".to_owned()][..], Some(vec![])));
         assert!(find(place.path(), &[("COMPOSE_DISABLE_ENV_FILE", "maybe")], &args).is_err());
+        let only = project(&[("a.yaml", ""), (".env", "COMPOSE_FILE=a.yaml\n")]);
+        assert_eq!(find(only.path(), &[], &args).unwrap().files, ["a.yaml"]);
         let found = find(place.path(), &[("COMPOSE_ENV_FILES", "a,b")], &ProjectArgs { files: vec!["-".into()], ..args }).unwrap();
         assert_eq!((found.files, found.env_files), (vec!["-".to_owned()], Some(vec!["a".to_owned(), "b".to_owned()])));
     }
