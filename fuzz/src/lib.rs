@@ -82,12 +82,11 @@ impl Project {
         }
         let errors = output.diagnostics.iter().any(|d| d.severity == landfall_model::diagnostic::Severity::Error);
         assert_eq!(output.spec.is_none(), errors, "a spec and errors exclude each other: {:?}", output.diagnostics);
-        if let Some(first) = output.config.filter(|config| !errors && stays(config)) {
-            let printed = serde_json::to_string(&first).expect("JSON prints");
-            let again = Self { files: self.files.iter().map(|(k, v)| (k.clone(), v.clone())).collect() }.with("compose.yaml", printed);
-            let again = again.without("compose.override.yaml").without(".env").resolve();
-            assert_eq!(again.config.as_ref(), Some(&first), "printed, it resolves to something else: {:?}", again.diagnostics);
-        }
+        let (Some(first), Some(model)) = (output.config().filter(|config| !errors && stays(config)), output.model) else { return };
+        let printed = model.yaml();
+        let again = Self { files: self.files.iter().map(|(k, v)| (k.clone(), v.clone())).collect() }.with("compose.yaml", printed);
+        let again = again.without("compose.override.yaml").without(".env").resolve();
+        assert_eq!(again.config(), Some(first), "printed, it resolves to something else: {:?}", again.diagnostics);
     }
 
     fn with(mut self, name: &str, text: String) -> Self {

@@ -106,7 +106,7 @@ impl Case {
         );
         let show = self.options.get("show").map_or("", String::as_str);
         if show == "config" {
-            print(&output.config.clone().unwrap_or_default(), 0, &mut out);
+            print(&output.config().unwrap_or_default(), 0, &mut out);
             out.push('\n');
         }
         if let Some(spec) = &output.spec

@@ -206,7 +206,7 @@ impl Case {
         assert_eq!(self.differs.is_some(), self.landfall.is_some(), "a difference has a reason, and says what Landfall does");
         let output = self.run();
         let mut out = String::new();
-        match (self.landfall.as_ref().unwrap_or(compose), &output.config) {
+        match (self.landfall.as_ref().unwrap_or(compose), &output.config()) {
             (Answer::Rejects(_), None) => {
                 let located = output.diagnostics.iter().any(|d| d.severity == Severity::Error);
                 if !located {

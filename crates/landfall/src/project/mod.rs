@@ -173,7 +173,7 @@ impl Project {
     pub fn app(&self) -> Outcome<AppName> {
         let output = self.resolve();
         let named = output.spec.as_ref().map(|spec| spec.app.clone());
-        let named = named.or_else(|| output.config.as_ref()?.get("name")?.as_str()?.parse().ok());
+        let named = named.or_else(|| output.model.as_ref()?.name().parse().ok());
         match named {
             Some(app) => Ok(app),
             None => Err(Plain::usage("no-app-name", format!("{} does not say which app it is", self.files()))

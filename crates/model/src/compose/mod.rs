@@ -129,9 +129,7 @@ pub struct Input<'a> {
 pub struct Output {
     /// The desired state; `None` if there is an error among the diagnostics.
     pub spec: Option<Spec>,
-    /// The resolved file as `docker compose config --format json` prints it, whenever Compose accepts it. Holds every value, secrets too.
-    pub config: Option<serde_json::Value>,
-    /// The same to be printed in other ways.
+    /// What `docker compose config` prints, whenever Compose accepts the files, though Landfall may not. Holds every value, secrets too.
     pub model: Option<Model>,
     /// Complaints, in the order a reader meets them.
     pub diagnostics: Vec<Diagnostic>,
@@ -139,6 +137,13 @@ pub struct Output {
     pub sources: BTreeMap<String, String>,
     /// `x-landfall.build`: what the command line runs in the project directory before it looks at a service's program.
     pub builds: BTreeMap<ServiceName, Vec<String>>,
+}
+
+impl Output {
+    /// The resolved file as `docker compose config --format json` prints it.
+    pub fn config(&self) -> Option<serde_json::Value> {
+        self.model.as_ref().map(Model::json)
+    }
 }
 
 /// Resolves a Compose project.
@@ -159,9 +164,7 @@ pub fn resolve(input: &Input<'_>) -> Output {
 /// What Docker Compose does with a merged project, and then what Landfall does.
 fn compile(input: &Input<'_>, loaded: Loaded, output: &mut Output, report: &mut Report) {
     let model = complete(input, loaded, report);
-    if !report.failed() {
-        output.config = Some(model.json());
-    }
+    let accepted = !report.failed();
     let file = file::read(&model.root, &model.disabled, report);
     let idle = |name: &ServiceName| model.disabled.iter().any(|d| d.key == name.as_str());
     let enabled: shape::Enabled<'_> = file.services.iter().filter(|(name, _)| !idle(name)).collect();
@@ -181,9 +184,7 @@ fn compile(input: &Input<'_>, loaded: Loaded, output: &mut Output, report: &mut 
         output.spec = resolve::resolve(&app_name, &app, &resolve::Values { environments: &environments, files: &files }, report);
         output.builds = enabled.iter().filter_map(|(name, s)| Some(((*name).clone(), s.landfall.build.as_ref()?.value.clone()))).collect();
     }
-    if output.config.is_some() {
-        output.model = Some(model);
-    }
+    output.model = accepted.then_some(model);
 }
 
 /// The stages that come once for the whole project, in the order of Compose.

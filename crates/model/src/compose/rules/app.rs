@@ -68,6 +68,8 @@ fn variables<'v>(view: &'v View<'_>) -> BTreeMap<&'v str, Place> {
             if line.trim_start().starts_with('#') {
                 continue;
             }
+            // Counted once over the line, however many variables it has.
+            let (mut counted, mut column) = (0, 1);
             for (at, _) in line.match_indices('$') {
                 let escaped = line[..at].ends_with('$');
                 let rest = &line[at + 1..];
@@ -78,7 +80,8 @@ fn variables<'v>(view: &'v View<'_>) -> BTreeMap<&'v str, Place> {
                 }
                 let begin = at + 1 + (rest.len() - body.len());
                 let start = offset - line.len() + begin;
-                let column = line[..begin].trim_start_matches('\u{feff}').chars().count() as u32 + 1;
+                column += line[counted..begin].chars().filter(|c| *c != '\u{feff}').count() as u32;
+                counted = begin;
                 let place = Place { file, start: start as u32, end: (start + length) as u32, line: number, column };
                 out.entry(&body[..length]).or_insert(place);
             }

@@ -95,8 +95,13 @@ fn syntax_hint(text: &str, line: usize, info: &str) -> &'static str {
 
 /// A name from the file, fit for a message.
 pub(crate) fn shorten(text: &str) -> String {
-    let mut shown: String = text.chars().take(60).flat_map(char::escape_debug).collect();
-    if text.chars().count() > 60 {
+    // Nearly every name, and every one is asked for: paths for messages are made before anybody complains.
+    if text.len() <= 60 && text.bytes().all(|b| matches!(b, b' '..=b'~') && !matches!(b, b'"' | b'\'' | b'\\')) {
+        return text.to_owned();
+    }
+    let end = text.char_indices().nth(60).map_or(text.len(), |(at, _)| at);
+    let mut shown: String = text[..end].chars().flat_map(char::escape_debug).collect();
+    if end < text.len() {
         shown.push('…');
     }
     shown
