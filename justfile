@@ -23,10 +23,18 @@ deny:
 
 # Rewrites golden files from what the code does now. Read the difference before you commit it.
 bless:
-    BLESS=1 cargo test -p landfall-model --test compose_cases
+    BLESS=1 cargo test -p landfall-model --test compose_cases --test rules --test codes --test support_page
     BLESS=1 cargo test -p landfall-sim
     BLESS=1 cargo test -p landfall --test cli
 
 # The measurements; see bench/README.md.
 bench name:
     bench/{{ name }}
+
+# Every fuzz target for so many seconds (needs cargo-fuzz).
+fuzz seconds="10":
+    fuzz/run {{ seconds }}
+
+# Asks Docker Compose again what the parity cases expect; `program` is a docker-compose 2.
+expect program *args:
+    cases/compose/expect --compose {{ program }} {{ args }}
