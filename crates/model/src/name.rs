@@ -172,8 +172,8 @@ fn image_reference(text: &str) -> bool {
         let host = i == 0 && path.contains('/') && (part.contains('.') || part.contains(':') || part == "localhost");
         if host {
             let (name, port) = part.split_once(':').unwrap_or((part, "1"));
-            return name.parse::<std::net::IpAddr>().is_ok()
-                || name.to_ascii_lowercase().parse::<Domain>().is_ok() && port.parse::<u16>().is_ok();
+            let named = name.parse::<std::net::IpAddr>().is_ok() || name.to_ascii_lowercase().parse::<Domain>().is_ok();
+            return named && port.bytes().all(|b| b.is_ascii_digit()) && port.parse::<u16>().is_ok();
         }
         of(part, 200, lower_or_digit, |b| lower_or_digit(b) || matches!(b, b'.' | b'_' | b'-')) && part.bytes().last().is_some_and(word)
     })
@@ -217,7 +217,7 @@ mod tests {
         ] {
             assert!(good.parse::<ImageRef>().is_ok(), "{good}");
         }
-        for bad in ["", "Postgres", "a:", ":15", "a b", "x;y", "a@sha256:12", "a/../b", "-a", "a:$(id)", "a//b"] {
+        for bad in ["", "Postgres", "a:", ":15", "a b", "x;y", "a@sha256:12", "a/../b", "-a", "a:$(id)", "a//b", "1.1.1.1:\0/a", "a.b:+1/a"] {
             assert!(bad.parse::<ImageRef>().is_err(), "{bad}");
         }
     }
