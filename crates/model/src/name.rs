@@ -217,7 +217,8 @@ mod tests {
         ] {
             assert!(good.parse::<ImageRef>().is_ok(), "{good}");
         }
-        for bad in ["", "Postgres", "a:", ":15", "a b", "x;y", "a@sha256:12", "a/../b", "-a", "a:$(id)", "a//b", "1.1.1.1:\0/a", "a.b:+1/a"] {
+        for bad in ["", "Postgres", "a:", ":15", "a b", "x;y", "a@sha256:12", "a/../b", "-a", "a:$(id)", "a//b", "1.1.1.1:\0/a", "a.b:+1/a"]
+        {
             assert!(bad.parse::<ImageRef>().is_err(), "{bad}");
         }
     }
