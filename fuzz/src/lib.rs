@@ -112,10 +112,12 @@ impl Project {
 }
 
 /// Whether Compose, too, reads back what it prints. It does not when an optional dependency is a service of another profile, which is printed
-/// without the service; and a text that begins with an empty line loses one each time.
+/// without the service; a text that begins with an empty line loses one each time; and a label without a name, which a `label_file` may give, is
+/// refused elsewhere.
 fn stays(config: &serde_json::Value) -> bool {
     let services = config.get("services").and_then(serde_json::Value::as_object);
     let depends = services.into_iter().flatten().filter_map(|(_, s)| s.get("depends_on")?.as_object()).flatten();
     let there = depends.into_iter().all(|(name, _)| services.is_some_and(|s| s.contains_key(name)));
-    there && !config.to_string().contains(r#""\n"#)
+    let text = config.to_string();
+    there && !text.contains(r#""\n"#) && !text.contains(r#""":"#)
 }
