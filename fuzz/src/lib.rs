@@ -60,7 +60,6 @@ impl Project {
         resolve(&Input {
             files: &files,
             cwd: DIR,
-            searched: false,
             project_dir: DIR,
             project_name: None,
             env: &BTreeMap::from([("HOME".to_owned(), "/root".to_owned()), ("SET".to_owned(), "a b".to_owned())]),

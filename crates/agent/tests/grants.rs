@@ -28,7 +28,6 @@ fn spec(keys: &str, project_dir: &str) -> Spec {
     let input = Input {
         files: &files,
         cwd: project_dir,
-        searched: false,
         project_dir,
         project_name: None,
         env: &BTreeMap::new(),

@@ -7,10 +7,9 @@ use landfall_model::compose::{FileProblem, Files, Input, resolve};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-/// Words in quotes of the compiler's sources, outside of tests and comments.
-fn words() -> BTreeSet<String> {
-    let mut words = BTreeSet::new();
-    let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("src/compose")];
+/// The compiler's sources, each without its tests.
+fn sources() -> Vec<String> {
+    let (mut found, mut folders) = (Vec::new(), vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("src/compose")]);
     while let Some(folder) = folders.pop() {
         for entry in std::fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
@@ -18,11 +17,19 @@ fn words() -> BTreeSet<String> {
                 folders.push(path);
             } else if path.extension().is_some_and(|e| e == "rs") {
                 let text = std::fs::read_to_string(&path).unwrap();
-                let code = text.split("#[cfg(test)]").next().unwrap();
-                for line in code.lines().filter(|line| !line.trim_start().starts_with("//")) {
-                    words.extend(line.split('"').skip(1).step_by(2).map(str::to_owned));
-                }
+                found.push(text.split("#[cfg(test)]").next().unwrap().to_owned());
             }
+        }
+    }
+    found
+}
+
+/// Words in quotes of the sources, outside of comments.
+fn words() -> BTreeSet<String> {
+    let mut words = BTreeSet::new();
+    for code in sources() {
+        for line in code.lines().filter(|line| !line.trim_start().starts_with("//")) {
+            words.extend(line.split('"').skip(1).step_by(2).map(str::to_owned));
         }
     }
     words
@@ -31,21 +38,11 @@ fn words() -> BTreeSet<String> {
 /// Words that a complaint is made with: what follows `error(` and the like, and names of codes that are handed on.
 fn codes_in_use() -> BTreeSet<String> {
     let mut used = BTreeSet::new();
-    let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("src/compose")];
-    while let Some(folder) = folders.pop() {
-        for entry in std::fs::read_dir(folder).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() {
-                folders.push(path);
-                continue;
-            }
-            let text = std::fs::read_to_string(&path).unwrap();
-            let code = text.split("#[cfg(test)]").next().unwrap();
-            for maker in [".error(", ".warning(", "Diagnostic::error(", "Diagnostic::warning("] {
-                for after in code.split(maker).skip(1) {
-                    let Some(word) = after.trim_start().strip_prefix('"').and_then(|rest| rest.split('"').next()) else { continue };
-                    used.insert(word.to_owned());
-                }
+    for code in sources() {
+        for maker in [".error(", ".warning(", "Diagnostic::error(", "Diagnostic::warning("] {
+            for after in code.split(maker).skip(1) {
+                let Some(word) = after.trim_start().strip_prefix('"').and_then(|rest| rest.split('"').next()) else { continue };
+                used.insert(word.to_owned());
             }
         }
     }
@@ -84,7 +81,6 @@ fn complaints(text: &str) -> Vec<String> {
     let output = resolve(&Input {
         files: &["compose.yaml".to_owned()],
         cwd: "/srv/app",
-        searched: false,
         project_dir: "/srv/app",
         project_name: None,
         env: &BTreeMap::new(),

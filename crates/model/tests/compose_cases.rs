@@ -73,7 +73,6 @@ impl Case {
         resolve(&Input {
             files: &files,
             cwd: PROJECT,
-            searched: false,
             project_dir: PROJECT,
             project_name: self.options.get("name").map(String::as_str),
             env: &self.env,

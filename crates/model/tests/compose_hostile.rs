@@ -24,7 +24,6 @@ fn run(compose: &[u8], env_file: &[u8]) -> Output {
     let input = Input {
         files: &["c.yaml".to_owned()],
         cwd: "/p",
-        searched: false,
         project_dir: "/p",
         project_name: None,
         env: &env,

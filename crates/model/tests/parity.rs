@@ -155,11 +155,11 @@ impl Case {
             let listed = self.env.get("COMPOSE_ENV_FILES").map_or("", String::as_str);
             env_files = listed.split(',').filter(|f| !f.is_empty()).map(str::to_owned).collect();
         }
+        let mut env = self.env.clone();
         if files.is_empty() {
-            let env = environment(&Input {
+            let learned = environment(&Input {
                 files: &[],
                 cwd: PROJECT,
-                searched: false,
                 project_dir: directory.as_deref().unwrap_or(PROJECT),
                 project_name: None,
                 env: &self.env,
@@ -168,22 +168,23 @@ impl Case {
                 reader: self,
                 rules: None,
             });
+            if learned.contains_key("COMPOSE_FILE") {
+                env = learned;
+            }
             let named = env.get("COMPOSE_FILE").map_or("", String::as_str);
             files = named.split(':').filter(|f| !f.is_empty()).map(str::to_owned).collect();
         }
         if files.is_empty() {
             files = self.usual(directory.as_deref().unwrap_or(PROJECT));
         }
-        let searched = self.args.iter().all(|a| !a.starts_with("-f") && !a.starts_with("--file") && !a.starts_with("--project-directory"));
         let first = files.first().map(|f| absolute(f)).unwrap_or_default();
         let beside = first.rsplit_once('/').map_or("/", |(dir, _)| dir).to_owned();
         resolve(&Input {
             files: &files,
             cwd: PROJECT,
-            searched,
             project_dir: &directory.unwrap_or(beside),
             project_name: name.as_deref(),
-            env: &self.env,
+            env: &env,
             env_files: (!env_files.is_empty()).then_some(&env_files[..]),
             profiles,
             reader: self,

@@ -71,7 +71,6 @@ impl Part {
         resolve(&Input {
             files: &[absolute("compose.yaml")],
             cwd: PROJECT,
-            searched: false,
             project_dir: PROJECT,
             project_name: Some("app"),
             env: &self.env,
@@ -233,7 +232,6 @@ fn the_repositorys_own_examples_break_no_rule() {
         let output = resolve(&Input {
             files: &[file.to_str().unwrap().to_owned()],
             cwd: project.to_str().unwrap(),
-            searched: false,
             project_dir: project.to_str().unwrap(),
             project_name: None,
             env: &env,

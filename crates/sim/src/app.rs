@@ -60,7 +60,6 @@ impl App {
         let input = Input {
             files: &files,
             cwd: "/srv/sim",
-            searched: false,
             project_dir: "/srv/sim",
             project_name: None,
             env: &env,

@@ -120,7 +120,6 @@ impl Finder<'_> {
         let input = Input {
             files: &[],
             cwd: &cwd,
-            searched: false,
             project_dir: &project_dir,
             project_name: None,
             env: &self.env,

@@ -91,7 +91,6 @@ impl Project {
         resolve(&Input {
             files: &self.found.files,
             cwd: &self.found.cwd,
-            searched: false,
             project_dir: &self.found.dir,
             project_name: self.name.as_ref().map(AppName::as_str),
             env: &self.found.env,

@@ -83,16 +83,8 @@ pub(crate) fn variables(input: &Input<'_>, report: &mut Report) -> Variables {
             add(&mut variables, files.iter().map(String::as_str).zip(named.iter().map(String::as_str)), input, report);
         }
         None => {
-            let mut dirs = vec![input.project_dir];
-            if input.searched && input.cwd != input.project_dir {
-                dirs.insert(0, input.cwd);
-            }
-            for dir in dirs {
-                let usual = path::absolute(dir, ".env");
-                if input.reader.exists(&usual) && input.reader.read(&usual) != Err(FileProblem::Directory) {
-                    add(&mut variables, [(usual.as_str(), ".env")].into_iter(), input, report);
-                }
-            }
+            let usual = path::absolute(input.project_dir, ".env");
+            add(&mut variables, [(usual.as_str(), ".env")].into_iter(), input, report);
         }
     }
     variables
@@ -116,6 +108,8 @@ fn add<'a>(variables: &mut Variables, files: impl Iterator<Item = (&'a str, &'a 
                 }
                 own.extend(more);
             }
+            // Nobody asked for the usual one.
+            Err(FileProblem::NotFound | FileProblem::Directory) if input.env_files.is_none() => {}
             Err(problem) => unreadable(shown, &problem, None, report),
         }
     }

@@ -106,8 +106,6 @@ pub struct Input<'a> {
     pub files: &'a [String],
     /// Absolute directory the command was given in: `files` and `env_files` are relative to it.
     pub cwd: &'a str,
-    /// Nobody named a file or directory, and `files` were found by searching: the `.env` of `cwd` is read before that of `project_dir`.
-    pub searched: bool,
     /// Absolute directory that relative paths in the files are relative to.
     pub project_dir: &'a str,
     /// Name of the app; from the environment, the file or the directory when absent.

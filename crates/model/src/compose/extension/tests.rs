@@ -71,7 +71,6 @@ fn read(text: &str) -> Output {
     resolve(&Input {
         files: &["compose.yaml".to_owned()],
         cwd: "/srv/app",
-        searched: false,
         project_dir: "/srv/app",
         project_name: None,
         env: &BTreeMap::new(),
