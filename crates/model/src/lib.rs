@@ -6,6 +6,7 @@
 //! processes speak to each other.
 
 pub mod api;
+pub mod certificate;
 pub mod code;
 pub mod compose;
 pub mod control;
@@ -16,3 +17,4 @@ pub mod observed;
 pub mod plan;
 pub mod route;
 pub mod spec;
+pub mod tls;

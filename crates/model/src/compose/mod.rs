@@ -30,6 +30,7 @@ mod shape;
 mod size;
 mod suggest;
 mod support;
+mod tls;
 mod words;
 mod yaml;
 

@@ -9,10 +9,11 @@ use super::path;
 use super::report::{Place, Report};
 use super::service::ServiceFile;
 use super::shape;
-use crate::name::{AppName, NetworkName, ServiceName, VolumeName};
+use super::tls;
+use crate::name::{AppName, Domain, NetworkName, ServiceName, VolumeName};
 use crate::spec::{
     Dependency, HealthTest, Healthcheck, Limits, Mount, MountSource, Network, Probe, Program, PublishedPort, PullPolicy, Restart, Route,
-    RuntimeKind, Service, Spec, Template, Tls, Volume,
+    RuntimeKind, Service, Spec, Template, Volume,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -31,12 +32,13 @@ pub(crate) fn resolve(name: &AppName, app: &App<'_>, environments: &Environments
     }
     let networks = networks(name, app, &services);
     let volumes = volumes(name, app, &services);
+    let domains: Vec<Domain> = app.file.landfall.domains.iter().map(|d| d.value.clone()).collect();
     Some(Spec {
         app: name.clone(),
         runtime: app.runtime,
         project_dir: app.project_dir.to_owned(),
-        domains: app.file.landfall.domains.iter().map(|d| d.value.clone()).collect(),
-        tls: app.file.landfall.tls.clone().unwrap_or(Tls::Internal),
+        tls: tls::resolve(app.file.landfall.tls.as_ref(), &domains, app.project_dir),
+        domains,
         services,
         volumes,
         networks,
