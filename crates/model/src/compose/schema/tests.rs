@@ -8,7 +8,8 @@ fn complaints(text: &str) -> Vec<String> {
     let mut report = Report::default();
     let file = report.add_file("f", text.to_owned(), true);
     let root = super::super::yaml::parse(text, file, &mut report).unwrap().remove(0).root;
-    let ok = check(&root, &mut report);
+    let document = read(&mut report).unwrap();
+    let ok = check(&root, &document, &mut report);
     assert_eq!(ok, !report.failed(), "a refusal is explained, and an explanation refuses");
     let (diagnostics, _) = report.finish();
     let line = |d: &crate::diagnostic::Diagnostic| {
