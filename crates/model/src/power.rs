@@ -38,7 +38,7 @@ const SYSTEM: [&str; 16] = [
 ];
 
 /// Stands for the app's certificates in the place of a service.
-const TLS: &str = "tls";
+pub(crate) const TLS: &str = "tls";
 
 /// One power: its kind, and a value where the kind has one.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]

@@ -59,11 +59,13 @@ impl Certificates {
         for answer in &table.challenges {
             let ChallengeAnswer::TlsAlpn(file) = answer else { continue };
             // One that cannot be read is one challenge lost, not a reason to refuse everybody's table.
-            let Some(certified) = read_one(file, &provider).map_err(|error| tracing::error!(%error, "a challenge cannot be answered")).ok()
-            else {
-                continue;
+            let certified = match read_challenge(file, &provider) {
+                Ok(certified) => Arc::new(certified),
+                Err(error) => {
+                    tracing::error!(%error, "a challenge cannot be answered");
+                    continue;
+                }
             };
-            let certified = Arc::new(certified);
             for host in &file.hosts {
                 certificates.challenges.insert(host.to_ascii_lowercase(), Arc::clone(&certified));
             }
@@ -82,6 +84,21 @@ impl Certificates {
 
 fn read_one(file: &CertificateFiles, provider: &CryptoProvider) -> Result<CertifiedKey, SwapError> {
     let refused = |reason: String| SwapError::Certificate { chain: file.chain.clone(), reason };
+    let (chain, key) = read_files(file)?;
+    CertifiedKey::from_der(chain, key, provider).map_err(|error| refused(format!("chain and key cannot be used: {error}")))
+}
+
+/// A certificate that answers a challenge. It is not checked against its key: the extension that makes it an answer is critical (RFC 8737 §3),
+/// and whoever checks certificates must refuse what they do not know.
+fn read_challenge(file: &CertificateFiles, provider: &CryptoProvider) -> Result<CertifiedKey, SwapError> {
+    let refused = |reason: String| SwapError::Certificate { chain: file.chain.clone(), reason };
+    let (chain, key) = read_files(file)?;
+    let key = provider.key_provider.load_private_key(key).map_err(|error| refused(format!("the key cannot be used: {error}")))?;
+    Ok(CertifiedKey::new(chain, key))
+}
+
+fn read_files(file: &CertificateFiles) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>), SwapError> {
+    let refused = |reason: String| SwapError::Certificate { chain: file.chain.clone(), reason };
     let chain: Vec<CertificateDer<'static>> = CertificateDer::pem_file_iter(&file.chain)
         .and_then(Iterator::collect)
         .map_err(|error| refused(format!("the chain cannot be read: {error}")))?;
@@ -91,9 +108,7 @@ fn read_one(file: &CertificateFiles, provider: &CryptoProvider) -> Result<Certif
     // The key's own bytes never get into a message.
     let key =
         PrivateKeyDer::from_pem_file(&file.key).map_err(|error| refused(format!("the key `{}` cannot be read: {error}", file.key)))?;
-    let certified =
-        CertifiedKey::from_der(chain, key, provider).map_err(|error| refused(format!("chain and key cannot be used: {error}")))?;
-    Ok(certified)
+    Ok((chain, key))
 }
 
 /// The certificates in use, for rustls.

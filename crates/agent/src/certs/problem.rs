@@ -98,6 +98,7 @@ impl Problem {
             "dns" => Kind::Dns,
             "connection" if looks_like_dns(detail) => Kind::Dns,
             "connection" | "tls" => Kind::Port,
+            "unauthorized" if looks_like_port(detail) => Kind::Port,
             "unauthorized" | "incorrectResponse" => Kind::Answer,
             "caa" => Kind::Caa,
             "rateLimited" => Kind::RateLimit,
@@ -176,9 +177,25 @@ impl Kind {
 
 fn looks_like_dns(detail: &str) -> bool {
     let lower = detail.to_ascii_lowercase();
-    ["no such host", "nxdomain", "servfail", "no valid ip", "no valid a records", "looking up", "lookup ", "could not be resolved"]
-        .iter()
-        .any(|word| lower.contains(word))
+    [
+        "no such host",
+        "nxdomain",
+        "servfail",
+        "no valid ip",
+        "no valid a records",
+        "looking up",
+        "lookup ",
+        "could not be resolved",
+        "could not resolve",
+    ]
+    .iter()
+    .any(|word| lower.contains(word))
+}
+
+/// Some say of a TLS connection that could not be made that it was not authorized.
+fn looks_like_port(detail: &str) -> bool {
+    let lower = detail.to_ascii_lowercase();
+    ["failed to connect", "connection refused", "timed out", "timeout", "no route to host"].iter().any(|word| lower.contains(word))
 }
 
 fn chain(error: &dyn Error) -> Vec<String> {
@@ -213,6 +230,7 @@ mod tests {
         assert_eq!(code("connection", "lookup a.example.org on 127.0.0.1:53: no such host"), "certificate-dns");
         assert_eq!(code("connection", "connection refused"), "certificate-port");
         assert_eq!(code("unauthorized", "404"), "certificate-answer");
+        assert_eq!(code("unauthorized", "Failed to connect to 127.0.0.9:443 for the tls-alpn-01 challenge"), "certificate-port");
         assert_eq!(code("caa", ""), "certificate-caa");
         assert_eq!(code("rateLimited", ""), "certificate-rate-limit");
         assert_eq!(code("serverInternal", ""), "certificate-authority");

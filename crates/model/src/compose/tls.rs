@@ -18,6 +18,7 @@ const MAX_NAMES: usize = 100;
 #[derive(Debug, Clone)]
 pub(crate) struct TlsFile {
     tls: Tls,
+    pub(crate) place: Place,
 }
 
 /// What holds for these domains.
@@ -45,7 +46,7 @@ pub(crate) fn read(field: &Field<'_>, report: &mut Report) -> Option<TlsFile> {
             return None;
         }
     };
-    Some(TlsFile { tls })
+    Some(TlsFile { tls, place: field.place() })
 }
 
 fn mapping(field: &Field<'_>, report: &mut Report) -> Option<TlsFile> {
@@ -66,11 +67,11 @@ fn mapping(field: &Field<'_>, report: &mut Report) -> Option<TlsFile> {
             return None;
         };
         let mut file = |f: Field<'_>| f.text(report).map(|t| t.value).filter(|t| !t.is_empty());
-        return Some(TlsFile { tls: Tls::Files { chain: file(chain)?, key: file(key)? } });
+        return Some(TlsFile { tls: Tls::Files { chain: file(chain)?, key: file(key)? }, place: field.place() });
     }
     let acme = acme(&mut fields, field, report);
     fields.finish(report);
-    Some(TlsFile { tls: Tls::Acme(acme?) })
+    Some(TlsFile { tls: Tls::Acme(acme?), place: field.place() })
 }
 
 fn acme(fields: &mut Fields<'_>, field: &Field<'_>, report: &mut Report) -> Option<Acme> {

@@ -45,8 +45,6 @@ pub(crate) enum Answer {
 /// Authority, DNS and front; all end with it.
 pub(crate) struct Ca {
     children: Vec<Child>,
-    /// What clients of the front must trust.
-    pub(crate) root: Root,
     /// Certificates are to lead to this one.
     pub(crate) issues: Root,
     front: SocketAddr,
@@ -109,7 +107,7 @@ impl Ca {
         let issues = Root { pem: get(management, "/roots/0", Some(&root)).await };
         let state = Arc::new(Mutex::new(State::default()));
         let front = front(directory, &root, &leaf, Arc::clone(&state)).await;
-        Self { children, root, issues, front, dns, state, dir }
+        Self { children, issues, front, dns, state, dir }
     }
 
     /// Address of its directory, by way of the front.

@@ -79,12 +79,15 @@ pub(crate) fn spec(domains: &[&str], tls: &str) -> Spec {
     let env = BTreeMap::new();
     let input = Input {
         files: &files,
+        cwd: "/srv/site",
+        searched: false,
         project_dir: "/srv/site",
         project_name: None,
         env: &env,
         env_files: None,
         profiles: BTreeSet::new(),
         reader: &OneFile(text),
+        rules: None,
     };
     let output = resolve(&input);
     output.spec.unwrap_or_else(|| panic!("{:?}", output.diagnostics))
