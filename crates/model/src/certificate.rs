@@ -37,6 +37,8 @@ pub struct CertificateStatus {
     pub next_ms: Option<u64>,
     /// It is being asked for now.
     pub asking: bool,
+    /// When it was last asked for, with whatever result.
+    pub asked_ms: Option<u64>,
     /// When it was last asked for in vain, if nothing came since.
     pub failed_ms: Option<u64>,
     /// And why.

@@ -44,6 +44,8 @@ pub(crate) struct Record {
     pub(crate) forced: bool,
     /// Which kind of challenge is next, where there is a choice.
     pub(crate) turn: u32,
+    /// When the last attempt ended, well or badly.
+    pub(crate) asked_ms: u64,
 }
 
 /// A certificate on disk.
@@ -104,6 +106,7 @@ impl Record {
             held_until_ms: 0,
             forced: false,
             turn: 0,
+            asked_ms: 0,
         }
     }
 
@@ -136,6 +139,7 @@ impl Record {
         self.wait_until_ms = now_ms + wait + spread(&format!("{}{}", self.name, self.in_vain), wait / 4);
         self.held_until_ms = self.held_until_ms.max(now_ms + retry_after_ms.unwrap_or(0).min(MAX_RETRY_AFTER));
         self.failure = Some((now_ms, failure));
+        self.asked_ms = now_ms;
         self.forced = false;
     }
 

@@ -97,11 +97,15 @@ impl Certs {
         let challenge = list.get(turn.checked_rem(list.len())?)?.clone();
         self.asking().insert(name.clone());
         let result = self.attempt(table, name, acme, challenge).await;
-        self.asking().remove(name);
-        Some(match result {
-            Ok(issued) => Ok((name.clone(), issued.issuer, issued.until_ms)),
+        let told = match result {
+            Ok(issued) => {
+                self.shelf.update(name, |record| record.asked_ms = now_ms());
+                Ok((name.clone(), issued.issuer, issued.until_ms))
+            }
             Err(problem) => Err(self.in_vain(name, acme, &problem, now_ms()).await),
-        })
+        };
+        self.asking().remove(name);
+        Some(told)
     }
 
     async fn attempt(&self, table: &Table, name: &CertificateName, acme: &Acme, challenge: ChallengeType) -> Result<Issued, Problem> {

@@ -55,6 +55,7 @@ impl Certs {
             }
         };
         let first = || wanted.hosts.first().map_or_else(|| spec_hosts.first().cloned().unwrap_or_default(), Domain::to_string);
+        let asked_ms = record.as_ref().map(|r| r.asked_ms).filter(|at| *at > 0);
         let failed = record.and_then(|r| r.failure);
         CertificateStatus {
             app: wanted.app.clone(),
@@ -66,6 +67,7 @@ impl Certs {
             until_ms: leaf.as_ref().map_or(0, |l| l.until_ms),
             next_ms: self.due_ms(wanted, kinds, now_ms),
             asking: wanted.name.as_ref().is_some_and(|name| self.asking().contains(name)),
+            asked_ms,
             failed_ms: failed.as_ref().map(|(at, _)| *at),
             failure: failed.map(|(_, failure)| failure),
         }

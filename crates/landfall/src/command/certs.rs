@@ -52,7 +52,7 @@ async fn renew(context: &Context, client: &Client, names: Vec<CertificateName>) 
         let certs = client.certificates().await?;
         let mut asked: Vec<CertificateStatus> = certs.into_iter().filter(|c| renewing.names.iter().any(|n| n.as_str() == c.name)).collect();
         // What waits for its turn, or for an authority that wants to be left alone, is not waited for here.
-        let open = |c: &CertificateStatus| !is_done(c, &renewing) && c.next_ms.is_some_and(|next| c.asking || next <= renewing.since_ms);
+        let open = |c: &CertificateStatus| !is_done(c, &renewing) && (c.asking || c.next_ms.is_some_and(|next| next <= renewing.since_ms));
         if !asked.iter().any(open) || began.elapsed() > PATIENCE {
             asked.sort_by(|a, b| a.name.cmp(&b.name));
             break asked;
@@ -72,5 +72,5 @@ async fn renew(context: &Context, client: &Client, names: Vec<CertificateName>) 
 
 /// It was issued, or asked for in vain, since it was wanted.
 fn is_done(cert: &CertificateStatus, renewing: &Renewing) -> bool {
-    !cert.asking && cert.next_ms.is_none_or(|next| next > renewing.since_ms)
+    !cert.asking && cert.asked_ms.is_some_and(|at| at >= renewing.since_ms)
 }

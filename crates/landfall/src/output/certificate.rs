@@ -86,6 +86,7 @@ mod tests {
             until_ms: 90 * 24 * 3_600_000,
             next_ms: Some(0),
             asking: false,
+            asked_ms: Some(0),
             failed_ms: Some(0),
             failure: Some(failure),
         };
