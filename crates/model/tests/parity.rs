@@ -7,7 +7,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
-use landfall_model::compose::{FileProblem, Files, Input, Output, resolve};
+use landfall_model::compose::{FileProblem, Files, Input, Model, Output, resolve};
 use landfall_model::diagnostic::Severity;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -25,6 +25,8 @@ struct Case {
     env: BTreeMap<String, String>,
     args: Vec<String>,
     compose: Option<Answer>,
+    /// Further questions, `--services` and the like, and the texts that were answered. Nothing asks for the YAML.
+    also: Vec<(String, String)>,
     differs: Option<String>,
     landfall: Option<Answer>,
 }
@@ -118,7 +120,8 @@ impl Case {
                 ("differs", _) => case.differs = Some(body),
                 ("landfall", "rejects") => case.landfall = Some(Answer::Rejects(body)),
                 ("landfall", _) => case.landfall = Some(Answer::Prints(serde_json::from_str(&body).unwrap())),
-                ("also" | "docker", _) => {}
+                ("docker", answer) => case.also.push((answer.split_once(" config").unwrap().1.trim().to_owned(), body)),
+                ("also", _) => {}
                 (other, _) => panic!("`---- {other}` is no section of a case"),
             }
         }
@@ -203,7 +206,30 @@ impl Case {
             }
             (Answer::Prints(want), Some(got)) => differences("", want, got, &mut out),
         }
+        for (question, want) in &self.also {
+            let got = output.model.as_ref().map_or(String::new(), |model| asked(model, question));
+            if got != *want {
+                writeln!(out, "  config {question}: expected\n{want}  found\n{got}").unwrap();
+            }
+        }
         (!out.is_empty()).then_some(out)
+    }
+}
+
+/// The text of `config QUESTION`.
+fn asked(model: &Model, question: &str) -> String {
+    let lines = |names: Vec<String>| names.into_iter().map(|name| name + "\n").collect();
+    match question.split_once(' ').map_or((question, ""), |(flag, value)| (flag, value.trim_matches('\''))) {
+        ("", _) => model.yaml(),
+        ("--services", _) => lines(model.services()),
+        ("--volumes", _) => lines(model.volumes()),
+        ("--images", _) => lines(model.images()),
+        ("--profiles", _) => lines(model.profiles()),
+        ("--hash", only) => {
+            let hashes = model.hashes().into_iter().filter(|(name, _)| only == "*" || name == only);
+            hashes.map(|(name, hash)| format!("{name} {hash}\n")).collect()
+        }
+        (other, _) => panic!("this test knows no {other}"),
     }
 }
 

@@ -9,7 +9,7 @@ use crate::diagnostic::{Diagnostic, Severity, Span};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Most complaints one run reports.
-const MAX_DIAGNOSTICS: usize = 1000;
+pub(crate) const MAX_DIAGNOSTICS: usize = 1000;
 
 /// A place in one of the files of a [`Report`]. Offsets in bytes, line and column from 1, columns in characters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -134,6 +134,11 @@ impl Report {
         }
         self.failed |= diagnostic.severity == Severity::Error;
         self.diagnostics.push(diagnostic);
+    }
+
+    /// Where complaints of that code stand.
+    pub(crate) fn places_of(&self, code: &str) -> impl Iterator<Item = &Span> {
+        self.diagnostics.iter().filter(move |d| d.code == code).filter_map(|d| d.span.as_ref())
     }
 
     /// Adds a hint to the complaint made last, by somebody who knows more than the one who made it.

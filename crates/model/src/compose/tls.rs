@@ -123,7 +123,8 @@ fn fits(acme: &Acme, place: Place, report: &mut Report) -> bool {
         return false;
     }
     if !acme.hook.is_empty() && !dns {
-        report.warning("no-effect", place, "`hook` has no effect: it is for the DNS challenge").hint("write `challenge: dns`");
+        report.error("tls-hook", place, "`hook` is for the DNS challenge, and another is chosen").hint("write `challenge: dns`");
+        return false;
     }
     true
 }

@@ -57,6 +57,8 @@ pub(crate) struct Ca {
 struct State {
     seen: Vec<String>,
     troubles: Vec<Trouble>,
+    /// The window in which it suggests to renew; pebble suggests nothing.
+    window: Option<(&'static str, &'static str)>,
 }
 
 impl Drop for Ca {
@@ -123,6 +125,11 @@ impl Ca {
         self.state.lock().unwrap().troubles.push(Trouble { path, times, answer });
     }
 
+    /// From now on it suggests to renew within a window (RFC 9773).
+    pub(crate) fn suggest(&self, start: &'static str, end: &'static str) {
+        self.state.lock().unwrap().window = Some((start, end));
+    }
+
     pub(crate) fn calm(&self) {
         self.state.lock().unwrap().troubles.clear();
     }
@@ -182,6 +189,8 @@ async fn pass(
     root: Root,
     state: Arc<Mutex<State>>,
 ) -> Result<Response<Full<Bytes>>, Infallible> {
+    let window = state.lock().unwrap().window;
+    let suggests = format!("https://{}/suggestions", request.headers()["host"].to_str().unwrap());
     let trouble = {
         let mut state = state.lock().unwrap();
         let path = request.uri().path().to_owned();
@@ -199,6 +208,11 @@ async fn pass(
         }
         return Ok(response.body(Full::from(body)).unwrap());
     }
+    let path = request.uri().path().to_owned();
+    if let (true, Some((start, end))) = (path.starts_with("/suggestions/"), window) {
+        let body = format!(r#"{{"suggestedWindow":{{"start":"{start}","end":"{end}"}}}}"#);
+        return Ok(Response::builder().header("retry-after", "21600").body(Full::from(body)).unwrap());
+    }
     let Some(stream) = connect(directory, "localhost", &root, &[]).await.ok() else {
         return Ok(Response::builder().status(502).body(Full::default()).unwrap());
     };
@@ -208,8 +222,14 @@ async fn pass(
     let body = body.collect().await.unwrap().to_bytes();
     // The authority builds its addresses from the host it is asked for, so all that follows comes this way too.
     let response = sender.send_request(Request::from_parts(head, Full::new(body))).await.unwrap();
-    let (head, body) = response.into_parts();
-    let body = body.collect().await.unwrap().to_bytes();
+    let (mut head, body) = response.into_parts();
+    head.headers.remove("content-length");
+    let mut body = body.collect().await.unwrap().to_bytes();
+    if path == "/dir" && window.is_some() {
+        let mut known: serde_json::Value = serde_json::from_slice(&body).unwrap();
+        known["renewalInfo"] = suggests.into();
+        body = Bytes::from(known.to_string());
+    }
     if trouble.is_some() {
         std::future::pending::<()>().await;
     }

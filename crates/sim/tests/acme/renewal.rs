@@ -86,3 +86,20 @@ async fn a_renewal_that_is_refused_leaves_the_last_one_and_another_comes_when_it
     })
     .await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_authority_that_suggests_to_renew_now_is_followed() {
+    let (ca, mut site) = start(0).await;
+    ca.suggest("2020-01-01T00:00:00Z", "2020-01-02T00:00:00Z");
+    site.deploy(spec(&[NAME], &format!("ca: '{}'", ca.directory()))).await;
+    site.serves(&[NAME], &ca.issues).await;
+    let first = shown(site.https, NAME, &ca.issues).await;
+    until("the suggestion is asked for", || async { ca.seen("/suggestions/") == 1 }).await;
+    until("another certificate is served", || async {
+        site.agent().look_after_certificates();
+        let now = shown(site.https, NAME, &ca.issues).await;
+        now.is_some() && now != first
+    })
+    .await;
+    assert_eq!(site.failures(), [""; 0]);
+}

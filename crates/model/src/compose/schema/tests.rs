@@ -61,7 +61,7 @@ fn each_cause_is_said_once_at_its_place() {
             "services: { a: { deploy: { image: x } } }",
             "1:28 unknown-key unknown key `services.a.deploy.image` | `image` belongs one level further out: `services.a.image`",
         ),
-        ("services: { 'a b': {} }", "1:13 bad-name `a b` is no name | wanted: letters, digits, `.`, `_` and `-`"),
+        ("services: { 'a b': {} }", "1:13 bad-name `a b` is no service name | wanted: letters, digits, `.`, `_` and `-`"),
         (
             "services: { a: { ports: '80:80' } }",
             "1:25 wrong-type `services.a.ports` wants a list, found `80:80` | put it in brackets: [\"80:80\"]",
