@@ -32,6 +32,15 @@ pub(super) const CODES: &[Code] = &[
         good: "services:\n  web:\n    image: nginx:1.27\n",
     },
     Code {
+        code: "decimal-mode",
+        severity: Warning,
+        title: "file permissions are written as a decimal number",
+        reason: "`mode: 440` is octal 0670 to whoever reads YAML: others could write what was meant to be read only.",
+        remedy: "Write it as `0440`, without quotes.",
+        bad: "services:\n  web:\n    image: nginx:1.27\n    configs: [{ source: motd, mode: 440 }]\nconfigs: { motd: { content: hello } }\n",
+        good: "services:\n  web:\n    image: nginx:1.27\n    configs: [{ source: motd, mode: 0440 }]\nconfigs: { motd: { content: hello } }\n",
+    },
+    Code {
         code: "duplicate-domain",
         severity: Warning,
         title: "a domain is given twice",
@@ -86,6 +95,15 @@ pub(super) const CODES: &[Code] = &[
         good: "x-landfall: { runtime: process }\nservices:\n  web:\n    command: [run]\n",
     },
     Code {
+        code: "needs-grant",
+        severity: Warning,
+        title: "a service asks for a part of the server",
+        reason: "A container with it can read, change or stop what is not its own, so only the server's owner can allow it, on the server: a Compose file comes from anybody.",
+        remedy: "Remove it if the service can do without; else the owner writes the line of the message into `grants.yaml` (docs/guides/host-access.md).",
+        bad: "services:\n  web:\n    image: nginx:1.27\n    privileged: true\n",
+        good: "services:\n  web:\n    image: nginx:1.27\n",
+    },
+    Code {
         code: "never-completes",
         severity: Error,
         title: "a service waits for the end of one that never ends",
@@ -102,6 +120,15 @@ pub(super) const CODES: &[Code] = &[
         remedy: "Write `command: [./program, argument]`.",
         bad: "x-landfall: { runtime: process }\nservices:\n  web: { environment: { A: b } }\n",
         good: "x-landfall: { runtime: process }\nservices:\n  web: { command: [run] }\n",
+    },
+    Code {
+        code: "no-network",
+        severity: Error,
+        title: "a service with routes has no network of its own",
+        reason: "The proxy reaches services over the app's network; one that shares the host's, or has none, cannot be reached side by side.",
+        remedy: "Remove `network_mode`, or the routes.",
+        bad: "services:\n  web:\n    image: nginx:1.27\n    network_mode: none\n    x-landfall: { port: 80, routes: [/] }\n",
+        good: "services:\n  web:\n    image: nginx:1.27\n    x-landfall: { port: 80, routes: [/] }\n",
     },
     Code {
         code: "no-port",
@@ -151,10 +178,10 @@ pub(super) const CODES: &[Code] = &[
     Code {
         code: "refused",
         severity: Error,
-        title: "a key would give away the server",
-        reason: "A container with it can read, change or stop everything else on the machine.",
-        remedy: "Remove it, or run this service outside Landfall.",
-        bad: "services:\n  web:\n    image: nginx:1.27\n    privileged: true\n",
+        title: "a key asks for what Landfall does not do and must not ignore",
+        reason: "The app would start, but not as its author means it: with data elsewhere, without a name it expects, or open to the server.",
+        remedy: "Do it in the way that the message names, or remove the key.",
+        bad: "services:\n  web:\n    image: nginx:1.27\n    external_links: [legacy_db]\n",
         good: "services:\n  web:\n    image: nginx:1.27\n",
     },
     Code {
@@ -187,7 +214,7 @@ pub(super) const CODES: &[Code] = &[
     Code {
         code: "tls-conflict",
         severity: Error,
-        title: "a certificate is there and is to be had at the same time",
+        title: "A certificate is there and is to be had at the same time",
         reason: "`cert` and `key` are a certificate of your own; the other keys say how an authority is asked for one.",
         remedy: "Keep `cert` and `key`, or remove both.",
         bad: "x-landfall: { domains: [a.example.com], tls: { cert: a.pem, key: a.key, email: ops@example.com } }\nservices:\n  web:\n    image: nginx:1.27\n",
@@ -196,7 +223,7 @@ pub(super) const CODES: &[Code] = &[
     Code {
         code: "tls-hook",
         severity: Error,
-        title: "the DNS challenge and its program do not go together",
+        title: "The DNS challenge and its program do not go together",
         reason: "DNS-01, which wildcards need, is met by a program on the server that puts a record into your DNS; no other challenge runs it.",
         remedy: "Name the program by its absolute path: `hook: [/usr/local/bin/dns-record]`; or choose another `challenge` and no wildcard.",
         bad: "x-landfall: { domains: [a.example.com], tls: { challenge: dns } }\nservices:\n  web:\n    image: nginx:1.27\n",
