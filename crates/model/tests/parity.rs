@@ -7,7 +7,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
-use landfall_model::compose::{FileProblem, Files, Input, Model, Output, resolve};
+use landfall_model::compose::{FileProblem, Files, Input, Model, Output, environment, resolve};
 use landfall_model::diagnostic::Severity;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -150,8 +150,25 @@ impl Case {
                 other => panic!("this test knows no {other}"),
             }
         }
+        // What the command line does before it resolves anything: the variables may name files of variables, and either may name the files.
+        if env_files.is_empty() {
+            let listed = self.env.get("COMPOSE_ENV_FILES").map_or("", String::as_str);
+            env_files = listed.split(',').filter(|f| !f.is_empty()).map(str::to_owned).collect();
+        }
         if files.is_empty() {
-            let named = self.env.get("COMPOSE_FILE").map_or("", String::as_str);
+            let env = environment(&Input {
+                files: &[],
+                cwd: PROJECT,
+                searched: false,
+                project_dir: directory.as_deref().unwrap_or(PROJECT),
+                project_name: None,
+                env: &self.env,
+                env_files: (!env_files.is_empty()).then_some(&env_files[..]),
+                profiles: BTreeSet::new(),
+                reader: self,
+                rules: None,
+            });
+            let named = env.get("COMPOSE_FILE").map_or("", String::as_str);
             files = named.split(':').filter(|f| !f.is_empty()).map(str::to_owned).collect();
         }
         if files.is_empty() {
