@@ -1,6 +1,7 @@
 //! What every part of the agent shares.
 
-use crate::clock::now_ms;
+use crate::certs::Kinds;
+use crate::clock::{Clock, WallClock, now_ms};
 use crate::error::{RequestError, StepError, StoreError};
 use crate::home::Home;
 use crate::store::{AppRow, Store};
@@ -14,6 +15,7 @@ use landfall_runtime::{Runtime, RuntimeError};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
+use tokio::sync::Notify;
 
 /// The runtimes of this server.
 #[derive(Clone)]
@@ -45,6 +47,10 @@ pub(crate) struct Core {
     /// Where sites are shown to be: `https://localhost:8443`.
     pub(crate) https: Option<String>,
     pub(crate) http: Option<String>,
+    /// For what waits for days.
+    pub(crate) clock: Arc<dyn Clock>,
+    /// Wakes the task that looks after certificates.
+    pub(crate) certs_nudge: Notify,
     /// One rollout an app at a time: who has it, and since when.
     busy: Mutex<BTreeMap<AppName, Holder>>,
 }
@@ -63,7 +69,13 @@ impl Core {
         let (http, https) = urls;
         let spread = home.path().to_string_lossy().bytes().fold(0_u16, |sum, b| sum.wrapping_mul(31).wrapping_add(b.into()));
         let policy = Policy { first_port: 20_000 + spread % 9_000, ..Policy::default() };
-        Self { store, runtimes, table, policy, grants: home.grants(), https, http, busy: Mutex::default() }
+        let (clock, certs_nudge) = (Arc::new(WallClock), Notify::new());
+        Self { store, runtimes, table, policy, grants: home.grants(), https, http, clock, certs_nudge, busy: Mutex::default() }
+    }
+
+    /// Which challenges of authorities can be met here.
+    pub(crate) fn challenge_kinds(&self) -> Kinds {
+        Kinds::of(self.http.as_deref(), self.https.as_deref())
     }
 
     /// Keeps an app for one rollout until the guard is dropped. The guard dies with its owner, so nothing is left locked by a crash.

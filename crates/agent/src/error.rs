@@ -1,7 +1,7 @@
 //! What can go wrong in the agent, and how it crosses to the client.
 
 use landfall_model::api::Failure;
-use landfall_model::name::{AppName, ReleaseNumber, ReplicaId, RolloutId, ServiceName};
+use landfall_model::name::{AppName, CertificateName, ReleaseNumber, ReplicaId, RolloutId, ServiceName};
 use landfall_model::power::{Power, grant_line};
 use landfall_runtime::RuntimeError;
 use std::collections::{BTreeMap, BTreeSet};
@@ -209,6 +209,9 @@ pub(crate) enum RequestError {
     /// No such rollout.
     #[error("there is no rollout {0}")]
     NoRollout(RolloutId),
+    /// No authority is asked for this name.
+    #[error("no app wants a certificate for {0} from an authority")]
+    NoCertificate(CertificateName),
     /// No running replica to work in.
     #[error("{0} has no running replica")]
     NoReplica(ServiceName),
@@ -248,6 +251,7 @@ impl RequestError {
         match self {
             Self::Busy { .. } | Self::HostTaken { .. } => 409,
             Self::NoApp(_)
+            | Self::NoCertificate(_)
             | Self::NoRelease { .. }
             | Self::NothingEarlier(_)
             | Self::NoRollout(_)
@@ -266,6 +270,7 @@ impl RequestError {
             Self::NoApp(_) => ("no-app", Some("`landfall status` lists the apps; `landfall deploy` makes one")),
             Self::NoRelease { .. } | Self::NothingEarlier(_) => ("no-release", Some("`landfall releases` lists what can be gone back to")),
             Self::NoRollout(_) => ("no-rollout", None),
+            Self::NoCertificate(_) => ("no-certificate", Some("`landfall certs` lists the names")),
             Self::NoReplica(_) => ("no-replica", Some("`landfall status` shows what runs")),
             Self::NoService { .. } => ("no-service", Some("`landfall status` lists the services")),
             Self::HostTaken { .. } => {

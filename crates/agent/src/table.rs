@@ -7,9 +7,11 @@ use crate::certs::Certs;
 use crate::control::ProxyControl;
 use crate::error::{CertError, ControlError};
 use crate::store::AppRow;
-use landfall_model::name::{AppName, Domain, NetworkName, ReplicaId, ServiceName};
+use landfall_model::name::{AppName, CertificateName, Domain, NetworkName, ReplicaId, ServiceName};
 use landfall_model::observed::{Observed, ObservedNetwork};
-use landfall_model::route::{CertificateFiles, Endpoint, InternalListener, NameScope, RouteTable, Site, SiteRoute, Upstream};
+use landfall_model::route::{
+    CertificateFiles, ChallengeAnswer, Endpoint, InternalListener, NameScope, RouteTable, Site, SiteRoute, Upstream,
+};
 use landfall_model::spec::{Probe, RuntimeKind, Service, Spec, Tls};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -33,9 +35,19 @@ pub(crate) struct Table {
     /// Host of the address users are shown, such as `localhost`: every app answers to `<app>.<host>` as well when it is a local name.
     local_host: Option<String>,
     certs: Certs,
-    parts: Mutex<(u64, BTreeMap<AppName, Part>)>,
+    parts: Mutex<Parts>,
     /// Every app of the store is in `parts`. Until then the proxy is told nothing: half a table would take apps away.
     complete: watch::Sender<bool>,
+}
+
+/// What the table is put together from.
+#[derive(Clone, Default)]
+struct Parts {
+    /// Of the table told last.
+    generation: u64,
+    apps: BTreeMap<AppName, Part>,
+    /// What authorities are about to ask for.
+    challenges: BTreeMap<CertificateName, ChallengeAnswer>,
 }
 
 /// The proxy's word for a table older than the one it has.
@@ -45,7 +57,7 @@ const COMPLETE_WITHIN: Duration = Duration::from_secs(20);
 
 impl Table {
     pub(crate) fn new(proxy: ProxyControl, certs: Certs, local_host: Option<String>) -> Self {
-        Self { proxy, local_host, certs, parts: Mutex::new((0, BTreeMap::new())), complete: watch::Sender::new(false) }
+        Self { proxy, local_host, certs, parts: Mutex::default(), complete: watch::Sender::new(false) }
     }
 
     /// The proxy itself.
@@ -65,7 +77,7 @@ impl Table {
         if !routed.is_empty() {
             let site = self.site(&view.row.name, view.sites, &routed);
             if site.https {
-                part.certificates.push(self.certs.for_app(view.row.name.as_str(), &self.certificate_names(&site))?);
+                part.certificates = self.certs.for_app(view.sites, &self.certificate_names(&site))?;
             }
             part.sites.push(site);
         }
@@ -97,9 +109,19 @@ impl Table {
         Site { app: app.to_string(), hosts, redirect_hosts, https: spec.tls != Tls::Off, routes: routes.collect() }
     }
 
+    /// Every name an app is served by.
+    pub(crate) fn served_names(&self, spec: &Spec) -> Vec<String> {
+        let (hosts, redirect_hosts) = self.hosts(&spec.app, spec);
+        self.all_names(&hosts, &redirect_hosts)
+    }
+
     fn certificate_names(&self, site: &Site) -> Vec<String> {
-        let mut names: Vec<String> = site.hosts.iter().chain(&site.redirect_hosts).map(Domain::to_string).collect();
-        if site.hosts.is_empty() {
+        self.all_names(&site.hosts, &site.redirect_hosts)
+    }
+
+    fn all_names(&self, hosts: &[Domain], redirect_hosts: &[Domain]) -> Vec<String> {
+        let mut names: Vec<String> = hosts.iter().chain(redirect_hosts).map(Domain::to_string).collect();
+        if hosts.is_empty() {
             names.extend(self.local_host.clone());
             names.extend(["localhost".to_owned(), "127.0.0.1".to_owned(), "::1".to_owned()]);
         }
@@ -108,26 +130,49 @@ impl Table {
         names
     }
 
+    /// The certificates.
+    pub(crate) fn certs(&self) -> &Certs {
+        &self.certs
+    }
+
     /// Puts a part in place and swaps the proxy's table, unless nothing changed.
     pub(crate) async fn swap(&self, app: &AppName, part: Part) -> Result<(), ControlError> {
+        self.change(|parts| parts.apps.insert(app.clone(), part.clone()) != Some(part)).await
+    }
+
+    /// Has the proxy answer an authority. When this returns, it does.
+    pub(crate) async fn show(&self, name: &CertificateName, answer: ChallengeAnswer) -> Result<(), ControlError> {
+        self.change(|parts| parts.challenges.insert(name.clone(), answer.clone()) != Some(answer)).await
+    }
+
+    /// Has it answer no more.
+    pub(crate) async fn hide(&self, name: &CertificateName) -> Result<(), ControlError> {
+        let result = self.change(|parts| parts.challenges.remove(name).is_some()).await;
+        if result.is_err() {
+            // A proxy that is away is told at the next swap.
+            self.parts.lock().await.challenges.remove(name);
+        }
+        result
+    }
+
+    /// Changes the parts and swaps the proxy's table; what the proxy refuses is not changed.
+    async fn change(&self, change: impl FnOnce(&mut Parts) -> bool) -> Result<(), ControlError> {
         let mut complete = self.complete.subscribe();
         if timeout(COMPLETE_WITHIN, complete.wait_for(|c| *c)).await.is_err() {
             return Err(ControlError::Incomplete);
         }
         let mut parts = self.parts.lock().await;
-        if parts.1.get(app) == Some(&part) {
-            return Ok(());
+        let mut changed = parts.clone();
+        if change(&mut changed) {
+            self.push(&mut changed).await?;
+            *parts = changed;
         }
-        let mut changed = parts.1.clone();
-        changed.insert(app.clone(), part);
-        self.push(&mut parts.0, &changed).await?;
-        parts.1 = changed;
         Ok(())
     }
 
     /// Puts parts in place without telling the proxy: at start, until all apps are known.
     pub(crate) async fn prepare(&self, app: &AppName, part: Part) {
-        self.parts.lock().await.1.insert(app.clone(), part);
+        self.parts.lock().await.apps.insert(app.clone(), part);
     }
 
     /// Every app is in place.
@@ -139,17 +184,17 @@ impl Table {
     pub(crate) async fn reconcile(&self) -> Result<(), ControlError> {
         let mut parts = self.parts.lock().await;
         let status = self.proxy.status().await?;
-        if status.generation != parts.0 {
-            parts.0 = parts.0.max(status.generation);
-            let all = parts.1.clone();
-            self.push(&mut parts.0, &all).await?;
+        if status.generation != parts.generation {
+            parts.generation = parts.generation.max(status.generation);
+            self.push(&mut parts).await?;
         }
         Ok(())
     }
 
-    async fn push(&self, generation: &mut u64, parts: &BTreeMap<AppName, Part>) -> Result<(), ControlError> {
-        let mut table = RouteTable { generation: *generation + 1, ..RouteTable::default() };
-        for part in parts.values().cloned() {
+    async fn push(&self, parts: &mut Parts) -> Result<(), ControlError> {
+        let challenges = parts.challenges.values().cloned().collect();
+        let mut table = RouteTable { generation: parts.generation + 1, challenges, ..RouteTable::default() };
+        for part in parts.apps.values().cloned() {
             table.sites.extend(part.sites);
             table.upstreams.extend(part.upstreams);
             table.internal.extend(part.internal);
@@ -164,7 +209,7 @@ impl Table {
             }
             result => result?,
         }
-        *generation = table.generation;
+        parts.generation = table.generation;
         Ok(())
     }
 }

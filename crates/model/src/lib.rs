@@ -6,6 +6,7 @@
 //! processes speak to each other.
 
 pub mod api;
+pub mod certificate;
 pub mod code;
 pub mod compose;
 pub mod container;
@@ -18,3 +19,4 @@ pub mod plan;
 pub mod power;
 pub mod route;
 pub mod spec;
+pub mod tls;

@@ -23,6 +23,29 @@ pub struct RouteTable {
     pub names: Vec<NameScope>,
     /// Certificates by the names they are for.
     pub certificates: Vec<CertificateFiles>,
+    /// What authorities of certificates are about to ask for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub challenges: Vec<ChallengeAnswer>,
+}
+
+/// Path below which HTTP-01 asks (RFC 8555 §8.3).
+pub const CHALLENGE_PATH: &str = "/.well-known/acme-challenge/";
+
+/// What shows an authority that a name is ours. Nothing in it is secret: it proves who has the account's key, which is not here.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "kind")]
+pub enum ChallengeAnswer {
+    /// HTTP-01.
+    Http {
+        /// Asked of this host.
+        host: Domain,
+        /// Last element of the path, below [`CHALLENGE_PATH`].
+        token: String,
+        /// The body of the answer.
+        answer: String,
+    },
+    /// TLS-ALPN-01 (RFC 8737): shown to who offers `acme-tls/1` alone.
+    TlsAlpn(CertificateFiles),
 }
 
 /// One app's face to the outside.

@@ -6,6 +6,7 @@
 use crate::container::{Container, is_default};
 use crate::digest::{Revision, digest};
 use crate::name::{AppName, Domain, EnvKey, ImageId, ImageRef, NetworkName, RoutePath, ServiceName, VolumeName};
+pub use crate::tls::Tls;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -61,16 +62,6 @@ impl fmt::Display for RuntimeKind {
             RuntimeKind::Process => "process",
         })
     }
-}
-
-/// How the app's domains are served.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", tag = "mode")]
-pub enum Tls {
-    /// HTTPS with certificates of Landfall's own authority on this server.
-    Internal,
-    /// Plain HTTP only.
-    Off,
 }
 
 /// One entry of `services:`.

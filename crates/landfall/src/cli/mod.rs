@@ -13,7 +13,7 @@ pub use project::{AppArgs, ProjectArgs};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
-use landfall_model::name::{AppName, ReplicaId, ServiceName};
+use landfall_model::name::{AppName, CertificateName, ReplicaId, ServiceName};
 use std::path::PathBuf;
 
 /// Puts a compose.yaml into production on your own server and keeps it there.
@@ -97,6 +97,8 @@ pub enum Verb {
     Exec(Exec),
     /// Run a command in a new replica that is removed afterwards
     Run(RunIn),
+    /// Show certificates, and have them issued anew
+    Certs(Certs),
     /// Show the certificate authority of this server
     Ca(Ca),
     /// Print a completion script
@@ -381,6 +383,17 @@ pub struct RunIn {
     #[command(flatten)]
     #[allow(missing_docs)]
     pub app: AppArgs,
+}
+
+/// `landfall certs`
+#[derive(Debug, Args)]
+pub struct Certs {
+    /// Only these names
+    #[arg(value_name = "NAME")]
+    pub names: Vec<CertificateName>,
+    /// Have them issued anew by their authority, now, and wait for it
+    #[arg(long)]
+    pub renew: bool,
 }
 
 /// `landfall ca`

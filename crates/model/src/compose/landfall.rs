@@ -6,15 +6,16 @@
 use super::reader::{Field, Fields, join};
 use super::report::{Located, Place, Report};
 use super::suggest::nearest;
+use super::tls::{self, TlsFile};
 use crate::name::{Domain, EnvKey, RoutePath};
-use crate::spec::{RuntimeKind, Tls};
+use crate::spec::RuntimeKind;
 
 /// `x-landfall` at the top.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct LandfallFile {
     pub(crate) runtime: Option<Located<RuntimeKind>>,
     pub(crate) domains: Vec<Located<Domain>>,
-    pub(crate) tls: Option<Tls>,
+    pub(crate) tls: Option<TlsFile>,
     pub(crate) env: Vec<EnvRule>,
 }
 
@@ -83,7 +84,7 @@ pub(crate) fn read(field: &Field<'_>, report: &mut Report) -> LandfallFile {
             out.domains.push(domain);
         }
     }
-    out.tls = fields.take("tls").and_then(|f| tls(&f, report));
+    out.tls = fields.take("tls").and_then(|f| tls::read(&f, report));
     if let Some(env) = fields.take("env").and_then(|f| Fields::open(&f, report)) {
         out.env = env.all().filter_map(|(key, field)| env_rule(key, field, report)).collect();
     }
@@ -109,7 +110,7 @@ fn domain(field: &Field<'_>, report: &mut Report) -> Option<Located<Domain>> {
     let hint = if lower.contains("://") || lower.contains('/') {
         "write the name alone, without `https://` and path"
     } else if lower.starts_with("*.") {
-        "wildcards are not honoured: list the names"
+        "wildcards are not honoured: list the names (one certificate may cover them: `tls: { names: [\"*.example.com\"] }`)"
     } else if lower.contains(':') {
         "write the name alone, without a port"
     } else if lower.parse::<std::net::IpAddr>().is_ok() {
@@ -120,35 +121,6 @@ fn domain(field: &Field<'_>, report: &mut Report) -> Option<Located<Domain>> {
     field.wrong(report, "a domain");
     report.hint_last(hint);
     None
-}
-
-fn tls(field: &Field<'_>, report: &mut Report) -> Option<Tls> {
-    if let Some(scalar) = field.node.scalar() {
-        match scalar.text.as_str() {
-            "internal" => return Some(Tls::Internal),
-            "off" => return Some(Tls::Off),
-            "acme" => {}
-            _ => {
-                field.wrong(report, "`internal`, `off` or `{ email: … }`");
-                return None;
-            }
-        }
-    } else {
-        let mut fields = Fields::open(field, report)?;
-        fields.take("email").and_then(|f| {
-            f.parsed(report, "an e-mail address", |t| t.split_once('@').filter(|(a, b)| !a.is_empty() && !b.is_empty()).map(|_| ()))
-        });
-        if let Some(cert) = fields.take("cert").or(fields.take("key")) {
-            report
-                .error("not-honoured", cert.key_place, "certificates from files are not honoured yet")
-                .hint("use `tls: internal` or `tls: off` behind a proxy of your own");
-        }
-        fields.know(["cert", "key"]);
-        fields.finish(report);
-    }
-    let message = "public certificates (ACME) come with a later Landfall; until then the server's own authority signs them";
-    report.warning("acme-later", field.place(), message).hint("write `tls: internal` to say that this is what you want");
-    Some(Tls::Internal)
 }
 
 fn env_rule(key: &str, field: &Field<'_>, report: &mut Report) -> Option<EnvRule> {
@@ -199,7 +171,7 @@ pub(crate) fn read_service(field: &Field<'_>, report: &mut Report) -> ServiceLan
 }
 
 /// A program and its arguments, as a list: no string that a shell would have to take apart.
-fn argv(field: &Field<'_>, report: &mut Report) -> Option<Located<Vec<String>>> {
+pub(crate) fn argv(field: &Field<'_>, report: &mut Report) -> Option<Located<Vec<String>>> {
     if let Some(scalar) = field.node.scalar() {
         let words = super::words::split(&scalar.text).ok().filter(|w| !w.is_empty() && !scalar.substituted);
         field.wrong(report, "a list: a program and its arguments");

@@ -48,6 +48,7 @@ mod shape;
 mod size;
 pub(crate) mod suggest;
 mod support;
+mod tls;
 mod typed;
 mod validate;
 mod walk;

@@ -10,12 +10,13 @@ use super::path;
 use super::report::Report;
 use super::service::ServiceFile;
 use super::shape;
+use super::tls;
 use crate::container::{Container, MountedFile, Namespace};
 use crate::diagnostic::Diagnostic;
-use crate::name::{AppName, NetworkName, ServiceName, VolumeName};
+use crate::name::{AppName, Domain, NetworkName, ServiceName, VolumeName};
 use crate::spec::{
     Dependency, HealthTest, Healthcheck, Limits, Mount, MountSource, Network, Probe, Program, PublishedPort, PullPolicy, Restart, Route,
-    RuntimeKind, Service, Spec, Template, Tls, Volume,
+    RuntimeKind, Service, Spec, Template, Volume,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -34,12 +35,13 @@ pub(crate) fn resolve(name: &AppName, app: &App<'_>, values: &Values<'_>, report
     }
     let networks = networks(name, app, &services);
     let volumes = volumes(name, app, &services);
+    let domains: Vec<Domain> = app.file.landfall.domains.iter().map(|d| d.value.clone()).collect();
     let spec = Spec {
         app: name.clone(),
         runtime: app.runtime,
         project_dir: app.project_dir.to_owned(),
-        domains: app.file.landfall.domains.iter().map(|d| d.value.clone()).collect(),
-        tls: app.file.landfall.tls.clone().unwrap_or(Tls::Internal),
+        tls: tls::resolve(app.file.landfall.tls.as_ref(), &domains, app.project_dir),
+        domains,
         services,
         volumes,
         networks,

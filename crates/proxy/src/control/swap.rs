@@ -44,7 +44,7 @@ impl Control {
         if table.generation < current {
             return Err(SwapError::Stale { asked: table.generation, current });
         }
-        let certificates = Certificates::read(&table.certificates, &self.certificates.current(), |error| strictness.about(error))?;
+        let certificates = Certificates::read(&table, &self.certificates.current(), |error| strictness.about(error))?;
         let opened = sockets.open_missing(&table, |error| strictness.about(error))?;
 
         let compiled = Arc::new(Compiled::new(&table, &mut self.endpoints.borrow_mut()));

@@ -2,7 +2,7 @@
 
 use crate::edge::connection::{Conn, Origin};
 use crate::edge::header;
-use crate::edge::refusal::{Asked, Refusal, redirect};
+use crate::edge::refusal::{Asked, Refusal, plain, redirect};
 use crate::edge::target::{Host, canonical_target};
 use crate::edge::watch::InFlight;
 use crate::stream::tunnel;
@@ -41,6 +41,9 @@ pub(crate) async fn carry(conn: Rc<Conn>, request: Request<Incoming>) -> Result<
 async fn answer(conn: &Rc<Conn>, request: Request<Incoming>, in_flight: InFlight) -> Result<Response<ResponseBody>, Refusal> {
     let (host, target) = admit(conn, &request)?;
     let table = conn.worker.table();
+    if let Some(challenge) = table.compiled.challenge(host.name(), target.path()).filter(|_| !matches!(conn.origin, Origin::Internal(_))) {
+        return Ok(plain(challenge.clone()));
+    }
     let route = match decide(conn, &table, &host, &target)? {
         Decision::Forward(route) => route,
         Decision::Redirect(location) => return Ok(redirect(&location)),

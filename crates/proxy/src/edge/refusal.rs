@@ -123,6 +123,17 @@ impl Asked {
     }
 }
 
+/// 200 with a text for a program, as HTTP-01 wants it (RFC 8555 §8.3).
+pub(crate) fn plain(text: Bytes) -> Response<ResponseBody> {
+    let length = text.len();
+    let mut response = Response::new(ResponseBody::text(text));
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
+    headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
 /// 308 to another origin; path and query stay.
 pub(crate) fn redirect(location: &str) -> Response<ResponseBody> {
     let mut response = Response::new(ResponseBody::text(Bytes::new()));

@@ -1,5 +1,6 @@
 //! Speaks HTTP with one client: the handshake if there is one, then HTTP/1 or HTTP/2 until either side has enough.
 
+use crate::certificate::ACME_TLS;
 use crate::edge::carry::carry;
 use crate::edge::connection::{Conn, Order, Origin};
 use crate::edge::io::ClientIo;
@@ -63,6 +64,9 @@ pub(crate) async fn serve_http(accepted: Accepted, stream: TcpStream, peer: IpAd
 pub(crate) async fn serve_https(accepted: Accepted, stream: TcpStream, peer: IpAddr) {
     let accept = accepted.worker().tls.accept(stream);
     let Ok(Ok(stream)) = tokio::time::timeout(HANDSHAKE_LIMIT, accept).await else { return };
+    if stream.get_ref().1.alpn_protocol() == Some(ACME_TLS) {
+        return;
+    }
     let mut conn = Conn::new(accepted, Origin::Https, peer);
     let (_, session) = stream.get_ref();
     conn.server_name = session.server_name().map(str::to_ascii_lowercase);

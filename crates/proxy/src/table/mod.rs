@@ -6,7 +6,8 @@
 pub(crate) mod endpoint;
 
 use crate::table::endpoint::{EndpointState, Endpoints};
-use landfall_model::route::{RouteTable, Site, covers};
+use bytes::Bytes;
+use landfall_model::route::{CHALLENGE_PATH, ChallengeAnswer, RouteTable, Site, covers};
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -28,6 +29,8 @@ pub(crate) struct Compiled {
     pub(crate) upstreams: Vec<CompiledUpstream>,
     upstream_index: HashMap<String, usize>,
     internal: HashMap<SocketAddr, CompiledRoute>,
+    /// Host, token and answer of each HTTP-01 challenge. There are few, and mostly none.
+    challenges: Vec<(String, String, Bytes)>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -107,7 +110,21 @@ impl Compiled {
             };
             compiled.internal.insert(listener.address, route);
         }
+        for answer in &table.challenges {
+            if let ChallengeAnswer::Http { host, token, answer } = answer {
+                compiled.challenges.push((host.to_string(), token.clone(), Bytes::from(answer.clone())));
+            }
+        }
         compiled
+    }
+
+    /// The answer to an authority that asks `host` for `path`. All other paths below the same are the app's.
+    pub(crate) fn challenge(&self, host: &str, path: &str) -> Option<&Bytes> {
+        if self.challenges.is_empty() {
+            return None;
+        }
+        let asked = path.strip_prefix(CHALLENGE_PATH)?;
+        self.challenges.iter().find(|(of, token, _)| of == host && token == asked).map(|(_, _, answer)| answer)
     }
 
     fn add_site(&mut self, site: &Site) {

@@ -29,9 +29,9 @@ pub const APP: &[Key] = &[
     Key {
         name: "tls",
         shapes: &[Map(TLS), Word(&["internal", "off", "acme"])],
-        default: "internal",
-        about: "Who signs the certificates: `internal` is this server's own authority, `off` is plain HTTP. Public certificates (`acme`, `email`) \
-                come with a later Landfall; until then they are signed internally.",
+        default: "acme, for public domains",
+        about: "Who signs the certificates: a public authority by ACME, `internal`, this server's own authority, or nobody, `off`, which is plain \
+                HTTP. See docs/guides/certificates.md.",
         example: "",
         honoured: true,
     },
@@ -79,14 +79,54 @@ const TLS: &[Key] = &[
         honoured: true,
     },
     Key {
+        name: "ca",
+        shapes: &[Pattern("the address of an ACME directory", r"^https://[^\s#]+$")],
+        default: "Let's Encrypt",
+        about: "Another authority that speaks ACME (RFC 8555).",
+        example: "\"https://acme-staging-v02.api.letsencrypt.org/directory\"",
+        honoured: true,
+    },
+    Key {
+        name: "challenge",
+        shapes: &[Word(&["http", "tls-alpn", "dns"])],
+        default: "`dns` with a `hook`, otherwise `http` and `tls-alpn` in turn",
+        about: "How the authority is shown that a name is yours.",
+        example: "dns",
+        honoured: true,
+    },
+    Key {
+        name: "hook",
+        shapes: &[Argv],
+        default: "none",
+        about: "A program on the server that puts a record into your DNS. It gets `present` or `cleanup`, the record's name and its value as \
+                further arguments. The server's owner must grant it.",
+        example: "[/usr/local/bin/dns-record, zone-1]",
+        honoured: true,
+    },
+    Key {
+        name: "names",
+        shapes: &[List(&[Text])],
+        default: "none",
+        about: "Wildcards to have certificates for, in place of one for each domain they cover.",
+        example: "[\"*.example.com\"]",
+        honoured: true,
+    },
+    Key {
         name: "cert",
         shapes: &[Text],
         default: "none",
-        about: "File of a certificate of your own. Refused for now: this version takes none from files.",
+        about: "In place of all these: the file of a certificate of your own with its chain, PEM, below the project directory.",
         example: "",
         honoured: true,
     },
-    Key { name: "key", shapes: &[Text], default: "none", about: "File of its private key. Refused for now.", example: "", honoured: true },
+    Key {
+        name: "key",
+        shapes: &[Text],
+        default: "none",
+        about: "In place of all these: the file of its private key.",
+        example: "",
+        honoured: true,
+    },
 ];
 
 const ENV: &[Key] = &[Key {
