@@ -11,6 +11,7 @@ pub mod compose;
 pub mod control;
 pub mod diagnostic;
 pub mod digest;
+pub mod filter;
 pub mod name;
 pub mod observed;
 pub mod plan;

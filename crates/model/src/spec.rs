@@ -4,6 +4,7 @@
 //! default"; it means the thing may be absent (a container without a command of its own uses the image's).
 
 use crate::digest::{Revision, digest};
+use crate::filter::Filters;
 use crate::name::{AppName, Domain, EnvKey, ImageId, ImageRef, NetworkName, RoutePath, ServiceName, VolumeName};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -360,6 +361,9 @@ pub struct Route {
     pub timeout_ms: u64,
     /// Of a WebSocket or stream without any byte, milliseconds.
     pub idle_timeout_ms: u64,
+    /// What is done to its requests and answers on their way.
+    #[serde(default, skip_serializing_if = "Filters::is_empty")]
+    pub filters: Filters,
 }
 
 /// What a new replica must pass.

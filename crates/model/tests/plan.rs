@@ -1,6 +1,7 @@
 //! Plans as text: what a reader of `landfall plan` sees, and what every plan and undo must keep.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
 
+use landfall_model::filter::Filters;
 use landfall_model::name::{ReleaseNumber, ReplicaId, ServiceName};
 use landfall_model::observed::{Observed, ObservedNetwork, Replica, ReplicaState};
 use landfall_model::plan::{Input, Mode, Plan, Policy, Serving, Step, plan, plan_down, undo};
@@ -58,7 +59,8 @@ fn tutor(version: &str, db_version: &str) -> Spec {
     let mut backend = service(version, 2, &["db"]);
     backend.migrate = Some(vec!["alembic".into(), "upgrade".into(), "head".into()]);
     let mut frontend = service(version, 1, &["backend"]);
-    frontend.routes = vec![Route { path: "/".parse().unwrap(), timeout_ms: 60_000, idle_timeout_ms: 3_600_000 }];
+    frontend.routes =
+        vec![Route { path: "/".parse().unwrap(), timeout_ms: 60_000, idle_timeout_ms: 3_600_000, filters: Filters::default() }];
     let network = Network { external_name: "tutor_default".into(), external: false, internal: false };
     Spec {
         app: "tutor".parse().unwrap(),

@@ -12,6 +12,7 @@ mod dotenv;
 mod duration;
 mod env;
 mod file;
+mod filter;
 #[cfg(fuzzing)]
 pub mod fuzzing;
 mod health;

@@ -3,6 +3,7 @@
 //! A body that ends too early ends as an error on the other side too (the connection is aborted, the HTTP/2 stream reset): a short answer
 //! must never look like a whole one.
 
+use crate::edge::filter::throw_away;
 use crate::edge::watch::InFlight;
 use crate::stream::StreamGuard;
 use crate::upstream::pool::{Held, Sender};
@@ -29,6 +30,9 @@ pub(crate) enum BodyError {
     /// Nothing came for too long.
     #[error("the body stalled")]
     Stalled,
+    /// It is larger than the route takes.
+    #[error("the body is too large")]
+    TooLarge,
 }
 
 /// A request's body on its way to the application.
@@ -43,6 +47,8 @@ pub(crate) struct ClientBody {
     incoming: Incoming,
     upload: Rc<Upload>,
     idle: IdleLimit,
+    /// Bytes that may still come.
+    left: u64,
 }
 
 /// What became of a request's body.
@@ -50,6 +56,7 @@ pub(crate) struct ClientBody {
 pub(crate) struct Upload {
     ended: Cell<Option<Instant>>,
     failed: Cell<bool>,
+    too_large: Cell<bool>,
 }
 
 impl Upload {
@@ -63,6 +70,11 @@ impl Upload {
         self.ended.set(Some(Instant::now()));
     }
 
+    /// The client sent more than it may.
+    pub(crate) fn is_too_large(&self) -> bool {
+        self.too_large.get()
+    }
+
     /// The client broke off or stalled.
     pub(crate) fn failed(&self) -> bool {
         self.failed.get()
@@ -70,13 +82,13 @@ impl Upload {
 }
 
 impl RequestBody {
-    /// Wraps what the client sends; the second value tells how it goes and is absent when there is no body.
-    pub(crate) fn new(incoming: Incoming) -> (Self, Option<Rc<Upload>>) {
+    /// Wraps what the client sends, at most `limit` bytes; the second value tells how it goes and is absent when there is no body.
+    pub(crate) fn new(incoming: Incoming, limit: u64) -> (Self, Option<Rc<Upload>>) {
         if incoming.is_end_stream() {
             return (RequestBody::Empty, None);
         }
         let upload = Rc::new(Upload::default());
-        let body = ClientBody { incoming, upload: Rc::clone(&upload), idle: IdleLimit::new(UPLOAD_IDLE) };
+        let body = ClientBody { incoming, upload: Rc::clone(&upload), idle: IdleLimit::new(UPLOAD_IDLE), left: limit };
         (RequestBody::Client(Box::new(body)), Some(upload))
     }
 
@@ -90,7 +102,8 @@ impl Body for RequestBody {
     type Error = BodyError;
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        let RequestBody::Client(body) = self.get_mut() else { return Poll::Ready(None) };
+        let this = self.get_mut();
+        let RequestBody::Client(body) = this else { return Poll::Ready(None) };
         let frame = match Pin::new(&mut body.incoming).poll_frame(cx) {
             Poll::Ready(Some(frame)) => Some(frame.map_err(BodyError::from)),
             Poll::Ready(None) => None,
@@ -100,6 +113,16 @@ impl Body for RequestBody {
             }
         };
         body.idle.progress();
+        let length = frame.as_ref().and_then(|f| f.as_ref().ok()?.data_ref()).map_or(0, |data| data.len() as u64);
+        let Some(left) = body.left.checked_sub(length) else {
+            body.upload.failed.set(true);
+            body.upload.too_large.set(true);
+            if let RequestBody::Client(body) = std::mem::replace(this, RequestBody::Empty) {
+                throw_away(body.incoming);
+            }
+            return Poll::Ready(Some(Err(BodyError::TooLarge)));
+        };
+        body.left = left;
         match &frame {
             Some(Err(_)) => body.upload.failed.set(true),
             Some(Ok(_)) if !body.incoming.is_end_stream() => {}

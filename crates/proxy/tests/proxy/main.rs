@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod control;
+mod filters;
 mod harness;
 mod names;
 mod routing;
