@@ -58,6 +58,8 @@ impl Project {
         let files: Vec<String> = names.into_iter().enumerate().filter(|(i, n)| *i == 0 || self.files.contains_key(n)).map(|(_, n)| n).collect();
         resolve(&Input {
             files: &files,
+            cwd: DIR,
+            searched: false,
             project_dir: DIR,
             project_name: None,
             env: &BTreeMap::from([("HOME".to_owned(), "/root".to_owned()), ("SET".to_owned(), "a b".to_owned())]),

@@ -2,6 +2,7 @@
 
 use crate::clock::now_ms;
 use crate::error::{RequestError, StepError, StoreError};
+use crate::home::Home;
 use crate::store::{AppRow, Store};
 use crate::table::{Table, View};
 use landfall_model::api::What;
@@ -11,6 +12,7 @@ use landfall_model::plan::Policy;
 use landfall_model::spec::{Program, RuntimeKind, Spec};
 use landfall_runtime::{Runtime, RuntimeError};
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// The runtimes of this server.
@@ -38,6 +40,8 @@ pub(crate) struct Core {
     pub(crate) runtimes: Runtimes,
     pub(crate) table: Table,
     pub(crate) policy: Policy,
+    /// The file of grants; see `grant`.
+    pub(crate) grants: PathBuf,
     /// Where sites are shown to be: `https://localhost:8443`.
     pub(crate) https: Option<String>,
     pub(crate) http: Option<String>,
@@ -54,12 +58,12 @@ struct Holder {
 }
 
 impl Core {
-    /// `seed` is any text that differs between servers: it spreads the ports they begin with.
-    pub(crate) fn new(store: Store, runtimes: Runtimes, table: Table, urls: (Option<String>, Option<String>), seed: &str) -> Self {
+    /// The path of the home differs between servers of one machine: it spreads the ports they begin with.
+    pub(crate) fn new(store: Store, runtimes: Runtimes, table: Table, urls: (Option<String>, Option<String>), home: &Home) -> Self {
         let (http, https) = urls;
-        let spread = seed.bytes().fold(0_u16, |sum, b| sum.wrapping_mul(31).wrapping_add(b.into()));
+        let spread = home.path().to_string_lossy().bytes().fold(0_u16, |sum, b| sum.wrapping_mul(31).wrapping_add(b.into()));
         let policy = Policy { first_port: 20_000 + spread % 9_000, ..Policy::default() };
-        Self { store, runtimes, table, policy, https, http, busy: Mutex::default() }
+        Self { store, runtimes, table, policy, grants: home.grants(), https, http, busy: Mutex::default() }
     }
 
     /// Keeps an app for one rollout until the guard is dropped. The guard dies with its owner, so nothing is left locked by a crash.

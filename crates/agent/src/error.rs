@@ -2,7 +2,9 @@
 
 use landfall_model::api::Failure;
 use landfall_model::name::{AppName, ReleaseNumber, ReplicaId, RolloutId, ServiceName};
+use landfall_model::power::{Power, grant_lines};
 use landfall_runtime::RuntimeError;
+use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error;
 
 /// The agent could not start or go on.
@@ -124,6 +126,57 @@ pub(crate) enum StepError {
     Unknown(ServiceName),
 }
 
+/// A release takes of the server what its owner did not grant.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum GrantError {
+    /// It was not granted.
+    #[error("{app} takes what the owner of this server did not grant: {}", shown(powers))]
+    Missing {
+        /// Whose.
+        app: AppName,
+        /// By service.
+        powers: BTreeMap<ServiceName, BTreeSet<Power>>,
+        /// Where it would be granted.
+        file: String,
+    },
+    /// The file of grants cannot be believed or read.
+    #[error("the grants in {file} cannot be used: {why}")]
+    Unusable {
+        /// Which.
+        file: String,
+        /// Why.
+        why: String,
+    },
+}
+
+/// `web: privileged, cap:NET_ADMIN; db: gpus`.
+fn shown(powers: &BTreeMap<ServiceName, BTreeSet<Power>>) -> String {
+    let one = |(service, powers): (&ServiceName, &BTreeSet<Power>)| {
+        let powers: Vec<String> = powers.iter().map(Power::to_string).collect();
+        format!("{service}: {}", powers.join(", "))
+    };
+    powers.iter().map(one).collect::<Vec<_>>().join("; ")
+}
+
+impl GrantError {
+    fn failure(&self) -> Failure {
+        match self {
+            Self::Missing { app, powers, file } => {
+                let reasons: BTreeSet<&str> = powers.values().flatten().map(Power::reason).collect();
+                let lines =
+                    format!("if you own this server and trust this app, write into {file}:\n{}", grant_lines(app, powers).join("\n"));
+                chain("not-granted", self, reasons.into_iter().map(str::to_owned).chain([lines]).collect(), Vec::new())
+            }
+            Self::Unusable { file, .. } => chain(
+                "grants-unusable",
+                self,
+                vec![format!("the file must be the owner's own: `chown root {file} && chmod 600 {file}`")],
+                Vec::new(),
+            ),
+        }
+    }
+}
+
 /// A request to the API was refused.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum RequestError {
@@ -178,6 +231,9 @@ pub(crate) enum RequestError {
     /// The request itself is wrong.
     #[error("{0}")]
     Bad(String),
+    /// It takes what was not granted.
+    #[error(transparent)]
+    Grant(#[from] GrantError),
     /// In the runtime.
     #[error(transparent)]
     Runtime(#[from] RuntimeError),
@@ -198,6 +254,7 @@ impl RequestError {
             | Self::NoReplica(_)
             | Self::NoService { .. } => 404,
             Self::Bad(_) => 400,
+            Self::Grant(_) => 403,
             Self::Runtime(_) | Self::Store(_) => 500,
         }
     }
@@ -215,6 +272,7 @@ impl RequestError {
                 ("host-taken", Some("give this app `x-landfall: { domains: […] }` of its own, or take the other down"))
             }
             Self::Bad(_) => ("bad-request", None),
+            Self::Grant(e) => return e.failure(),
             Self::Runtime(e) => return chain(e.code(), e, e.hints(), Vec::new()),
             Self::Store(_) => ("store-failed", Some("is the disk full? `df -h` tells")),
         };

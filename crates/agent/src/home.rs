@@ -41,6 +41,10 @@ impl Home {
     pub fn proxy_socket(&self) -> PathBuf {
         self.0.join("run/proxy.sock")
     }
+    /// What the server's owner lets apps do to it. Written by the owner alone, read by the agent.
+    pub fn grants(&self) -> PathBuf {
+        self.0.join("grants.yaml")
+    }
     /// The local authority and the certificates it signed.
     pub fn certs(&self) -> PathBuf {
         self.0.join("certs")

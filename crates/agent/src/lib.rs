@@ -10,6 +10,7 @@ mod clock;
 mod control;
 mod core;
 mod error;
+mod grant;
 mod home;
 mod rollout;
 mod store;
@@ -86,7 +87,7 @@ impl Agent {
         let store = Store::open(&home.store())?;
         let local_host = settings.https.as_deref().and_then(host_of).map(str::to_owned);
         let table = Table::new(ProxyControl::new(home.proxy_socket()), Certs::new(home.certs()), local_host);
-        let core = Core::new(store, runtimes, table, (settings.http.clone(), settings.https.clone()), &settings.home.to_string_lossy());
+        let core = Core::new(store, runtimes, table, (settings.http.clone(), settings.https.clone()), &home);
         core.store.append(None, None, None, &What::AgentStarted { version: env!("CARGO_PKG_VERSION").to_owned() })?;
         Ok(Self { core: Arc::new(core), _lock: lock })
     }

@@ -238,13 +238,17 @@ impl View<'_> {
         let services = self.services();
         let scope = |(key, network): (&NetworkName, &ObservedNetwork)| {
             let named = services.iter().filter(|(_, s)| !s.job && s.template.networks.contains(key));
-            let names = named.map(|(name, _)| {
+            let mut names: BTreeMap<String, Vec<IpAddr>> = BTreeMap::new();
+            for (name, service) in named {
                 let replicas = self.row.serving.names.get(*name).into_iter().flatten().filter_map(|id| self.observed.replicas.get(id));
                 let addresses: Vec<IpAddr> =
                     replicas.filter(|r| r.state.is_running()).filter_map(|r| r.addresses.get(key).copied()).collect();
-                (name.as_str().to_ascii_lowercase(), addresses)
-            });
-            Some(NameScope { listen: network.gateway?, names: names.collect() })
+                // Two services may share an alias; each replica of either answers to it.
+                for known in service.aliases.get(key).into_iter().flatten().cloned().chain([name.as_str().to_ascii_lowercase()]) {
+                    names.entry(known).or_default().extend(&addresses);
+                }
+            }
+            Some(NameScope { listen: network.gateway?, names })
         };
         self.observed.networks.iter().filter_map(scope).collect()
     }

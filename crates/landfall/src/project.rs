@@ -87,18 +87,21 @@ impl Project {
 
     /// Compiles the files. Complaints are in the output, not shown yet.
     pub fn resolve(&self, settings: &Settings) -> Outcome<Output> {
-        let dir = text(&self.dir)?;
+        let (dir, cwd) = (text(&self.dir)?, text(&settings.cwd)?);
         // A variable that is no UTF-8 cannot be written into a file that is.
         let env: BTreeMap<String, String> =
             std::env::vars_os().filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?))).collect();
         Ok(resolve(&Input {
             files: &self.files,
+            cwd: &cwd,
+            searched: false,
             project_dir: &dir,
             project_name: self.name.as_ref().map(AppName::as_str),
             env: &env,
             env_files: (!self.env_files.is_empty()).then_some(self.env_files.as_slice()),
             profiles: self.profiles.iter().cloned().collect(),
             reader: &Disk { cwd: &settings.cwd },
+            rules: None,
         }))
     }
 

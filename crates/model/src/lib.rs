@@ -8,6 +8,7 @@
 pub mod api;
 pub mod code;
 pub mod compose;
+pub mod container;
 pub mod control;
 pub mod diagnostic;
 pub mod digest;
@@ -15,5 +16,6 @@ pub mod filter;
 pub mod name;
 pub mod observed;
 pub mod plan;
+pub mod power;
 pub mod route;
 pub mod spec;

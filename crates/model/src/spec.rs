@@ -3,12 +3,19 @@
 //! A `Spec` is what `compose` makes, what a release stores, what the planner reads. An `Option` here never means "the
 //! default"; it means the thing may be absent (a container without a command of its own uses the image's).
 
+use crate::container::{Container, is_default};
 use crate::digest::{Revision, digest};
 use crate::filter::Filters;
 use crate::name::{AppName, Domain, EnvKey, ImageId, ImageRef, NetworkName, RoutePath, ServiceName, VolumeName};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+
+mod mount;
+mod network;
+
+pub use mount::{Mount, MountSource, Propagation, Volume};
+pub use network::{Network, Subnet};
 
 /// Desired state of one app.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -90,6 +97,9 @@ pub struct Service {
     pub migrate: Option<Vec<String>>,
     /// How long an old replica may finish what it holds, milliseconds.
     pub drain_ms: u64,
+    /// Other names it is known by inside the app, by network. Outside of the template: a name can change without a new replica.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub aliases: BTreeMap<NetworkName, BTreeSet<String>>,
 }
 
 /// What one replica of a service is made of.
@@ -133,6 +143,9 @@ pub struct Template {
     pub read_only: bool,
     /// Bytes of `/dev/shm`; 0 leaves the engine's default.
     pub shm_bytes: u64,
+    /// What few services need.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub container: Container,
 }
 
 impl Template {
@@ -197,40 +210,6 @@ impl fmt::Debug for EnvValue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("EnvValue(…)")
     }
-}
-
-/// One mount.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Mount {
-    /// What is mounted.
-    pub source: MountSource,
-    /// Absolute path in the container.
-    pub target: String,
-    /// Cannot be written.
-    pub read_only: bool,
-}
-
-/// What a mount shows.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", tag = "kind")]
-pub enum MountSource {
-    /// A named volume.
-    Volume {
-        /// Its key under `volumes:`.
-        name: VolumeName,
-    },
-    /// A volume without a name, gone with the container.
-    Anonymous,
-    /// A file or directory of the host.
-    Bind {
-        /// Absolute path on the host.
-        path: String,
-    },
-    /// Memory.
-    Tmpfs {
-        /// Upper bound, 0 for none.
-        size_bytes: u64,
-    },
 }
 
 /// A port published on the host.
@@ -416,24 +395,4 @@ pub enum UpdateOrder {
         /// Why, for the plan's reader: "volume `pgdata` has one writer", "the file says `order: stop-first`".
         reason: String,
     },
-}
-
-/// A named volume.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Volume {
-    /// The name outside the app: `<app>_<key>` unless the file says `name:`.
-    pub external_name: String,
-    /// Made by somebody else; never created or removed.
-    pub external: bool,
-}
-
-/// A network.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Network {
-    /// The name outside the app: `<app>_<key>` unless the file says `name:`.
-    pub external_name: String,
-    /// Made by somebody else; never created or removed.
-    pub external: bool,
-    /// No way out of it.
-    pub internal: bool,
 }

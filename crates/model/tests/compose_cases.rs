@@ -72,12 +72,15 @@ impl Case {
         let env_files: Vec<String> = self.list("env-files").iter().map(|f| format!("{PROJECT}/{f}")).collect();
         resolve(&Input {
             files: &files,
+            cwd: PROJECT,
+            searched: false,
             project_dir: PROJECT,
             project_name: self.options.get("name").map(String::as_str),
             env: &self.env,
             env_files: (!env_files.is_empty()).then_some(&env_files[..]),
             profiles: self.list("profiles").into_iter().collect(),
             reader: self,
+            rules: None,
         })
     }
 

@@ -23,12 +23,15 @@ fn run(compose: &[u8], env_file: &[u8]) -> Output {
     let env = BTreeMap::from([("A".to_owned(), "a".to_owned()), ("LONG".to_owned(), "x".repeat(100_000))]);
     let input = Input {
         files: &["c.yaml".to_owned()],
+        cwd: "/p",
+        searched: false,
         project_dir: "/p",
         project_name: None,
         env: &env,
         env_files: None,
         profiles: BTreeSet::new(),
         reader: &disk,
+        rules: None,
     };
     resolve(&input)
 }
@@ -76,7 +79,7 @@ fn the_hostile_set_is_refused_with_a_place() {
         ("a second byte order mark", "a: b\n\u{feff}c: d\n".into(), "control-character"),
         ("duplicate", "services:\n  a: { image: x }\n  a: { image: x }\n".into(), "duplicate-key"),
         ("unclosed", "services: {".into(), "yaml-syntax"),
-        ("name that is an option", "name: --help\nservices: { a: { image: x } }".into(), "bad-name"),
+        ("name of nothing but signs", "name: --__\nservices: { a: { image: x } }".into(), "bad-name"),
         ("image that is an option", "name: a\nservices: { a: { image: --privileged } }".into(), "bad-image"),
         ("service that climbs", "name: a\nservices: { ../../etc: { image: x } }".into(), "bad-name"),
         ("NUL by escape", "name: a\nservices: { a: { image: x, user: \"a\\0b\" } }".into(), "wrong-type"),
@@ -87,7 +90,8 @@ fn the_hostile_set_is_refused_with_a_place() {
     assert!(nested_anchors.len() < MAX_TEXT);
     refusals(nested_anchors.as_bytes());
     assert_eq!(refusals(b"name: a\nservices:\n  \xff\xfe: {}\n"), ["not-utf8"]);
-    assert_eq!(refusals(b"\xff\xfen\0a\0"), ["not-utf8"]);
+    assert_eq!(refusals(b"\xff\xfen\0a\0"), ["wrong-type"]);
+    assert_eq!(refusals(b"\xff\xfe\0\xd8a\0"), ["not-utf8"]);
 }
 
 #[test]

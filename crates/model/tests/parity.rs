@@ -153,16 +153,20 @@ impl Case {
         if files.is_empty() {
             files = self.usual(directory.as_deref().unwrap_or(PROJECT));
         }
+        let searched = self.args.iter().all(|a| !a.starts_with("-f") && !a.starts_with("--file") && !a.starts_with("--project-directory"));
         let first = files.first().map(|f| absolute(f)).unwrap_or_default();
         let beside = first.rsplit_once('/').map_or("/", |(dir, _)| dir).to_owned();
         resolve(&Input {
             files: &files,
+            cwd: PROJECT,
+            searched,
             project_dir: &directory.unwrap_or(beside),
             project_name: name.as_deref(),
             env: &self.env,
             env_files: (!env_files.is_empty()).then_some(&env_files[..]),
             profiles,
             reader: self,
+            rules: None,
         })
     }
 

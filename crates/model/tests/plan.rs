@@ -1,7 +1,7 @@
 //! Plans as text: what a reader of `landfall plan` sees, and what every plan and undo must keep.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
 
-use landfall_model::filter::Filters;
+use landfall_model::container::Container;
 use landfall_model::name::{ReleaseNumber, ReplicaId, ServiceName};
 use landfall_model::observed::{Observed, ObservedNetwork, Replica, ReplicaState};
 use landfall_model::plan::{Input, Mode, Plan, Policy, Serving, Step, plan, plan_down, undo};
@@ -33,6 +33,7 @@ fn template(version: &str) -> Template {
         init: false,
         read_only: false,
         shm_bytes: 0,
+        container: Container::default(),
     }
 }
 
@@ -49,6 +50,7 @@ fn service(version: &str, replicas: u32, needs: &[&str]) -> Service {
         order: UpdateOrder::StartFirst,
         migrate: None,
         drain_ms: 30_000,
+        aliases: BTreeMap::new(),
     }
 }
 
@@ -60,8 +62,8 @@ fn tutor(version: &str, db_version: &str) -> Spec {
     backend.migrate = Some(vec!["alembic".into(), "upgrade".into(), "head".into()]);
     let mut frontend = service(version, 1, &["backend"]);
     frontend.routes =
-        vec![Route { path: "/".parse().unwrap(), timeout_ms: 60_000, idle_timeout_ms: 3_600_000, filters: Filters::default() }];
-    let network = Network { external_name: "tutor_default".into(), external: false, internal: false };
+        vec![Route { path: "/".parse().unwrap(), timeout_ms: 60_000, idle_timeout_ms: 3_600_000, filters: Default::default() }];
+    let network = Network { external_name: "tutor_default".into(), ..Network::default() };
     Spec {
         app: "tutor".parse().unwrap(),
         runtime: RuntimeKind::Docker,
@@ -69,7 +71,7 @@ fn tutor(version: &str, db_version: &str) -> Spec {
         domains: Vec::new(),
         tls: Tls::Internal,
         services: [("db", db), ("backend", backend), ("frontend", frontend)].into_iter().map(|(n, s)| (n.parse().unwrap(), s)).collect(),
-        volumes: BTreeMap::from([("pgdata".parse().unwrap(), Volume { external_name: "tutor_pgdata".into(), external: false })]),
+        volumes: BTreeMap::from([("pgdata".parse().unwrap(), Volume { external_name: "tutor_pgdata".into(), ..Volume::default() })]),
         networks: BTreeMap::from([("default".parse().unwrap(), network)]),
     }
 }

@@ -59,6 +59,8 @@ impl App {
         let files = ["compose.yaml".to_owned()];
         let input = Input {
             files: &files,
+            cwd: "/srv/sim",
+            searched: false,
             project_dir: "/srv/sim",
             project_name: None,
             env: &env,

@@ -4,6 +4,7 @@ use super::{drive, pin};
 use crate::clock::now_ms;
 use crate::core::Core;
 use crate::error::RequestError;
+use crate::grant;
 use crate::store::{AppRow, Kind, RolloutRow};
 use landfall_model::api::{Accepted, Planned, RolloutRequest, RolloutState, Want, What};
 use landfall_model::name::{AppName, Domain, ReleaseNumber, RolloutId};
@@ -96,6 +97,7 @@ async fn consider(core: &Arc<Core>, name: &AppName, request: RolloutRequest, who
     let observed = core.observe(&spec).await?;
     pin(&mut spec, &observed, &BTreeMap::new());
     if !down {
+        grant::check(&core.grants, name, &spec)?;
         hosts_are_free(core, name, &spec)?;
         assign_internal_ports(&mut app, &spec, &observed, core.policy.first_port);
     }

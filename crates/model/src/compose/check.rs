@@ -2,13 +2,15 @@
 
 use super::file::File;
 use super::health::HealthFile;
-use super::mount::SourceFile;
+use super::mount::{MountFile, SourceFile};
 use super::report::{Place, Report};
 use super::service::ServiceFile;
 use super::shape::{Enabled, declared_ports, is_job, port, written_restart};
 use super::suggest::did_you_mean;
 use super::{Files, path};
+use crate::container::Namespace;
 use crate::name::ServiceName;
+use crate::power::is_free;
 use crate::spec::{Condition, HealthTest, RuntimeKind};
 use std::collections::BTreeMap;
 
@@ -186,31 +188,39 @@ impl App<'_> {
                         .error("unknown-volume", mount.place, format!("`{name}` mounts the volume `{volume}`, which is not declared"))
                         .hint(hint);
                 }
-                SourceFile::Bind(source) => self.bind(source, mount.read_only, mount.place, report),
+                SourceFile::Bind(source) => self.bind(source, mount, report),
                 _ => {}
             }
         }
     }
 
-    fn bind(&self, source: &str, read_only: bool, place: Place, report: &mut Report) {
-        if self.runtime == RuntimeKind::Process {
+    fn bind(&self, source: &str, mount: &MountFile, report: &mut Report) {
+        let full = path::absolute(self.project_dir, source);
+        // What lies outside of the project is the server's, and this may be another machine.
+        if self.runtime == RuntimeKind::Process || !is_free(self.project_dir, &full) || self.reader.exists(&full) {
             return;
         }
-        let full = path::absolute(self.project_dir, source);
-        if full.ends_with("/docker.sock") || full.ends_with("/podman.sock") || full.ends_with("/containerd.sock") {
-            let message = "the engine's socket is refused: whoever reaches it is root on the host";
-            report.error("refused", place, message).hint("run what needs it outside the app; Landfall itself restarts, watches and logs");
-        } else if source.starts_with('~') || !path::within(self.project_dir, &full) || full == "/" {
-            let message = format!("the path `{}` is outside the project", report.written(place, source));
-            report.error("refused", place, message).hint("put it into the project directory and write `./…`, or use a named volume");
-        } else if !self.reader.exists(&full) {
-            let message = format!("the path `{}` does not exist", report.written(place, source));
-            if read_only {
-                report.error("bind-missing", place, message).hint("create it; the engine would mount an empty directory in its place");
-            } else {
-                report.warning("bind-missing", place, message).hint("the engine will create it as an empty directory owned by root");
+        let message = format!("the path `{}` does not exist", self.host_path(source, mount.place, report));
+        match (mount.options.create, mount.read_only) {
+            (false, _) => {
+                report.error("bind-missing", mount.place, message).hint("create it, or write `bind: { create_host_path: true }`");
+            }
+            (true, true) => {
+                report
+                    .error("bind-missing", mount.place, message)
+                    .hint("create it; the engine would mount an empty directory in its place");
+            }
+            (true, false) => {
+                report.warning("bind-missing", mount.place, message).hint("the engine will create it as an empty directory owned by root");
             }
         }
+    }
+
+    /// A path as the file writes it, which is relative more often than not.
+    pub(crate) fn host_path(&self, source: &str, place: Place, report: &Report) -> String {
+        let relative = path::relative(self.project_dir, source).unwrap_or_default();
+        let ways = [source.to_owned(), format!("./{relative}"), relative];
+        ways.iter().map(|way| report.written(place, way)).find(|shown| shown != "…").unwrap_or_else(|| "…".into())
     }
 
     fn networks(&self, name: &ServiceName, service: &ServiceFile, report: &mut Report) {
@@ -247,6 +257,12 @@ impl App<'_> {
             report
                 .error("no-port", place, message)
                 .hint(format!("say which port the program listens on: `x-landfall: {{ port: {example} }}`"));
+        }
+        let access = &service.container.access;
+        let outside = access.no_network || access.host.contains(&Namespace::Network);
+        if let (Some((place, what)), true) = (needs, outside) {
+            let message = format!("`{name}` has {what} and is on none of the app's networks");
+            report.error("no-network", place, message).hint("remove `network_mode`, or the routes");
         }
         if let Some(first) = service.ports.first().filter(|_| route.is_some()) {
             let message = format!("`ports` of `{name}` is not published: requests reach it through its routes");
@@ -293,20 +309,14 @@ impl App<'_> {
                 .error("refused", *place, message)
                 .hint("write `test: [CMD, program, argument]`, or `x-landfall: { health: { path: /health } }`");
         }
-        let limits = &service.limits;
-        let limit = [limits.memory.as_ref(), limits.cpus.as_ref(), limits.pids.as_ref()].into_iter().flatten().map(|l| l.place).next();
-        let unheard = [
-            (limit, "limits have"),
-            (service.mounts.first().map(|m| m.place), "mounts have"),
-            (service.user.as_ref().map(|u| u.place), "`user` has"),
-            (service.networks.as_ref().and_then(|n| n.first()).map(|n| n.place), "networks have"),
-            (service.landfall.health.as_ref().and_then(|h| h.port.as_ref()).map(|p| p.place), "the port of `health` has"),
-        ];
-        for (place, what) in unheard.into_iter().filter_map(|(place, what)| Some((place?, what))) {
-            let message = format!("`{name}`: {what} no effect under `runtime: process`");
+        // A network every service joins anyway is no wish.
+        let networks = service.networks.as_ref().and_then(|n| n.iter().find(|n| n.value.as_str() != "default"));
+        let port = service.landfall.health.as_ref().and_then(|h| h.port.as_ref());
+        for (place, what) in [(networks.map(|n| n.place), "networks have"), (port.map(|p| p.place), "the port of `health` has")] {
+            let Some(place) = place else { continue };
             report
-                .warning("not-honoured", place, message)
-                .hint("a program runs as the user of Landfall, sees the host's files and listens on the port in `PORT`");
+                .warning("not-honoured", place, format!("`{name}`: {what} no effect under `runtime: process`"))
+                .hint("a program shares the host's network and listens on the port in `PORT`");
         }
         if let Some(port) = service.ports.first().filter(|_| service.landfall.routes.is_empty()) {
             let message = format!("`ports` of `{name}` is not published under `runtime: process`");

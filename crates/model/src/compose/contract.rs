@@ -112,7 +112,7 @@ impl Complaint {
 }
 
 /// Words people leave in example files. Only whole values count: a real secret may contain any of them.
-fn is_placeholder(value: &str) -> bool {
+pub(crate) fn is_placeholder(value: &str) -> bool {
     const WORDS: [&str; 14] = [
         "changeme",
         "changethis",

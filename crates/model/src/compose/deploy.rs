@@ -1,10 +1,12 @@
 //! `deploy` of a service, and the limits and restart policy that may be written beside it.
 
+use super::access;
 use super::node::{Kind, Value};
 use super::reader::{Field, Fields};
-use super::report::{Located, Report};
+use super::report::{Located, Place, Report};
 use super::size;
 use super::suggest::did_you_mean;
+use crate::container::Gpus;
 use crate::spec::Restart;
 
 /// Most replicas of one service.
@@ -18,6 +20,9 @@ pub(crate) struct DeployFile {
     /// True for `start-first`.
     pub(crate) start_first: Option<Located<bool>>,
     pub(crate) restart: Option<Located<Restart>>,
+    pub(crate) reserved_memory: Option<Located<u64>>,
+    /// Devices asked for by what they can do.
+    pub(crate) devices: Vec<(Gpus, Place)>,
 }
 
 /// Upper bounds, each where it was written.
@@ -34,7 +39,7 @@ pub(crate) fn read(field: &Field<'_>, report: &mut Report) -> DeployFile {
     let Some(mut fields) = Fields::open(field, report) else { return out };
     out.replicas = fields.take("replicas").and_then(|f| replicas(&f, report));
     if let Some(resources) = fields.take("resources") {
-        out.limits = read_resources(&resources, report);
+        read_resources(&resources, &mut out, report);
     }
     out.start_first = fields.take("update_config").and_then(|f| update_config(&f, report));
     out.restart = fields.take("restart_policy").and_then(|f| restart_policy(&f, report));
@@ -52,7 +57,7 @@ pub(crate) fn read(field: &Field<'_>, report: &mut Report) -> DeployFile {
             _ => mode.wrong(report, "`replicated`"),
         }
     }
-    fields.later(&["labels", "placement", "rollback_config", "endpoint_mode"], report);
+    fields.know(["labels", "placement", "rollback_config", "endpoint_mode"]);
     fields.finish(report);
     out
 }
@@ -62,18 +67,23 @@ pub(crate) fn replicas(field: &Field<'_>, report: &mut Report) -> Option<Located
     field.integer(0..=MAX_REPLICAS, report).map(|n| n.map(|n| n as u32))
 }
 
-fn read_resources(field: &Field<'_>, report: &mut Report) -> LimitsFile {
-    let mut out = LimitsFile::default();
-    let Some(mut fields) = Fields::open(field, report) else { return out };
+fn read_resources(field: &Field<'_>, out: &mut DeployFile, report: &mut Report) {
+    let Some(mut fields) = Fields::open(field, report) else { return };
     if let Some(mut limits) = fields.take("limits").and_then(|f| Fields::open(&f, report)) {
-        out.memory = limits.take("memory").and_then(|f| f.size(report));
-        out.cpus = limits.take("cpus").and_then(|f| cpus(&f, report));
-        out.pids = limits.take("pids").and_then(|f| f.integer(0..=u64::from(u32::MAX), report));
+        out.limits.memory = limits.take("memory").and_then(|f| f.size(report));
+        out.limits.cpus = limits.take("cpus").and_then(|f| cpus(&f, report));
+        out.limits.pids = limits.take("pids").and_then(|f| f.integer(0..=u64::from(u32::MAX), report));
         limits.finish(report);
     }
-    fields.later(&["reservations"], report);
+    if let Some(mut reserved) = fields.take("reservations").and_then(|f| Fields::open(&f, report)) {
+        out.reserved_memory = reserved.take("memory").and_then(|f| f.size(report));
+        if let Some(devices) = reserved.take("devices") {
+            out.devices = access::gpus(&devices, report).into_iter().map(|gpus| (gpus, devices.key_place)).collect();
+        }
+        reserved.know(["cpus", "pids", "generic_resources"]);
+        reserved.finish(report);
+    }
     fields.finish(report);
-    out
 }
 
 /// Thousandths of a core.
@@ -90,7 +100,7 @@ fn update_config(field: &Field<'_>, report: &mut Report) -> Option<Located<bool>
             _ => None,
         })
     });
-    fields.later(&["parallelism", "delay", "monitor", "max_failure_ratio", "failure_action"], report);
+    fields.know(["parallelism", "delay", "monitor", "max_failure_ratio", "failure_action"]);
     fields.finish(report);
     order
 }
@@ -106,7 +116,7 @@ fn restart_policy(field: &Field<'_>, report: &mut Report) -> Option<Located<Rest
             _ => None,
         })
     });
-    fields.later(&["delay", "window"], report);
+    fields.know(["delay", "window"]);
     fields.finish(report);
     condition
 }

@@ -49,6 +49,77 @@ pub(crate) fn print(ms: u64) -> String {
     }
 }
 
+/// Nanoseconds exactly as Go's `time.ParseDuration` reads them, with a sign and down to `ns`; `None` if the text is no duration.
+pub(crate) fn nanoseconds(text: &str) -> Option<i64> {
+    let (negative, mut rest) = match text.strip_prefix(['-', '+']) {
+        Some(rest) => (text.starts_with('-'), rest),
+        None => (false, text),
+    };
+    if rest == "0" {
+        return Some(0);
+    }
+    let mut total: u64 = 0;
+    while !rest.is_empty() || total == 0 {
+        let whole = rest.bytes().take_while(u8::is_ascii_digit).count();
+        let after = rest.get(whole..)?;
+        let fraction = after.strip_prefix('.').map(|f| &f[..f.bytes().take_while(u8::is_ascii_digit).count()]);
+        let number = whole + fraction.map_or(0, |f| 1 + f.len());
+        if whole == 0 && fraction.is_none_or(str::is_empty) {
+            return None;
+        }
+        let unit_length = rest.get(number..)?.find(|c: char| c == '.' || c.is_ascii_digit()).unwrap_or(rest.len() - number);
+        let unit: u64 = match rest.get(number..number + unit_length)? {
+            "ns" => 1,
+            "us" | "µs" | "μs" => 1_000,
+            "ms" => 1_000_000,
+            "s" => 1_000_000_000,
+            "m" => 60_000_000_000,
+            "h" => 3_600_000_000_000,
+            _ => return None,
+        };
+        let mut part = if whole == 0 { 0 } else { rest[..whole].parse::<u64>().ok()?.checked_mul(unit)? };
+        if let Some(digits) = fraction.filter(|f| !f.is_empty()) {
+            // Digits beyond the 18th say nothing a nanosecond could show.
+            let digits = &digits[..digits.len().min(18)];
+            let scale = 10f64.powi(digits.len() as i32);
+            part = part.checked_add((digits.parse::<u64>().ok()? as f64 * (unit as f64 / scale)) as u64)?;
+        }
+        total = total.checked_add(part).filter(|t| *t <= 1 << 63)?;
+        rest = &rest[number + unit_length..];
+        if rest.is_empty() {
+            break;
+        }
+    }
+    match (negative, i64::try_from(total)) {
+        (true, Ok(n)) => Some(-n),
+        (true, Err(_)) => Some(i64::MIN),
+        (false, n) => n.ok(),
+    }
+}
+
+/// Nanoseconds as Go prints a duration: `1h0m0s`, `1m30s`, `1.5s`, `20ms`, `1µs`.
+pub(crate) fn show(nanoseconds: i64) -> String {
+    let n = nanoseconds.unsigned_abs();
+    let sign = if nanoseconds < 0 { "-" } else { "" };
+    let decimal = |n: u64, unit: u64| {
+        let width = unit.ilog10() as usize;
+        let fraction = format!("{:0width$}", n % unit);
+        let fraction = if width == 0 { "" } else { fraction.trim_end_matches('0') };
+        format!("{}{}{fraction}", n / unit, if fraction.is_empty() { "" } else { "." })
+    };
+    let (hours, minutes) = (n / 3_600_000_000_000, n / 60_000_000_000 % 60);
+    let seconds = decimal(n % 60_000_000_000, 1_000_000_000);
+    match n {
+        0 => "0s".to_owned(),
+        1..1_000 => format!("{sign}{n}ns"),
+        1_000..1_000_000 => format!("{sign}{}µs", decimal(n, 1_000)),
+        1_000_000..1_000_000_000 => format!("{sign}{}ms", decimal(n, 1_000_000)),
+        _ if hours > 0 => format!("{sign}{hours}h{minutes}m{seconds}s"),
+        _ if minutes > 0 => format!("{sign}{minutes}m{seconds}s"),
+        _ => format!("{sign}{seconds}s"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -71,6 +142,30 @@ mod tests {
         }
         for bad in ["", "10", "s", "1x", "1 s", "-1s", "1..5s", ".", "99999999999h", "é", "1s "] {
             assert_eq!(parse(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn durations_to_the_nanosecond_are_those_of_go() {
+        for (text, printed) in [
+            ("10s", "10s"),
+            ("1h5m30s20ms", "1h5m30.02s"),
+            ("1.5s", "1.5s"),
+            (".5s", "500ms"),
+            ("1.s", "1s"),
+            ("90s", "1m30s"),
+            ("1h", "1h0m0s"),
+            ("-1m", "-1m0s"),
+            ("1500us", "1.5ms"),
+            ("1µs2ns", "1.002µs"),
+            ("0", "0s"),
+            ("+0s", "0s"),
+            ("0s5ms", "5ms"),
+        ] {
+            assert_eq!(nanoseconds(text).map(show).as_deref(), Some(printed), "{text}");
+        }
+        for bad in ["", "10", "s", "1x", "1 s", ".s", "1d", "9999999h", "1s ", "-", "1s2"] {
+            assert_eq!(nanoseconds(bad), None, "{bad}");
         }
     }
 }

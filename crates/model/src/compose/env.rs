@@ -1,70 +1,127 @@
-//! Variables: those the file is interpolated with, and the complete environment of each service.
+//! Variables: those the files are interpolated with, and the complete environment and labels of each service.
 //!
 //! For interpolation the process environment wins over `.env`. In a service `environment` wins over `env_file`, later files over earlier ones;
-//! a name without value takes it from the variables of interpolation, and is left out when they have none. All as in Compose.
+//! a name without value takes it from the variables of interpolation, and is nothing when they have none. All as in Compose.
 
 use super::contract::Environments;
+use super::dotenv::{self, Format, Layers};
 use super::interpolate::Variables;
+use super::node::{Entry, Kind, Node, Scalar, Value};
 use super::report::{Place, Report};
-use super::service::{EnvFile, ServiceFile};
 use super::shape::Enabled;
+use super::typed::number::boolean;
 use super::yaml::shorten;
-use super::{FileProblem, Input, MAX_TEXT, dotenv, path};
+use super::{FileProblem, Input, MAX_TEXT, path};
 use crate::diagnostic::Diagnostic;
-use crate::name::EnvKey;
 use crate::spec::EnvValue;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-/// Most bytes all environments together may have.
-const MAX_ENVIRONMENTS: usize = 16 * 1024 * 1024;
+/// Most bytes all environments and labels that come from files may have, and most bytes of files that are read for them.
+const MAX_ENVIRONMENTS: usize = 4 * 1024 * 1024;
+
+/// The file that is always empty, which people name where they want none.
+pub(crate) const NOTHING: &str = "/dev/null";
 
 /// Reads a file that complaints call `name`; the text of a file of variables is never `shown`.
 pub(crate) fn load(input: &Input<'_>, path: &str, (name, shown): (&str, bool), report: &mut Report) -> Result<u16, FileProblem> {
-    let bytes = input.reader.read(path)?;
-    if bytes.len() > MAX_TEXT {
-        return Err(FileProblem::TooLarge);
-    }
-    match String::from_utf8(bytes) {
+    let bytes = read(input, path)?;
+    match text_of(bytes) {
         Ok(text) => Ok(report.add_file(name, text, shown)),
-        Err(error) => {
-            let good = error.utf8_error().valid_up_to();
-            let utf16 = error.as_bytes().starts_with(&[0xff, 0xfe]) || error.as_bytes().starts_with(&[0xfe, 0xff]);
-            let head = String::from_utf8_lossy(error.as_bytes().get(..good).unwrap_or_default()).into_owned();
+        Err((head, why)) => {
             let line_start = head.rfind('\n').map_or(0, |i| i + 1);
             let (line, column) = (head.matches('\n').count() as u32 + 1, head[line_start..].chars().count() as u32 + 1);
+            let end = head.len() as u32;
             let file = report.add_file(name, head, shown);
-            let place = Place { file, start: good as u32, end: good as u32, line, column };
-            let why = if utf16 { "the file is UTF-16" } else { "the file is not UTF-8" };
-            report.error("not-utf8", place, why).hint("save it as UTF-8");
+            report.error("not-utf8", Place { file, start: end, end, line, column }, why).hint("save it as UTF-8");
             Err(FileProblem::Complained)
         }
     }
 }
 
-/// The variables the file is interpolated with.
-pub(crate) fn variables(input: &Input<'_>, report: &mut Report) -> Variables {
-    let default = [path::absolute(input.project_dir, ".env")];
-    let (files, asked) = match input.env_files {
-        Some(files) => (files, true),
-        None => (&default[..], false),
+/// Likewise a file of variables, in which Compose lets bytes that are no text pass.
+pub(crate) fn load_variables(input: &Input<'_>, path: &str, name: &str, report: &mut Report) -> Result<u16, FileProblem> {
+    let text = String::from_utf8_lossy(&read(input, path)?).into_owned();
+    Ok(report.add_file(name, text, false))
+}
+
+fn read(input: &Input<'_>, path: &str) -> Result<Vec<u8>, FileProblem> {
+    if path == NOTHING {
+        return Ok(Vec::new());
+    }
+    let bytes = input.reader.read(path)?;
+    if bytes.len() > MAX_TEXT { Err(FileProblem::TooLarge) } else { Ok(bytes) }
+}
+
+/// UTF-8, or UTF-16 with a byte order mark; else what is good of it, and what is wrong.
+fn text_of(bytes: Vec<u8>) -> Result<String, (String, &'static str)> {
+    let unit: Option<fn([u8; 2]) -> u16> = match bytes.as_slice() {
+        [0xff, 0xfe, ..] => Some(u16::from_le_bytes),
+        [0xfe, 0xff, ..] => Some(u16::from_be_bytes),
+        _ => None,
     };
-    let mut values: BTreeMap<String, String> = BTreeMap::new();
-    for name in files {
-        if !asked && !input.reader.exists(name) {
-            continue;
+    if let Some(unit) = unit {
+        let pairs = bytes.chunks_exact(2).map(|pair| unit([pair.first().copied().unwrap_or(0), pair.get(1).copied().unwrap_or(0)]));
+        let units: Vec<u16> = pairs.collect();
+        return String::from_utf16(&units).map_err(|_| (String::new(), "the file is UTF-16, and not good UTF-16"));
+    }
+    String::from_utf8(bytes).map_err(|error| {
+        let good = error.utf8_error().valid_up_to();
+        (String::from_utf8_lossy(error.as_bytes().get(..good).unwrap_or_default()).into_owned(), "the file is not UTF-8")
+    })
+}
+
+/// The variables the files are interpolated with.
+pub(crate) fn variables(input: &Input<'_>, report: &mut Report) -> Variables {
+    let mut variables = Variables::new(input.env.clone());
+    match input.env_files {
+        Some(files) => {
+            let files: Vec<String> = files.iter().map(|name| path::join(input.cwd, name)).collect();
+            let named = input.env_files.unwrap_or_default();
+            add(&mut variables, files.iter().map(String::as_str).zip(named.iter().map(String::as_str)), input, report);
         }
-        let shown_name = if asked { name.as_str() } else { ".env" };
-        match load(input, name, (shown_name, false), report) {
-            Ok(file) => {
-                let mut outside = Variables::new(values.iter().chain(input.env).map(|(k, v)| (k.clone(), v.clone())).collect());
-                values.extend(dotenv::parse(file, false, &mut outside, report));
-                outside.warn_of_undefined(|_| false, report);
+        None => {
+            let mut dirs = vec![input.project_dir];
+            if input.searched && input.cwd != input.project_dir {
+                dirs.insert(0, input.cwd);
             }
-            Err(problem) => unreadable(shown_name, &problem, None, report),
+            for dir in dirs {
+                let usual = path::absolute(dir, ".env");
+                if input.reader.exists(&usual) && input.reader.read(&usual) != Err(FileProblem::Directory) {
+                    add(&mut variables, [(usual.as_str(), ".env")].into_iter(), input, report);
+                }
+            }
         }
     }
-    values.extend(input.env.iter().map(|(k, v)| (k.clone(), v.clone())));
-    Variables::new(values)
+    variables
+}
+
+/// Adds what files say and nothing outside them does.
+fn add<'a>(variables: &mut Variables, files: impl Iterator<Item = (&'a str, &'a str)>, input: &Input<'_>, report: &mut Report) {
+    let mut own: BTreeMap<String, String> = BTreeMap::new();
+    let mut missed = variables.same_values();
+    for (disk, shown) in files {
+        match load_variables(input, disk, shown, report) {
+            Ok(file) => {
+                let outside = Arc::clone(&variables.values);
+                let more = dotenv::parse(file, Format::Compose, (&[&outside, &own], &mut missed), report);
+                // Compose hands these on to programs it starts, which can be given no such thing.
+                if more.iter().any(|(k, v)| k.is_empty() || k.contains('\0') || v.contains('\0')) {
+                    let start = Place { file, line: 1, column: 1, ..Place::default() };
+                    report
+                        .error("env-file-syntax", start, format!("`{}` has a value without a name, or a NUL", shorten(shown)))
+                        .hint("write one `NAME=value` per line");
+                }
+                own.extend(more);
+            }
+            Err(problem) => unreadable(shown, &problem, None, report),
+        }
+    }
+    missed.warn_of_undefined(|_| false, report);
+    let values = Arc::make_mut(&mut variables.values);
+    for (name, value) in own {
+        values.entry(name).or_insert(value);
+    }
 }
 
 /// Complains about a file that cannot be read, at the place that names it if there is one.
@@ -83,71 +140,189 @@ pub(crate) fn unreadable(name: &str, problem: &FileProblem, place: Option<Place>
     report.push(Diagnostic::error("unreadable-file", span, message)).hint(hint);
 }
 
-/// The complete environment of every service.
-pub(crate) fn environments(enabled: &Enabled<'_>, input: &Input<'_>, variables: &mut Variables, report: &mut Report) -> Environments {
-    let mut cache: BTreeMap<(String, bool), Vec<(String, String)>> = BTreeMap::new();
-    let mut out = Environments::new();
-    let mut bytes = 0;
-    for (name, service) in enabled {
-        let mut environment = BTreeMap::new();
-        for file in &service.env_files {
-            let key = (path::absolute(input.project_dir, &file.path.value), file.raw);
-            let entries = cache.entry(key).or_insert_with_key(|(path, _)| read_env_file(path, file, (input, variables, report)));
-            environment.extend(entries.iter().filter_map(|(k, v)| Some((k.parse::<EnvKey>().ok()?, EnvValue::new(v.as_str())))));
+/// Gives elements of `environment` lists that are a name alone their value, and secrets and configs that come from a variable theirs.
+pub(crate) fn resolve(root: &mut Node, variables: &Variables) {
+    for service in root.get_mut("services").and_then(Node::entries_mut).into_iter().flatten() {
+        for item in service.value.get_mut("environment").and_then(Node::items_mut).into_iter().flatten() {
+            let value = item.scalar().filter(|s| s.kind == Kind::Text).and_then(|s| Some((s.text.clone(), variables.values.get(&s.text)?)));
+            if let Some((name, value)) = value {
+                *item = secret(item.place, format!("{name}={value}"));
+            }
         }
-        own(service, variables, &mut environment);
-        bytes += environment.iter().map(|(k, v)| k.as_str().len() + v.reveal().len()).sum::<usize>();
-        if bytes > MAX_ENVIRONMENTS {
-            report
-                .error(
-                    "too-large",
-                    service.place,
-                    format!("the environments of all services have more than {} MiB", MAX_ENVIRONMENTS >> 20),
-                )
-                .hint("mount large texts as files");
-            return out;
+    }
+    for (kind, key) in [("secrets", SECRET_VALUE), ("configs", "content")] {
+        for entry in root.get_mut(kind).and_then(Node::entries_mut).into_iter().flatten() {
+            let Some(source) = entry.value.get("environment").filter(|n| n.scalar().is_some_and(|s| s.kind == Kind::Text)) else {
+                continue;
+            };
+            let (place, name) = (source.place, source.scalar().map(|s| s.text.clone()).unwrap_or_default());
+            if let Some(value) = variables.values.get(&name) {
+                entry.value.set(key, secret(place, value.clone()));
+            }
         }
-        out.insert((*name).clone(), environment);
+    }
+}
+
+/// Where the value of a secret that comes from a variable is kept. Never printed.
+pub(crate) const SECRET_VALUE: &str = "x-#value";
+
+/// A text that no message shows.
+fn secret(place: Place, text: String) -> Node {
+    let mut node = Node::text(place, text);
+    if let Value::Scalar(scalar) = &mut node.value {
+        scalar.substituted = true;
+    }
+    node
+}
+
+/// Works `env_file` and `label_file` of every service into its `environment` and `labels`, and takes the names of the files away.
+pub(crate) fn read_files(root: &mut Node, input: &Input<'_>, variables: &mut Variables, report: &mut Report) {
+    let mut reader = Reader { input, variables, known: BTreeMap::new(), bytes: 0 };
+    for service in root.get_mut("services").and_then(Node::entries_mut).into_iter().flatten() {
+        if !matches!(service.value.value, Value::Map(_)) {
+            continue;
+        }
+        let project = Arc::clone(&reader.variables.values);
+        let env_files = service.value.remove("env_file").map(|e| e.value);
+        if env_files.is_some() || service.value.get("environment").is_some() {
+            let own = service.value.get("environment").map(|n| named(n, Some(&project))).unwrap_or_default();
+            let all = reader.all(env_files.as_ref(), Some(&project), own, report);
+            set(&mut service.value, "environment", all, env_files.as_ref());
+        }
+        if let Some(files) = service.value.remove("label_file").map(|e| e.value) {
+            let own = service.value.get("labels").map(|n| named(n, None)).unwrap_or_default();
+            let all = reader.all(Some(&files), None, own, report);
+            set(&mut service.value, "labels", all, Some(&files));
+        }
+    }
+}
+
+fn set(service: &mut Node, key: &str, entries: Vec<Entry>, files: Option<&Node>) {
+    match service.get_mut(key) {
+        Some(node) => node.value = Value::Map(entries),
+        None => service.set(key, Node::map(files.map(|n| n.place).unwrap_or_default(), entries)),
+    }
+}
+
+/// `NAME: value` and `- NAME=value` alike. A name without value takes it from `outside`.
+fn named(node: &Node, outside: Option<&BTreeMap<String, String>>) -> Vec<Entry> {
+    let mut out: Vec<Entry> = Vec::new();
+    let mut index: BTreeMap<String, usize> = BTreeMap::new();
+    let mut put = |key: &str, key_place: Place, value: Node| {
+        let found = outside.filter(|_| value.is_null()).and_then(|o| o.get(key));
+        let value = found.map_or(value, |text| secret(key_place, text.clone()));
+        let entry = Entry { key: key.to_owned(), key_place, value };
+        match index.get(key).and_then(|i| out.get_mut(*i)) {
+            Some(old) => *old = entry,
+            None => {
+                index.insert(key.to_owned(), out.len());
+                out.push(entry);
+            }
+        }
+    };
+    for entry in node.entries() {
+        let value = if entry.value.scalar().is_some() { entry.value.clone() } else { Node::made(entry.value.place, Kind::Null, "") };
+        put(&entry.key, entry.key_place, value);
+    }
+    for item in node.items() {
+        let text = item.scalar().map(Scalar::canonical).unwrap_or_default();
+        match text.split_once('=') {
+            Some((key, value)) => put(key, item.place, item.piece(Kind::Text, value)),
+            None => put(&text, item.place, Node::made(item.place, Kind::Null, "")),
+        }
     }
     out
 }
 
-/// `environment` on top of the files.
-fn own(service: &ServiceFile, variables: &Variables, environment: &mut BTreeMap<EnvKey, EnvValue>) {
-    for (key, value) in &service.environment {
-        let value = value.as_ref().map(|v| v.value.as_str()).or_else(|| variables.values.get(key.value.as_str()).map(String::as_str));
-        if let Some(value) = value {
-            environment.insert(key.value.clone(), EnvValue::new(value));
+struct Reader<'a> {
+    input: &'a Input<'a>,
+    variables: &'a mut Variables,
+    /// Files in the report by path.
+    known: BTreeMap<String, u16>,
+    bytes: usize,
+}
+
+impl Reader<'_> {
+    /// What the files say, with what the service itself says on top.
+    fn all(
+        &mut self,
+        files: Option<&Node>,
+        outside: Option<&BTreeMap<String, String>>,
+        own: Vec<Entry>,
+        report: &mut Report,
+    ) -> Vec<Entry> {
+        let mut found: BTreeMap<String, (String, Place)> = BTreeMap::new();
+        for file in files.map(Node::items).unwrap_or_default() {
+            let path = file.get("path").unwrap_or(file);
+            let values: BTreeMap<String, String> = found.iter().map(|(k, (v, _))| (k.clone(), v.clone())).collect();
+            let layers: Vec<&BTreeMap<String, String>> = [&values].into_iter().chain(outside).collect();
+            let entries = self.file(file, path, &layers, report);
+            self.bytes += entries.iter().map(|(k, v)| k.len() + v.len()).sum::<usize>();
+            if self.bytes > MAX_ENVIRONMENTS {
+                let message = format!("the environments of all services have more than {} MiB", MAX_ENVIRONMENTS >> 20);
+                report.error("too-large", path.place, message).hint("mount large texts as files");
+                break;
+            }
+            found.extend(entries.into_iter().map(|(k, v)| (k, (v, path.place))));
+        }
+        let mut out = own;
+        let names: std::collections::BTreeSet<String> = out.iter().map(|e| e.key.clone()).collect();
+        for (key, (value, place)) in found {
+            if !names.contains(&key) {
+                out.push(Entry { key, key_place: place, value: secret(place, value) });
+            }
+        }
+        out
+    }
+
+    fn file(&mut self, file: &Node, path: &Node, layers: Layers<'_>, report: &mut Report) -> BTreeMap<String, String> {
+        let Some(name) = path.scalar().filter(|s| s.kind == Kind::Text && !s.spoiled).map(|s| s.text.clone()) else {
+            return BTreeMap::new();
+        };
+        let disk = path::join(self.input.cwd, &name);
+        let optional = file.get("required").and_then(Node::scalar).and_then(boolean) == Some(false);
+        if optional && !self.input.reader.exists(&disk) {
+            return BTreeMap::new();
+        }
+        let format = match file.get("format").and_then(Node::scalar).map(|s| s.text.as_str()) {
+            None | Some("") => Format::Compose,
+            Some("raw") => Format::Raw,
+            Some(other) => {
+                let place = file.get("format").map_or(file.place, |n| n.place);
+                let shown = report.written(place, other);
+                report
+                    .error("bad-value", place, format!("`{shown}` is no format of an env_file"))
+                    .hint("write `format: raw`, or remove the key");
+                return BTreeMap::new();
+            }
+        };
+        let shown = path::relative(self.input.project_dir, &disk).filter(|p| !p.starts_with("..")).unwrap_or_else(|| disk.clone());
+        let known = self.known.get(&disk).copied();
+        match known.map_or_else(|| load_variables(self.input, &disk, &shown, report), Ok) {
+            Ok(id) => {
+                self.known.insert(disk, id);
+                self.bytes += report.text(id).len();
+                if self.bytes > MAX_ENVIRONMENTS {
+                    return BTreeMap::new();
+                }
+                dotenv::parse(id, format, (layers, self.variables), report)
+            }
+            Err(problem) => {
+                unreadable(&shown, &problem, Some(path.place), report);
+                if problem == FileProblem::NotFound {
+                    report.hint_last("create it, or write `{ path: …, required: false }`");
+                }
+                BTreeMap::new()
+            }
         }
     }
 }
 
-fn read_env_file(
-    path: &str,
-    file: &EnvFile,
-    (input, variables, report): (&Input<'_>, &mut Variables, &mut Report),
-) -> Vec<(String, String)> {
-    if !file.required && !input.reader.exists(path) {
-        return Vec::new();
-    }
-    let id = match load(input, path, (&file.path.value, false), report) {
-        Ok(id) => id,
-        Err(problem) => {
-            unreadable(&file.path.value, &problem, Some(file.path.place), report);
-            if problem == FileProblem::NotFound {
-                report.hint_last("create it, or write `{ path: …, required: false }`");
-            }
-            return Vec::new();
-        }
+/// The complete environment of every service that takes part, as its containers get it: names without value are left out.
+pub(crate) fn environments(enabled: &Enabled<'_>) -> Environments {
+    let of = |service: &super::service::ServiceFile| {
+        let values = service.environment.iter().filter_map(|(k, v)| Some((k.value.clone(), EnvValue::new(v.as_ref()?.value.as_str()))));
+        values.collect::<BTreeMap<_, _>>()
     };
-    let mut outside = Variables::new(variables.values.clone());
-    let entries = dotenv::parse(id, file.raw, &mut outside, report);
-    for (name, (place, count)) in outside.undefined {
-        variables.undefined.entry(name).or_insert((place, 0)).1 += count;
-    }
-    for (key, _) in entries.iter().filter(|(k, _)| k.parse::<EnvKey>().is_err()) {
-        let message = format!("`{}` in `{}` is no variable name", shorten(key), report.written(file.path.place, &file.path.value));
-        report.error("bad-name", file.path.place, message).hint("names have letters, digits and `_`, and begin with no digit");
-    }
-    entries
+    enabled.iter().map(|(name, service)| ((*name).clone(), of(service))).collect()
 }

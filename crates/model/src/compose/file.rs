@@ -1,11 +1,14 @@
 //! The typed Compose file: every key of the top level read, nothing decided yet. Defaults and cross-references are `resolve`'s and `check`'s.
 
+use super::attached::{self, Declared, Sort};
+use super::container::named_values;
 use super::landfall::{LandfallFile, misplaced};
-use super::node::Node;
+use super::node::{Entry, Node};
 use super::reader::{Field, Fields, named};
 use super::report::{Located, Report};
 use super::service::{self, ServiceFile};
 use crate::name::{NetworkName, ServiceName, VolumeName};
+use crate::spec::{Network, RuntimeKind, Subnet, Volume};
 use std::collections::BTreeMap;
 
 /// Most services of one app.
@@ -16,68 +19,55 @@ const MAX_SERVICES: usize = 500;
 pub(crate) struct File {
     pub(crate) name: Option<Located<String>>,
     pub(crate) services: BTreeMap<ServiceName, ServiceFile>,
-    pub(crate) networks: BTreeMap<NetworkName, NetworkFile>,
-    pub(crate) volumes: BTreeMap<VolumeName, VolumeFile>,
+    /// Their `external_name` is empty when the file gives none.
+    pub(crate) networks: BTreeMap<NetworkName, Network>,
+    /// Likewise.
+    pub(crate) volumes: BTreeMap<VolumeName, Volume>,
+    /// Secrets and configs.
+    pub(crate) declared: Declared,
     pub(crate) landfall: LandfallFile,
 }
 
-/// An entry of `networks:`.
-#[derive(Debug, Clone)]
-pub(crate) struct NetworkFile {
-    pub(crate) name: Option<String>,
-    pub(crate) external: bool,
-    pub(crate) internal: bool,
-}
-
-/// An entry of `volumes:`.
-#[derive(Debug, Clone)]
-pub(crate) struct VolumeFile {
-    pub(crate) name: Option<String>,
-    pub(crate) external: bool,
-}
-
-/// Reads the merged tree.
-pub(crate) fn read(root: &Node, report: &mut Report) -> File {
+/// Reads the merged tree, and services that take no part.
+pub(crate) fn read(root: &Node, disabled: &[Entry], report: &mut Report) -> File {
     let mut file = File::default();
     let Some(mut fields) = Fields::open(&Field::root(root), report) else { return file };
-    if let Some(version) = fields.take("version") {
-        report.warning("obsolete-key", version.key_place, "`version` has no meaning any more").hint("remove the line");
-    }
-    for (key, hint) in [("include", "give the files with `-f`, the base first"), ("models", "run the model as a service of its own")] {
-        if let Some(field) = fields.take(key) {
-            report.error("not-honoured", field.key_place, format!("`{key}` is not honoured yet")).hint(hint);
+    for sort in [Sort::Secret, Sort::Config] {
+        if let Some(field) = fields.take(sort.key()) {
+            attached::declared(&field, sort, &mut file.declared, report);
         }
     }
-    // What services do with them is warned about there.
-    fields.know(["secrets", "configs"]);
     file.name = fields.take("name").and_then(|f| f.text(report));
     file.landfall = fields.take("x-landfall").map(|f| super::landfall::read(&f, report)).unwrap_or_default();
     file.networks = fields.take("networks").map(|f| networks(&f, report)).unwrap_or_default();
     file.volumes = fields.take("volumes").map(|f| volumes(&f, report)).unwrap_or_default();
     match fields.take("services") {
-        Some(field) => file.services = services(&field, report),
+        Some(field) => file.services = services(&field, disabled, report),
         None => report
             .error("no-services", root.place, "the file has no `services`")
             .hint("write `services:` and under it one entry per program"),
     }
     fields.finish_with(report, |key| misplaced("", key));
+    let runtime = file.landfall.runtime.as_ref().map_or(RuntimeKind::Docker, |r| r.value);
+    super::support::check(root, runtime, report);
     file
 }
 
-fn services(field: &Field<'_>, report: &mut Report) -> BTreeMap<ServiceName, ServiceFile> {
+fn services(field: &Field<'_>, disabled: &[Entry], report: &mut Report) -> BTreeMap<ServiceName, ServiceFile> {
     let mut out = BTreeMap::new();
     let Some(fields) = Fields::open(field, report) else { return out };
     if fields.all().count() > MAX_SERVICES {
         report.error("too-large", field.key_place, format!("more than {MAX_SERVICES} services")).hint("split the app");
         return out;
     }
-    for (key, entry) in fields.all() {
-        if key.starts_with("x-") {
-            continue;
-        }
+    let idle = disabled.iter().map(|e| {
+        let path = super::reader::join(&field.path, &e.key);
+        (e.key.as_str(), Field { node: &e.value, key_place: e.key_place, path })
+    });
+    for (key, entry) in fields.all().map(|(key, field)| (key, field.clone())).chain(idle) {
         let text = Located::new(key.to_owned(), entry.key_place);
         let Some(name) = named::<ServiceName>(&text, "bad-name", report) else { continue };
-        if let Some(service) = service::read(entry, report) {
+        if let Some(service) = service::read(&entry, report) {
             out.insert(name.value, service);
         }
     }
@@ -94,20 +84,26 @@ fn services(field: &Field<'_>, report: &mut Report) -> BTreeMap<ServiceName, Ser
     out
 }
 
-fn networks(field: &Field<'_>, report: &mut Report) -> BTreeMap<NetworkName, NetworkFile> {
+fn networks(field: &Field<'_>, report: &mut Report) -> BTreeMap<NetworkName, Network> {
     let mut out = BTreeMap::new();
     let Some(all) = Fields::open(field, report) else { return out };
     for (key, entry) in all.all() {
         let text = Located::new(key.to_owned(), entry.key_place);
         let Some(name) = named::<NetworkName>(&text, "bad-name", report) else { continue };
-        let mut network = NetworkFile { name: None, external: false, internal: false };
+        let mut network = Network::default();
         if !entry.node.is_null() {
             let Some(mut fields) = Fields::open(entry, report) else { continue };
-            network.name = engine_name(&mut fields, report);
-            network.external = external(&mut fields, &mut network.name, report);
-            network.internal = fields.take("internal").and_then(|f| f.boolean(report)).is_some_and(|b| b.value);
-            driver(&mut fields, &["bridge", "default"], "networks", report);
-            fields.later(&["ipam", "attachable", "enable_ipv4", "enable_ipv6", "labels", "driver_opts"], report);
+            network.external_name = engine_name(&mut fields, report).unwrap_or_default();
+            network.external = external(&mut fields, &mut network.external_name, report);
+            let mut flag = |key: &'static str| fields.take(key).and_then(|f| f.boolean(report)).is_some_and(|b| b.value);
+            (network.internal, network.attachable, network.ipv6) = (flag("internal"), flag("attachable"), flag("enable_ipv6"));
+            network.options = named_values(fields.take("driver_opts"), report);
+            network.labels = named_values(fields.take("labels"), report);
+            if let Some(ipam) = fields.take("ipam") {
+                addresses(&ipam, &mut network, report);
+            }
+            bridge(&mut fields, report);
+            fields.know(["enable_ipv4"]);
             fields.finish(report);
         }
         out.insert(name.value, network);
@@ -115,23 +111,38 @@ fn networks(field: &Field<'_>, report: &mut Report) -> BTreeMap<NetworkName, Net
     out
 }
 
-fn volumes(field: &Field<'_>, report: &mut Report) -> BTreeMap<VolumeName, VolumeFile> {
+/// Who hands out a network's addresses, and which.
+fn addresses(field: &Field<'_>, network: &mut Network, report: &mut Report) {
+    let Some(mut fields) = Fields::open(field, report) else { return };
+    network.ipam_driver =
+        fields.take("driver").and_then(|f| f.text(report)).map(|t| t.value).filter(|d| d != "default").unwrap_or_default();
+    network.ipam_options = named_values(fields.take("options"), report);
+    for item in fields.take("config").and_then(|f| f.items("a list of subnets", report)).unwrap_or_default() {
+        let Some(mut one) = Fields::open(&item, report) else { continue };
+        let mut text = |key: &'static str| one.take(key).and_then(|f| f.text(report)).map(|t| t.value).unwrap_or_default();
+        let (subnet, range, gateway) = (text("subnet"), text("ip_range"), text("gateway"));
+        let reserved = named_values(one.take("aux_addresses"), report);
+        one.finish(report);
+        network.subnets.push(Subnet { subnet, range, gateway, reserved });
+    }
+    fields.finish(report);
+}
+
+fn volumes(field: &Field<'_>, report: &mut Report) -> BTreeMap<VolumeName, Volume> {
     let mut out = BTreeMap::new();
     let Some(all) = Fields::open(field, report) else { return out };
     for (key, entry) in all.all() {
         let text = Located::new(key.to_owned(), entry.key_place);
         let Some(name) = named::<VolumeName>(&text, "bad-name", report) else { continue };
-        let mut volume = VolumeFile { name: None, external: false };
+        let mut volume = Volume::default();
         if !entry.node.is_null() {
             let Some(mut fields) = Fields::open(entry, report) else { continue };
-            volume.name = engine_name(&mut fields, report);
-            volume.external = external(&mut fields, &mut volume.name, report);
-            driver(&mut fields, &["local"], "volumes", report);
-            if let Some(opts) = fields.take("driver_opts").filter(|f| !f.node.entries().is_empty()) {
-                let message = format!("`{}` is not honoured yet: the data would be kept somewhere else than the file says", opts.path);
-                report.error("not-honoured", opts.key_place, message).hint("create the volume by hand and declare it `external: true`");
-            }
-            fields.later(&["labels"], report);
+            volume.external_name = engine_name(&mut fields, report).unwrap_or_default();
+            volume.external = external(&mut fields, &mut volume.external_name, report);
+            volume.driver =
+                fields.take("driver").and_then(|f| f.text(report)).map(|t| t.value).filter(|d| d != "local").unwrap_or_default();
+            volume.options = named_values(fields.take("driver_opts"), report);
+            volume.labels = named_values(fields.take("labels"), report);
             fields.finish(report);
         }
         out.insert(name.value, volume);
@@ -145,24 +156,27 @@ fn engine_name(fields: &mut Fields<'_>, report: &mut Report) -> Option<String> {
 }
 
 /// `external: true`, or the old `external: { name: … }`.
-fn external(fields: &mut Fields<'_>, name: &mut Option<String>, report: &mut Report) -> bool {
+fn external(fields: &mut Fields<'_>, name: &mut String, report: &mut Report) -> bool {
     let Some(field) = fields.take("external") else { return false };
     if field.node.scalar().is_some() {
         return field.boolean(report).is_some_and(|b| b.value);
     }
     if let Some(mut inner) = Fields::open(&field, report) {
         if let Some(old) = engine_name(&mut inner, report) {
-            *name = Some(old);
+            *name = old;
         }
         inner.finish(report);
     }
     true
 }
 
-fn driver(fields: &mut Fields<'_>, good: &[&str], kind: &str, report: &mut Report) {
+/// Names are answered on the gateway of a bridge, so every network is one.
+fn bridge(fields: &mut Fields<'_>, report: &mut Report) {
     let Some(field) = fields.take("driver") else { return };
-    if !field.node.scalar().is_some_and(|s| good.contains(&s.text.as_str())) {
-        let message = format!("`{}` is not honoured: the only driver of {kind} is `{}`", field.path, good.first().unwrap_or(&""));
-        report.error("not-honoured", field.place(), message).hint("remove the key, or create it by hand and declare it `external: true`");
+    if !field.node.scalar().is_some_and(|s| matches!(s.text.as_str(), "bridge" | "default")) {
+        let message = format!("`{}` is refused: the only driver of networks is `bridge`", field.path);
+        report
+            .error("refused", field.place(), message)
+            .hint("remove the key, or create the network by hand and declare it `external: true`");
     }
 }

@@ -40,9 +40,10 @@ pub fn interpolate(text: &str, variables: &BTreeMap<String, String>) -> Option<S
 }
 
 /// The variables of a file of variables; `None` after an error.
-pub fn dotenv(text: &str, raw: bool) -> Option<Vec<(String, String)>> {
+pub fn dotenv(text: &str, raw: bool) -> Option<BTreeMap<String, String>> {
     let mut report = Report::default();
     let file = report.add_file("f", text.to_owned(), false);
-    let entries = dotenv::parse(file, raw, &mut Variables::default(), &mut report);
+    let format = if raw { dotenv::Format::Raw } else { dotenv::Format::Compose };
+    let entries = dotenv::parse(file, format, (&[], &mut Variables::default()), &mut report);
     (!report.failed()).then_some(entries)
 }

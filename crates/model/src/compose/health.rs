@@ -32,7 +32,7 @@ pub(crate) fn read(field: &Field<'_>, report: &mut Report) -> HealthFile {
     let (interval_ms, timeout_ms) = (duration("interval", 30_000), duration("timeout", 30_000));
     let start_period_ms = duration("start_period", 0);
     let retries = fields.take("retries").and_then(|f| f.integer(0..=1000, report)).map_or(3, |n| n.value.max(1) as u32);
-    fields.later(&["start_interval"], report);
+    fields.know(["start_interval"]);
     fields.finish(report);
     match test {
         _ if disabled => HealthFile::Disabled,

@@ -1,12 +1,19 @@
 //! Compose text → [`Spec`], without touching a disk.
 //!
-//! yaml → interpolate → merge → typed file → check → resolve. Every stage keeps the place each value was written at and goes on after a complaint,
-//! so that one run finds everything that is wrong. Files are asked for through [`Files`]; nothing else comes in from outside, so the same input
+//! Two layers. The first does what Docker Compose does, no more and no less: files → yaml → interpolate → extend → include → merge → schema → short
+//! forms written out ([`load`]), then names, profiles, references, environments ([`Model`]). `landfall config` prints that. The second is
+//! Landfall's: typed file → check → resolve. Every stage keeps the place each value was written at and goes on after a complaint, so that one run
+//! finds everything that is wrong. Files are asked for through [`Files`]; nothing else comes in from outside, so the same input
 //! gives the same output everywhere. Refused: files over 1 MiB, and whatever the stages' own bounds say.
 
+mod access;
+mod attached;
+mod canonical;
 mod check;
-mod config;
+mod consistency;
+mod container;
 mod contract;
+mod defaults;
 mod deploy;
 mod dotenv;
 mod duration;
@@ -15,26 +22,40 @@ mod file;
 mod filter;
 #[cfg(fuzzing)]
 pub mod fuzzing;
+mod grant;
 mod health;
 mod interpolate;
 mod landfall;
+mod load;
 mod merge;
+mod model;
 mod mount;
 mod node;
+mod normalize;
 mod path;
+mod paths;
 mod port;
+mod print;
 mod reader;
 mod report;
 mod resolve;
+mod rules;
+pub mod schema;
 mod service;
 mod shape;
 mod size;
 mod suggest;
 mod support;
+mod typed;
+mod validate;
+mod walk;
 mod words;
 mod yaml;
 
-pub use support::{SERVICE_KEYS, Support};
+pub use grant::parse_grants;
+pub use model::Model;
+pub use rules::{Facts, rules};
+pub use support::{Row, Support, table as support_table};
 pub use yaml::{MAX_DEPTH, MAX_EXPANDED, MAX_NODES, MAX_TEXT};
 
 use crate::diagnostic::Diagnostic;
@@ -42,6 +63,7 @@ use crate::name::ServiceName;
 use crate::spec::{RuntimeKind, Spec};
 use check::App;
 use interpolate::Variables;
+use load::Loaded;
 use node::Node;
 use report::Report;
 use std::collections::{BTreeMap, BTreeSet};
@@ -79,7 +101,11 @@ pub enum FileProblem {
 pub struct Input<'a> {
     /// Paths of Compose files in the order of `-f`; later ones win.
     pub files: &'a [String],
-    /// Absolute directory that relative paths are relative to.
+    /// Absolute directory the command was given in: `files` and `env_files` are relative to it.
+    pub cwd: &'a str,
+    /// Nobody named a file or directory, and `files` were found by searching: the `.env` of `cwd` is read before that of `project_dir`.
+    pub searched: bool,
+    /// Absolute directory that relative paths in the files are relative to.
     pub project_dir: &'a str,
     /// Name of the app; from the environment, the file or the directory when absent.
     pub project_name: Option<&'a str>,
@@ -91,6 +117,8 @@ pub struct Input<'a> {
     pub profiles: BTreeSet<String>,
     /// Where files are read.
     pub reader: &'a dyn Files,
+    /// Whether the production rules are asked, and what is known beside the files.
+    pub rules: Option<&'a Facts>,
 }
 
 /// What came of it.
@@ -98,8 +126,10 @@ pub struct Input<'a> {
 pub struct Output {
     /// The desired state; `None` if there is an error among the diagnostics.
     pub spec: Option<Spec>,
-    /// The resolved file as `docker compose config --format json` prints it. Holds every value, secrets too.
+    /// The resolved file as `docker compose config --format json` prints it, whenever Compose accepts it. Holds every value, secrets too.
     pub config: Option<serde_json::Value>,
+    /// The same to be printed in other ways.
+    pub model: Option<Model>,
     /// Complaints, in the order a reader meets them.
     pub diagnostics: Vec<Diagnostic>,
     /// Texts of the Compose files by name, for excerpts. Files of variables are not among them: they hold passwords.
@@ -112,8 +142,8 @@ pub struct Output {
 pub fn resolve(input: &Input<'_>) -> Output {
     let mut report = Report::default();
     let mut output = Output::default();
-    if let Some(tree) = tree(input, &mut report) {
-        compile(input, tree, &mut output, &mut report);
+    if let Some(loaded) = load::load(input, &mut report) {
+        compile(input, loaded, &mut output, &mut report);
     }
     let failed = report.failed();
     (output.diagnostics, output.sources) = report.finish();
@@ -123,92 +153,50 @@ pub fn resolve(input: &Input<'_>) -> Output {
     output
 }
 
-/// The merged tree, and what was put into it.
-struct Tree {
-    root: Node,
-    variables: Variables,
-    /// `COMPOSE_PROJECT_NAME` from outside the Compose files.
-    name: Option<String>,
-}
-
-/// Reads, interpolates and merges. `None` after a complaint that leaves nothing to go on with.
-fn tree(input: &Input<'_>, report: &mut Report) -> Option<Tree> {
-    if input.files.is_empty() {
-        report.push(Diagnostic::error("no-file", None, "no Compose file is given")).hint("write a `compose.yaml`");
+/// What Docker Compose does with a merged project, and then what Landfall does.
+fn compile(input: &Input<'_>, loaded: Loaded, output: &mut Output, report: &mut Report) {
+    let model = complete(input, loaded, report);
+    if !report.failed() {
+        output.config = Some(model.json());
     }
-    let (mut documents, mut whole) = (Vec::new(), true);
-    for name in input.files {
-        match env::load(input, name, (name, true), report) {
-            Ok(file) => {
-                let text = report.text(file).to_owned();
-                match yaml::parse(&text, file, report) {
-                    Some(more) => documents.extend(more),
-                    None => whole = false,
-                }
-            }
-            Err(problem) => {
-                env::unreadable(name, &problem, None, report);
-                whole = false;
-            }
-        }
-    }
-    // With a file missing, complaints about what it would have said mislead.
-    if !whole {
-        return None;
-    }
-    let mut variables = env::variables(input, report);
-    for (name, value) in documents.iter().flat_map(landfall::contract_defaults) {
-        let slot = variables.values.entry(name).or_default();
-        if slot.is_empty() {
-            *slot = value;
-        }
-    }
-    let outer_name = variables.values.get("COMPOSE_PROJECT_NAME").cloned();
-    // Only one that depends on no variable can be one.
-    let plain_name = documents.iter().rev().find_map(|d| d.get("name")?.scalar().filter(|s| !s.text.contains('$')).map(|s| s.text.clone()));
-    if let Some(name) = input.project_name.map(str::to_owned).or(plain_name) {
-        variables.values.entry("COMPOSE_PROJECT_NAME".into()).or_insert(name);
-    }
-    let mut root: Option<Node> = None;
-    for mut document in documents {
-        variables.interpolate(&mut document, report);
-        root = Some(match root {
-            Some(base) => merge::merge(base, document, report),
-            None => document,
-        });
-    }
-    match root {
-        Some(root) if !root.is_null() => Some(Tree { root, variables, name: outer_name }),
-        _ => {
-            if !report.failed() {
-                let name = input.files.first().map_or("", String::as_str);
-                let start = report::Place { line: 1, column: 1, ..report::Place::default() };
-                report
-                    .error("empty-file", start, format!("`{name}` is empty"))
-                    .hint("write `services:` and under it one entry per program");
-            }
-            None
-        }
-    }
-}
-
-fn compile(input: &Input<'_>, Tree { root, mut variables, name: outer_name }: Tree, output: &mut Output, report: &mut Report) {
-    let file = file::read(&root, report);
-    let profiles = profiles(input, &variables);
-    let chosen =
-        |s: &service::ServiceFile| s.profiles.is_empty() || profiles.contains("*") || s.profiles.iter().any(|p| profiles.contains(p));
-    let enabled = file.services.iter().filter(|(_, s)| chosen(s)).collect();
+    let file = file::read(&model.root, &model.disabled, report);
+    let idle = |name: &ServiceName| model.disabled.iter().any(|d| d.key == name.as_str());
+    let enabled: shape::Enabled<'_> = file.services.iter().filter(|(name, _)| !idle(name)).collect();
     let runtime = file.landfall.runtime.as_ref().map_or(RuntimeKind::Docker, |r| r.value);
     let app = App { file: &file, enabled: &enabled, runtime, project_dir: input.project_dir, reader: input.reader };
     app.check(report);
-    let environments = env::environments(&enabled, input, &mut variables, report);
-    contract::check(&file.landfall.env, &variables, &environments, report);
+    let environments = env::environments(&enabled);
+    contract::check(&file.landfall.env, &model.variables, &environments, report);
     let known = |name: &str| file.landfall.env.iter().any(|rule| rule.name.value.as_str() == name);
-    variables.warn_of_undefined(known, report);
-    let Some(name) = resolve::app_name(input.project_name, &app, outer_name.as_deref(), report) else { return };
-    output.config = Some(config::render(&name, &root, &app, &environments));
-    output.spec = resolve::resolve(&name, &app, &environments, report);
-    output.builds = enabled.iter().filter_map(|(name, s)| Some(((*name).clone(), s.landfall.build.as_ref()?.value.clone()))).collect();
+    model.variables.warn_of_undefined(known, report);
+    if let (Some(facts), true) = (input.rules, output.config.is_some()) {
+        rules::run(input, facts, &model, report);
+    }
+    if let Some(app_name) = resolve::app_name(&model.name, &app, report) {
+        let files = attached::files(&app, &model.variables, report);
+        output.spec = resolve::resolve(&app_name, &app, &resolve::Values { environments: &environments, files: &files }, report);
+        output.builds = enabled.iter().filter_map(|(name, s)| Some(((*name).clone(), s.landfall.build.as_ref()?.value.clone()))).collect();
+    }
+    if output.config.is_some() {
+        output.model = Some(model);
+    }
+}
+
+/// The stages that come once for the whole project, in the order of Compose.
+fn complete(input: &Input<'_>, loaded: Loaded, report: &mut Report) -> Model {
+    let Loaded { mut root, name, mut variables } = loaded;
+    normalize::normalize(&mut root, &name, &variables.values, report);
+    typed::decode::check(&root, report);
+    let profiles = profiles(input, &variables);
+    let mut disabled = Vec::new();
+    if let Some(services) = root.get_mut("services").and_then(Node::entries_mut) {
+        let (on, off) = std::mem::take(services).into_iter().partition(|service| takes_part(&service.value, &profiles));
+        (*services, disabled) = (on, off);
+    }
+    consistency::check(&mut root, &disabled, report);
+    let env_files = rules::env_files(input.project_dir, &root);
+    env::read_files(&mut root, input, &mut variables, report);
+    Model { name, root, disabled, variables, env_files }
 }
 
 fn profiles(input: &Input<'_>, variables: &Variables) -> BTreeSet<String> {
@@ -216,5 +204,11 @@ fn profiles(input: &Input<'_>, variables: &Variables) -> BTreeSet<String> {
         return input.profiles.clone();
     }
     let variable = variables.values.get("COMPOSE_PROFILES").map_or("", String::as_str);
-    variable.split(',').map(str::trim).filter(|p| !p.is_empty()).map(str::to_owned).collect()
+    variable.split(',').map(str::trim).map(str::to_owned).collect()
+}
+
+/// A service takes part when it names no profile, or one that is chosen.
+fn takes_part(service: &Node, profiles: &BTreeSet<String>) -> bool {
+    let named = service.get("profiles").map(Node::items).unwrap_or_default();
+    named.is_empty() || profiles.contains("*") || named.iter().filter_map(Node::scalar).any(|s| profiles.contains(&s.text))
 }

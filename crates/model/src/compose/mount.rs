@@ -6,6 +6,7 @@ use super::report::{Located, Place, Report};
 use super::size;
 use super::suggest::one_of;
 use crate::name::VolumeName;
+use crate::spec::Propagation;
 
 /// One mount as the file gives it.
 #[derive(Debug, Clone)]
@@ -13,7 +14,19 @@ pub(crate) struct MountFile {
     pub(crate) source: SourceFile,
     pub(crate) target: String,
     pub(crate) read_only: bool,
+    pub(crate) options: MountOptions,
     pub(crate) place: Place,
+}
+
+/// How it is mounted, as far as its kind knows the word.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct MountOptions {
+    pub(crate) no_copy: bool,
+    pub(crate) create: bool,
+    pub(crate) relabel: String,
+    pub(crate) propagation: Propagation,
+    /// Permission bits of a tmpfs; 0 for the engine's.
+    pub(crate) mode: u32,
 }
 
 /// What a mount shows.
@@ -25,6 +38,8 @@ pub(crate) enum SourceFile {
     Bind(String),
     /// At most so many bytes; 0 for no bound.
     Tmpfs(u64),
+    /// An entry of `tmpfs:` with its options, as the engine reads them.
+    Memory(String),
 }
 
 /// The value of `volumes`.
@@ -42,38 +57,37 @@ pub(crate) fn read_tmpfs(field: &Field<'_>, report: &mut Report) -> Vec<MountFil
     let mut mounts = Vec::new();
     for text in field.text_or_texts(report).unwrap_or_default() {
         let (target, options) = text.value.split_once(':').unwrap_or((&text.value, ""));
-        let mut bytes = 0;
-        for option in options.split(',').filter(|o| !o.is_empty()) {
-            match option.strip_prefix("size=").map(size::parse) {
-                Some(Some(value)) => bytes = value,
-                Some(None) => drop(report.error("bad-mount", text.place, "`size=` of a tmpfs wants a size such as `64m`")),
-                None => {
-                    let message = format!("the tmpfs option `{}` is not honoured", report.written(text.place, option));
-                    report.warning("not-honoured", text.place, message).hint("`size=…` is");
-                }
+        for size in options.split(',').filter_map(|o| o.strip_prefix("size=")) {
+            if size::parse(size).is_none() && !size.ends_with('%') {
+                report.error("bad-mount", text.place, "`size=` of a tmpfs wants a size such as `64m`");
             }
         }
-        mounts.extend(mount(SourceFile::Tmpfs(bytes), target, false, (text.place, report)));
+        mounts.extend(mount(SourceFile::Memory(options.to_owned()), target, (false, MountOptions::default()), (text.place, report)));
     }
     mounts
 }
 
 /// Checks the target.
-fn mount(source: SourceFile, target: &str, read_only: bool, (place, report): (Place, &mut Report)) -> Option<MountFile> {
+fn mount(
+    source: SourceFile,
+    target: &str,
+    (read_only, options): (bool, MountOptions),
+    (place, report): (Place, &mut Report),
+) -> Option<MountFile> {
     if !target.starts_with('/') || target.contains('\0') || target.split('/').any(|s| s == "..") || target.trim_matches('/').is_empty() {
         let message = format!("`{}` is no place to mount at", report.written(place, target));
         report.error("bad-mount", place, message).hint("write an absolute path in the container, without `..`: `name:/path`");
         return None;
     }
     let target = if target.len() > 1 { target.trim_end_matches('/') } else { target };
-    Some(MountFile { source, target: target.to_owned(), read_only, place })
+    Some(MountFile { source, target: target.to_owned(), read_only, options, place })
 }
 
 fn short(item: &Field<'_>, report: &mut Report) -> Option<MountFile> {
     let text = item.text(report)?;
     let parts: Vec<&str> = text.value.split(':').collect();
     let (source, target, mode) = match parts.as_slice() {
-        [target] => return mount(SourceFile::Anonymous, target, false, (text.place, report)),
+        [target] => return mount(SourceFile::Anonymous, target, (false, MountOptions::default()), (text.place, report)),
         [source, target] => (*source, *target, ""),
         [source, target, mode] => (*source, *target, *mode),
         _ => {
@@ -82,11 +96,16 @@ fn short(item: &Field<'_>, report: &mut Report) -> Option<MountFile> {
         }
     };
     let mut read_only = false;
+    // Of the short syntax alone: what is not there is made.
+    let mut options = MountOptions { create: true, ..MountOptions::default() };
     for word in mode.split(',').filter(|w| !w.is_empty()) {
         match word {
             "ro" => read_only = true,
-            // Hints for other platforms and for SELinux, without effect on what is mounted.
-            "rw" | "cached" | "delegated" | "consistent" | "z" | "Z" => {}
+            "z" | "Z" => options.relabel = word.to_owned(),
+            "nocopy" => options.no_copy = true,
+            // Hints for other platforms, without effect on what is mounted.
+            "rw" | "cached" | "delegated" | "consistent" => {}
+            word if propagation(word).is_some() => options.propagation = propagation(word).unwrap_or_default(),
             other => {
                 let message = format!("the mount option `{}` is not honoured", report.written(text.place, other));
                 report.warning("not-honoured", text.place, message).hint("`ro` and `rw` are");
@@ -94,7 +113,19 @@ fn short(item: &Field<'_>, report: &mut Report) -> Option<MountFile> {
         }
     }
     let source = source_of(&Located::new(source.to_owned(), text.place), report)?;
-    mount(source, target, read_only, (text.place, report))
+    mount(source, target, (read_only, options), (text.place, report))
+}
+
+fn propagation(word: &str) -> Option<Propagation> {
+    Some(match word {
+        "rprivate" => Propagation::Rprivate,
+        "private" => Propagation::Private,
+        "slave" => Propagation::Slave,
+        "rslave" => Propagation::Rslave,
+        "shared" => Propagation::Shared,
+        "rshared" => Propagation::Rshared,
+        _ => return None,
+    })
 }
 
 /// A path or a volume's name.
@@ -119,7 +150,7 @@ fn long(item: &Field<'_>, report: &mut Report) -> Option<MountFile> {
     let target = fields.take("target").and_then(|f| f.text(report));
     let read_only = fields.take("read_only").and_then(|f| f.boolean(report)).is_some_and(|b| b.value);
     fields.take("consistency");
-    let tmpfs_bytes = options(&mut fields, report);
+    let (options, tmpfs_bytes) = options(&mut fields, report);
     fields.finish(report);
     let Some(target) = target else {
         report.error("missing-key", item.place(), format!("`{}` needs `target`", item.path)).hint("`target` is the path in the container");
@@ -142,29 +173,31 @@ fn long(item: &Field<'_>, report: &mut Report) -> Option<MountFile> {
             return None;
         }
     };
-    mount(source, &target.value, read_only, (item.place(), report))
+    mount(source, &target.value, (read_only, options), (item.place(), report))
 }
 
-/// The sub-mappings of the long syntax. Returns the size of a tmpfs.
-fn options(fields: &mut Fields<'_>, report: &mut Report) -> u64 {
+/// The sub-mappings of the long syntax, and the size of a tmpfs.
+fn options(fields: &mut Fields<'_>, report: &mut Report) -> (MountOptions, u64) {
+    let mut out = MountOptions::default();
     if let Some(mut bind) = fields.take("bind").and_then(|f| Fields::open(&f, report)) {
-        bind.know(["create_host_path", "selinux"]);
-        bind.later(&["propagation", "recursive"], report);
+        out.create = bind.take("create_host_path").and_then(|f| f.boolean(report)).is_some_and(|b| b.value);
+        out.relabel = bind.take("selinux").and_then(|f| f.text(report)).map(|t| t.value).unwrap_or_default();
+        let mode =
+            bind.take("propagation").and_then(|f| f.parsed(report, "`rprivate`, `rslave`, `rshared`, or these without `r`", propagation));
+        out.propagation = mode.map(|m| m.value).unwrap_or_default();
+        bind.know(["recursive"]);
         bind.finish(report);
     }
     if let Some(mut volume) = fields.take("volume").and_then(|f| Fields::open(&f, report)) {
-        volume.later(&["nocopy", "labels"], report);
-        if let Some(subpath) = volume.take("subpath") {
-            let message = format!("`{}` is not honoured yet: the whole volume would be mounted instead", subpath.path);
-            report.error("not-honoured", subpath.key_place, message).hint("give this service a volume of its own");
-        }
+        out.no_copy = volume.take("nocopy").and_then(|f| f.boolean(report)).is_some_and(|b| b.value);
+        volume.know(["labels", "subpath"]);
         volume.finish(report);
     }
     let mut bytes = 0;
     if let Some(mut tmpfs) = fields.take("tmpfs").and_then(|f| Fields::open(&f, report)) {
         bytes = tmpfs.take("size").and_then(|f| f.size(report)).map_or(0, |s| s.value);
-        tmpfs.later(&["mode"], report);
+        out.mode = tmpfs.take("mode").and_then(|f| f.integer(0..=0o7777, report)).map_or(0, |n| n.value as u32);
         tmpfs.finish(report);
     }
-    bytes
+    (out, bytes)
 }

@@ -8,6 +8,7 @@
 
 use super::report::Place;
 use serde_json::{Map, Number, Value as Json};
+use std::collections::BTreeMap;
 
 /// One value of the tree.
 #[derive(Debug, Clone, PartialEq)]
@@ -51,6 +52,8 @@ pub(crate) enum Kind {
     Int,
     Float,
     Text,
+    /// A date, as RFC 3339.
+    Time,
 }
 
 impl Node {
@@ -64,6 +67,7 @@ impl Node {
                 Kind::Bool => "true or false",
                 Kind::Int | Kind::Float => "a number",
                 Kind::Text => "a string",
+                Kind::Time => "a date",
             },
         }
     }
@@ -165,6 +169,28 @@ impl Node {
         Some(entries.remove(index))
     }
 
+    /// True when both say the same: places and the order of keys do not count.
+    pub(crate) fn same(&self, other: &Node) -> bool {
+        match (&self.value, &other.value) {
+            (Value::Scalar(a), Value::Scalar(b)) => a.kind == b.kind && a.canonical() == b.canonical(),
+            (Value::List(a), Value::List(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.same(b)),
+            (Value::Map(a), Value::Map(b)) => {
+                let of: BTreeMap<&str, &Node> = b.iter().map(|e| (e.key.as_str(), &e.value)).collect();
+                a.len() == b.len() && a.iter().all(|e| of.get(e.key.as_str()).is_some_and(|other| e.value.same(other)))
+            }
+            _ => false,
+        }
+    }
+
+    /// How many nodes it is made of.
+    pub(crate) fn count(&self) -> usize {
+        1 + match &self.value {
+            Value::Scalar(_) => 0,
+            Value::List(items) => items.iter().map(Node::count).sum(),
+            Value::Map(entries) => entries.iter().map(|e| e.value.count()).sum(),
+        }
+    }
+
     /// As JSON, kinds kept.
     pub(crate) fn json(&self) -> Json {
         match &self.value {
@@ -181,6 +207,7 @@ impl Scalar {
         match self.kind {
             Kind::Text => self.text.clone(),
             Kind::Null => String::new(),
+            Kind::Time => go_time(&self.text),
             Kind::Bool => self.text.to_ascii_lowercase(),
             Kind::Int => integer(&self.text).map_or_else(|| self.text.clone(), |n| n.to_string()),
             Kind::Float => float(&self.text).map_or_else(|| self.text.clone(), go_float),
@@ -199,7 +226,7 @@ impl Scalar {
                 Some(f) => Number::from_f64(f).map_or_else(|| Json::String(self.text.clone()), Json::Number),
                 None => Json::String(self.text.clone()),
             },
-            Kind::Text => Json::String(self.text.clone()),
+            Kind::Text | Kind::Time => Json::String(self.text.clone()),
         }
     }
 }
@@ -256,7 +283,21 @@ pub(crate) fn float(text: &str) -> Option<f64> {
     if !digits || !shaped || !starts {
         return None;
     }
-    text.replace('_', "").parse().ok()
+    // What is too large for 64 bits is a text.
+    text.replace('_', "").parse().ok().filter(|f: &f64| f.is_finite())
+}
+
+/// RFC 3339 as Go prints a time with `%v`.
+fn go_time(text: &str) -> String {
+    let (date, rest) = text.split_once('T').unwrap_or((text, ""));
+    match rest.strip_suffix('Z') {
+        Some(clock) => format!("{date} {clock} +0000 UTC"),
+        None => {
+            let (clock, zone) = rest.split_at(rest.len().saturating_sub(6));
+            let zone = zone.replace(':', "");
+            format!("{date} {clock} {zone} {zone}")
+        }
+    }
 }
 
 /// As Go prints a float64 with `%v`.
@@ -267,12 +308,12 @@ fn go_float(value: f64) -> String {
     if value.is_infinite() {
         return if value > 0.0 { "+Inf".into() } else { "-Inf".into() };
     }
-    let magnitude = value.abs();
-    if value == 0.0 || (1e-4..1e21).contains(&magnitude) {
-        return value.to_string();
-    }
     let text = format!("{value:e}");
     let Some((mantissa, exponent)) = text.split_once('e') else { return text };
+    // Six digits before the point are the most that are written out.
+    if value == 0.0 || exponent.parse().is_ok_and(|e: i32| (-4..6).contains(&e)) {
+        return value.to_string();
+    }
     let (sign, digits) = exponent.strip_prefix('-').map_or(('+', exponent), |d| ('-', d));
     format!("{mantissa}e{sign}{digits:0>2}")
 }
@@ -305,6 +346,7 @@ mod tests {
             ("18446744073709551615", Kind::Int),
             ("18446744073709551616", Kind::Float),
             ("12:30", Kind::Text),
+            ("1e400", Kind::Text),
             ("e5", Kind::Text),
         ] {
             assert_eq!(kind_of_plain(text), kind, "{text:?}");
@@ -322,6 +364,8 @@ mod tests {
             ("08", "8"),
             ("1e21", "1e+21"),
             ("1e-7", "1e-07"),
+            ("1e6", "1e+06"),
+            ("123456.0", "123456"),
             ("100", "100"),
             ("abc", "abc"),
         ] {

@@ -48,6 +48,11 @@ impl<'a> Fields<'a> {
         self.entries.get(index).filter(|f| !f.node.is_null()).cloned()
     }
 
+    /// A key somebody else reads.
+    pub(crate) fn get(&self, key: &str) -> Option<&Field<'a>> {
+        self.all().find(|(k, f)| *k == key && !f.node.is_null()).map(|(_, f)| f)
+    }
+
     /// Every key with its value, in the order of the file.
     pub(crate) fn all(&self) -> impl Iterator<Item = (&'a str, &Field<'a>)> {
         self.keys.iter().copied().zip(&self.entries)
@@ -114,6 +119,11 @@ impl<'a> Field<'a> {
 
     /// Complains that the value is not what was wanted.
     pub(crate) fn wrong(&self, report: &mut Report, wanted: &str) {
+        self.wrong_with(report, wanted, None);
+    }
+
+    /// Likewise, with what to write instead.
+    pub(crate) fn wrong_with(&self, report: &mut Report, wanted: &str, hint: Option<String>) {
         if self.node.scalar().is_some_and(|s| s.spoiled) {
             return;
         }
@@ -124,7 +134,7 @@ impl<'a> Field<'a> {
             _ => self.node.describe().to_owned(),
         };
         let name = if self.path.is_empty() { "the file".to_owned() } else { format!("`{}`", self.path) };
-        report.error("wrong-type", self.place(), format!("{name} wants {wanted}, found {found}"));
+        report.error("wrong-type", self.place(), format!("{name} wants {wanted}, found {found}")).maybe_hint(hint);
     }
 
     fn scalar(&self, report: &mut Report, wanted: &str) -> Option<&'a Scalar> {

@@ -2,10 +2,11 @@
 //!
 //! A [`Place`] is small and `Copy`, so that every scalar and key can carry one; it becomes a [`Span`] with a file name only when somebody
 //! complains. The report keeps each file's text to narrow a complaint down to the `${…}` that caused it. The number of complaints is bounded:
-//! a hostile file must not make a hostile answer.
+//! a hostile file must not make a hostile answer. A place gets one error: what a later stage finds there, or warns of, follows from what
+//! the first one said.
 
 use crate::diagnostic::{Diagnostic, Severity, Span};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Most complaints one run reports.
 const MAX_DIAGNOSTICS: usize = 1000;
@@ -50,8 +51,11 @@ pub(crate) struct Report {
     files: Vec<File>,
     diagnostics: Vec<Diagnostic>,
     failed: bool,
-    /// Takes what comes after [`MAX_DIAGNOSTICS`].
-    spill: Option<Diagnostic>,
+    /// Where errors stand: file, start and end.
+    blamed: BTreeSet<(String, usize, usize)>,
+    /// Takes what is not told: what comes after [`MAX_DIAGNOSTICS`], and second errors of a place.
+    untold: Option<Diagnostic>,
+    full: bool,
 }
 
 /// The complaint just made, to add a hint to.
@@ -102,28 +106,46 @@ impl Report {
     }
 
     pub(crate) fn push(&mut self, diagnostic: Diagnostic) -> Noted<'_> {
-        self.failed |= diagnostic.severity == Severity::Error;
-        if self.diagnostics.len() >= MAX_DIAGNOSTICS {
-            return Noted(self.spill.insert(diagnostic));
+        let error = diagnostic.severity == Severity::Error;
+        self.failed |= error;
+        self.full |= self.diagnostics.len() >= MAX_DIAGNOSTICS;
+        // An empty span stands for "somewhere in the file", of which there may be many.
+        let span = diagnostic.span.as_ref().filter(|s| s.end > s.start).map(|s| (s.file.clone(), s.start, s.end));
+        let new = self.full || span.is_none_or(|s| if error { self.blamed.insert(s) } else { !self.blamed.contains(&s) });
+        if self.full || !new {
+            return Noted(self.untold.insert(diagnostic));
         }
+        self.untold = None;
         self.diagnostics.push(diagnostic);
         // Just pushed, so there is a last one; the fallback only spares an unwrap.
         match self.diagnostics.last_mut() {
             Some(last) => Noted(last),
-            None => Noted(self.spill.insert(Diagnostic::error("", None, ""))),
+            None => Noted(self.untold.insert(Diagnostic::error("", None, ""))),
         }
+    }
+
+    /// Takes a complaint that stands for itself, whatever else is told of its place: one of a rule. Nothing is told of a place where an
+    /// error of the compiler stands.
+    pub(crate) fn tell(&mut self, diagnostic: Diagnostic) {
+        let blamed = diagnostic.span.as_ref().is_some_and(|s| self.blamed.contains(&(s.file.clone(), s.start, s.end)));
+        self.full |= self.diagnostics.len() >= MAX_DIAGNOSTICS;
+        if blamed || self.full {
+            return;
+        }
+        self.failed |= diagnostic.severity == Severity::Error;
+        self.diagnostics.push(diagnostic);
     }
 
     /// Adds a hint to the complaint made last, by somebody who knows more than the one who made it.
     pub(crate) fn hint_last(&mut self, text: impl Into<String>) {
-        if let Some(last) = self.diagnostics.last_mut() {
+        if let Some(last) = self.diagnostics.last_mut().filter(|_| self.untold.is_none()) {
             last.hint = Some(text.into());
         }
     }
 
     /// True when further complaints are dropped, so that none need be worked out.
     pub(crate) fn is_full(&self) -> bool {
-        self.spill.is_some()
+        self.full
     }
 
     /// True once there was an error: the file cannot be used.
@@ -153,11 +175,26 @@ impl Report {
         }
     }
 
+    /// As the file has it at a place.
+    pub(crate) fn raw(&self, place: Place) -> &str {
+        self.text(place.file).get(place.start as usize..place.end as usize).unwrap_or("")
+    }
+
+    /// True for a file whose text may be shown.
+    pub(crate) fn is_shown(&self, file: u16) -> bool {
+        self.files.get(usize::from(file)).is_some_and(|f| f.shown)
+    }
+
+    /// Files whose text may be shown.
+    pub(crate) fn shown_files(&self) -> Vec<u16> {
+        (0..self.files.len()).filter_map(|i| u16::try_from(i).ok()).filter(|i| self.is_shown(*i)).collect()
+    }
+
     /// Complaints in reading order, and the texts excerpts may be taken from.
     pub(crate) fn finish(self) -> (Vec<Diagnostic>, BTreeMap<String, String>) {
         let mut diagnostics = self.diagnostics;
         crate::diagnostic::order(&mut diagnostics);
-        if self.spill.is_some() {
+        if self.full {
             let text = format!("more than {MAX_DIAGNOSTICS} complaints; the rest is left out");
             diagnostics.push(Diagnostic::error("too-many-complaints", None, text));
         }
@@ -179,6 +216,23 @@ mod tests {
         let (diagnostics, _) = report.finish();
         assert_eq!(diagnostics.len(), MAX_DIAGNOSTICS + 1);
         assert_eq!(diagnostics.last().map(|d| d.code.as_str()), Some("too-many-complaints"));
+    }
+
+    #[test]
+    fn a_place_gets_one_error() {
+        let mut report = Report::default();
+        let file = report.add_file("f", "abc".into(), true);
+        let place = Place { file, start: 0, end: 2, line: 1, column: 1 };
+        report.error("first", place, "").hint("h");
+        report.error("second", place, "").hint("not told");
+        report.hint_last("not told");
+        report.warning("third", place, "").hint("not told");
+        report.warning("fourth", Place { end: 3, ..place }, "").hint("w");
+        report.error("fifth", Place { end: 3, ..place }, "").hint("h");
+        let codes: Vec<(String, Option<String>)> = report.finish().0.into_iter().map(|d| (d.code, d.hint)).collect();
+        let want = [("first", "h"), ("fourth", "w"), ("fifth", "h")].map(|(c, h)| (c.to_owned(), Some(h.to_owned())));
+        assert_eq!(codes.len(), 3);
+        assert!(want.iter().all(|w| codes.contains(w)), "{codes:?}");
     }
 
     #[test]

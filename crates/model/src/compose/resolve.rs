@@ -1,14 +1,17 @@
 //! The typed file → the complete [`Spec`]: every default filled in, every reference followed. What could go wrong was said by `check`; a service
 //! that still cannot be made is left out, and the caller makes no spec after an error.
 
+use super::access;
 use super::check::App;
 use super::contract::Environments;
 use super::health::HealthFile;
 use super::mount::{MountFile, SourceFile};
 use super::path;
-use super::report::{Place, Report};
+use super::report::Report;
 use super::service::ServiceFile;
 use super::shape;
+use crate::container::{Container, MountedFile, Namespace};
+use crate::diagnostic::Diagnostic;
 use crate::name::{AppName, NetworkName, ServiceName, VolumeName};
 use crate::spec::{
     Dependency, HealthTest, Healthcheck, Limits, Mount, MountSource, Network, Probe, Program, PublishedPort, PullPolicy, Restart, Route,
@@ -22,16 +25,16 @@ const ROUTE_TIMEOUT_MS: u64 = 60_000;
 const ROUTE_IDLE_MS: u64 = 3_600_000;
 
 /// The spec of an app. `None` when a service lacks what it needs, which was complained about.
-pub(crate) fn resolve(name: &AppName, app: &App<'_>, environments: &Environments, report: &mut Report) -> Option<Spec> {
+pub(crate) fn resolve(name: &AppName, app: &App<'_>, values: &Values<'_>, report: &mut Report) -> Option<Spec> {
     let default_network: NetworkName = "default".parse().ok()?;
     let mut services = BTreeMap::new();
     for (service_name, file) in app.enabled {
-        let service = Resolver { app, default_network: &default_network }.service(service_name, file, environments, report)?;
+        let service = Resolver { app, default_network: &default_network }.service(service_name, file, values, report)?;
         services.insert((*service_name).clone(), service);
     }
     let networks = networks(name, app, &services);
     let volumes = volumes(name, app, &services);
-    Some(Spec {
+    let spec = Spec {
         app: name.clone(),
         runtime: app.runtime,
         project_dir: app.project_dir.to_owned(),
@@ -40,32 +43,42 @@ pub(crate) fn resolve(name: &AppName, app: &App<'_>, environments: &Environments
         services,
         volumes,
         networks,
-    })
+    };
+    access::warn(&spec, app, report);
+    Some(spec)
 }
 
 fn networks(name: &AppName, app: &App<'_>, services: &BTreeMap<ServiceName, Service>) -> BTreeMap<NetworkName, Network> {
     let used: BTreeSet<&NetworkName> = services.values().flat_map(|s| &s.template.networks).collect();
     let network = |key: &NetworkName| {
-        let file = app.file.networks.get(key).filter(|_| app.runtime == RuntimeKind::Docker);
-        let external = file.is_some_and(|f| f.external);
-        let own = if external { key.to_string() } else { format!("{name}_{key}") };
-        Network { external_name: file.and_then(|f| f.name.clone()).unwrap_or(own), external, internal: file.is_some_and(|f| f.internal) }
+        let mut network = app.file.networks.get(key).filter(|_| app.runtime == RuntimeKind::Docker).cloned().unwrap_or_default();
+        if network.external_name.is_empty() {
+            network.external_name = if network.external { key.to_string() } else { format!("{name}_{key}") };
+        }
+        network
     };
     used.into_iter().map(|key| (key.clone(), network(key))).collect()
 }
 
 fn volumes(name: &AppName, app: &App<'_>, services: &BTreeMap<ServiceName, Service>) -> BTreeMap<VolumeName, Volume> {
     let used = services.values().flat_map(|s| &s.template.mounts).filter_map(|m| match &m.source {
-        MountSource::Volume { name } => Some(name),
+        MountSource::Volume { name, .. } => Some(name),
         _ => None,
     });
     let volume = |key: &VolumeName| {
-        let file = app.file.volumes.get(key);
-        let external = file.is_some_and(|f| f.external);
-        let own = if external { key.to_string() } else { format!("{name}_{key}") };
-        Volume { external_name: file.and_then(|f| f.name.clone()).unwrap_or(own), external }
+        let mut volume = app.file.volumes.get(key).cloned().unwrap_or_default();
+        if volume.external_name.is_empty() {
+            volume.external_name = if volume.external { key.to_string() } else { format!("{name}_{key}") };
+        }
+        volume
     };
     used.collect::<BTreeSet<_>>().into_iter().map(|key| (key.clone(), volume(key))).collect()
+}
+
+/// What was read outside of the Compose files.
+pub(crate) struct Values<'a> {
+    pub(crate) environments: &'a Environments,
+    pub(crate) files: &'a BTreeMap<ServiceName, Vec<MountedFile>>,
 }
 
 struct Resolver<'a> {
@@ -74,11 +87,14 @@ struct Resolver<'a> {
 }
 
 impl Resolver<'_> {
-    fn service(&self, name: &ServiceName, file: &ServiceFile, environments: &Environments, report: &mut Report) -> Option<Service> {
+    fn service(&self, name: &ServiceName, file: &ServiceFile, values: &Values<'_>, report: &mut Report) -> Option<Service> {
         let runtime = self.app.runtime;
         let job = shape::is_job(name, file, self.app.enabled);
         let (program, command) = self.program(file)?;
-        let template = self.template(file, (program, command), job, environments.get(name).cloned().unwrap_or_default());
+        let mut template = self.template(file, (program, command), job, values.environments.get(name).cloned().unwrap_or_default());
+        if runtime == RuntimeKind::Docker {
+            template.container.files = values.files.get(name).cloned().unwrap_or_default();
+        }
         let depends_on = file.depends_on.iter().filter(|(other, _)| self.app.enabled.contains_key(other));
         let gate = shape::gate(file, runtime);
         Some(Service {
@@ -94,6 +110,7 @@ impl Resolver<'_> {
             order: if job { crate::spec::UpdateOrder::StartFirst } else { shape::order(file, runtime, report) },
             migrate: file.landfall.migrate.clone(),
             drain_ms: file.landfall.drain_ms.unwrap_or(DRAIN_MS),
+            aliases: self.aliases(name, file),
         })
     }
 
@@ -130,7 +147,7 @@ impl Resolver<'_> {
                 .as_ref()
                 .map(|w| if docker { w.value.clone() } else { path::absolute(self.app.project_dir, &w.value) }),
             user: file.user.as_ref().filter(|_| docker).map(|u| u.value.clone()),
-            mounts: if docker { file.mounts.iter().map(|m| self.mount(m)).collect() } else { Vec::new() },
+            mounts: if docker { file.mounts.iter().filter_map(|m| self.mount(m)).collect() } else { Vec::new() },
             networks: self.networks(file),
             ports: if docker && !routed { distinct(file.ports.iter().map(|p| &p.value)) } else { Vec::new() },
             labels: file.labels.clone(),
@@ -147,7 +164,35 @@ impl Resolver<'_> {
             init: file.init,
             read_only: file.read_only,
             shm_bytes: file.shm_bytes,
+            container: if docker { self.container(file) } else { Container::default() },
         }
+    }
+
+    fn container(&self, file: &ServiceFile) -> Container {
+        let memory = file.mounts.iter().filter_map(|m| match &m.source {
+            SourceFile::Memory(options) => Some((m.target.clone(), options.clone())),
+            _ => None,
+        });
+        Container { tmpfs: memory.collect(), ..file.container.clone() }
+    }
+
+    /// Other names of a service: those it gives itself on a network, its container's, and those by which others link to it.
+    fn aliases(&self, name: &ServiceName, file: &ServiceFile) -> BTreeMap<NetworkName, BTreeSet<String>> {
+        if self.app.runtime != RuntimeKind::Docker {
+            return BTreeMap::new();
+        }
+        let links = self.app.enabled.values().flat_map(|s| &s.links).filter(|(to, _)| to == name).map(|(_, alias)| alias);
+        let everywhere: Vec<&String> = links.chain(&file.container_name).collect();
+        let mut out: BTreeMap<NetworkName, BTreeSet<String>> = BTreeMap::new();
+        for network in self.networks(file) {
+            let given = file.aliases.get(&network).into_iter().flatten().chain(everywhere.iter().copied());
+            let mut names: BTreeSet<String> = given.map(|n| n.to_ascii_lowercase()).filter(|n| !n.is_empty()).collect();
+            names.remove(&name.as_str().to_ascii_lowercase());
+            if !names.is_empty() {
+                out.insert(network, names);
+            }
+        }
+        out
     }
 
     fn healthcheck(&self, file: &ServiceFile) -> Option<Healthcheck> {
@@ -160,7 +205,11 @@ impl Resolver<'_> {
     }
 
     fn networks(&self, file: &ServiceFile) -> BTreeSet<NetworkName> {
+        let access = &file.container.access;
         match &file.networks {
+            _ if self.app.runtime == RuntimeKind::Docker && (access.no_network || access.host.contains(&Namespace::Network)) => {
+                BTreeSet::new()
+            }
             Some(networks) if !networks.is_empty() && self.app.runtime == RuntimeKind::Docker => {
                 networks.iter().map(|n| n.value.clone()).collect()
             }
@@ -168,14 +217,22 @@ impl Resolver<'_> {
         }
     }
 
-    fn mount(&self, file: &MountFile) -> Mount {
+    /// `None` for an entry of `tmpfs:`, which the engine is told in its own way.
+    fn mount(&self, file: &MountFile) -> Option<Mount> {
+        let options = &file.options;
         let source = match &file.source {
-            SourceFile::Volume(name) => MountSource::Volume { name: name.clone() },
-            SourceFile::Anonymous => MountSource::Anonymous,
-            SourceFile::Bind(source) => MountSource::Bind { path: path::absolute(self.app.project_dir, source) },
-            SourceFile::Tmpfs(size_bytes) => MountSource::Tmpfs { size_bytes: *size_bytes },
+            SourceFile::Volume(name) => MountSource::Volume { name: name.clone(), no_copy: options.no_copy },
+            SourceFile::Anonymous => MountSource::Anonymous { no_copy: options.no_copy },
+            SourceFile::Bind(source) => MountSource::Bind {
+                path: path::absolute(self.app.project_dir, source),
+                create: options.create,
+                relabel: options.relabel.clone(),
+                propagation: options.propagation,
+            },
+            SourceFile::Tmpfs(size_bytes) => MountSource::Tmpfs { size_bytes: *size_bytes, mode: options.mode },
+            SourceFile::Memory(_) => return None,
         };
-        Mount { source, target: file.target.clone(), read_only: file.read_only }
+        Some(Mount { source, target: file.target.clone(), read_only: file.read_only })
     }
 }
 
@@ -198,33 +255,15 @@ fn route(file: &super::landfall::RouteFile) -> Route {
     }
 }
 
-/// The app's name: what the caller says, else `COMPOSE_PROJECT_NAME`, else `name:`, else the directory's, made plain as Compose does.
-pub(crate) fn app_name(asked: Option<&str>, app: &App<'_>, variable: Option<&str>, report: &mut Report) -> Option<AppName> {
-    let file = app.file.name.as_ref();
-    let (text, place) = match (asked.or(variable.filter(|v| !v.is_empty())), file) {
-        (Some(given), _) => (given.to_owned(), None),
-        (None, Some(name)) => (name.value.clone(), Some(name.place)),
-        (None, None) => (plain(path::base_name(app.project_dir)), None),
-    };
-    match text.parse::<AppName>() {
+/// The project's name as an app's, which is bounded.
+pub(crate) fn app_name(name: &str, app: &App<'_>, report: &mut Report) -> Option<AppName> {
+    match name.parse::<AppName>() {
         Ok(name) => Some(name),
         Err(error) => {
-            let shown = place.map_or_else(|| error.text.clone(), |p: Place| report.written(p, &text));
-            let message = format!("`{shown}` is no {}: {}", error.kind, error.want);
-            let diagnostic = crate::diagnostic::Diagnostic::error("bad-name", place.and_then(|p| report.span(p)), message);
-            let hint = match plain(&text).parse::<AppName>() {
-                Ok(good) if place.is_some() => format!("write `name: {good}`"),
-                _ => "write `name: my-app` at the top of the file".to_owned(),
-            };
-            report.push(diagnostic).hint(hint);
+            let message = format!("`{}` is no {}: {}", error.text, error.kind, error.want);
+            let span = app.file.name.as_ref().and_then(|n| report.span(n.place));
+            report.push(Diagnostic::error("bad-name", span, message)).hint("write `name: my-app` at the top of the file");
             None
         }
     }
-}
-
-/// Lower case, without the characters an app's name cannot have.
-fn plain(text: &str) -> String {
-    let kept: String =
-        text.to_lowercase().chars().filter(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '-' | '_')).collect();
-    kept.trim_start_matches(['-', '_']).to_owned()
 }

@@ -1,5 +1,8 @@
 //! An entry of `services:`, every key read.
 
+use super::access::{self, Demands};
+use super::attached::{self, AttachedFile, Sort};
+use super::container;
 use super::deploy::{self, DeployFile, LimitsFile};
 use super::health::{self, HealthFile};
 use super::landfall::{self, ServiceLandfall, misplaced};
@@ -12,12 +15,11 @@ use super::size;
 use super::suggest::{did_you_mean, nearest, one_of};
 use super::support;
 use super::words::{self, NotWords};
+use crate::container::Container;
 use crate::name::{EnvKey, ImageRef, NetworkName, ServiceName};
+use crate::power::Power;
 use crate::spec::{Condition, Dependency, LogPolicy, PublishedPort, PullPolicy, Restart};
-use std::collections::BTreeMap;
-
-/// Most files of variables of one service.
-const MAX_ENV_FILES: usize = 50;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// One service as the file gives it.
 #[derive(Debug, Clone, Default)]
@@ -33,11 +35,19 @@ pub(crate) struct ServiceFile {
     pub(crate) entrypoint: Option<Located<Vec<String>>>,
     /// In the order of the file; a missing value is taken from outside.
     pub(crate) environment: Vec<(Located<EnvKey>, Option<Located<String>>)>,
-    pub(crate) env_files: Vec<EnvFile>,
     pub(crate) working_dir: Option<Located<String>>,
     pub(crate) user: Option<Located<String>>,
     pub(crate) mounts: Vec<MountFile>,
     pub(crate) networks: Option<Vec<Located<NetworkName>>>,
+    /// Other names, by network.
+    pub(crate) aliases: BTreeMap<NetworkName, BTreeSet<String>>,
+    pub(crate) container_name: Option<String>,
+    /// Names this service wants others to have.
+    pub(crate) links: BTreeSet<(ServiceName, String)>,
+    pub(crate) files: Vec<AttachedFile>,
+    pub(crate) container: Container,
+    /// What of that only the server's owner can grant, and where it is asked for.
+    pub(crate) demands: Demands,
     pub(crate) ports: Vec<Located<PublishedPort>>,
     pub(crate) expose: Vec<Located<u16>>,
     pub(crate) labels: BTreeMap<String, String>,
@@ -57,15 +67,6 @@ pub(crate) struct ServiceFile {
     pub(crate) landfall: ServiceLandfall,
 }
 
-/// A file of variables.
-#[derive(Debug, Clone)]
-pub(crate) struct EnvFile {
-    pub(crate) path: Located<String>,
-    pub(crate) required: bool,
-    /// `format: raw`
-    pub(crate) raw: bool,
-}
-
 /// Reads one service.
 pub(crate) fn read(field: &Field<'_>, report: &mut Report) -> Option<ServiceFile> {
     if field.node.is_null() {
@@ -73,11 +74,12 @@ pub(crate) fn read(field: &Field<'_>, report: &mut Report) -> Option<ServiceFile
         return None;
     }
     let mut fields = Fields::open(field, report)?;
-    support::report(&mut fields, report);
+    fields.know(support::service_keys());
     let mut out = ServiceFile { place: field.key_place, ..ServiceFile::default() };
     program(&mut fields, &mut out, report);
     surroundings(&mut fields, &mut out, report);
     lifetime(&mut fields, &mut out, report);
+    details(&mut fields, &mut out, report);
     bounds(&mut fields, &mut out, report);
     fields.finish_with(report, |key| misplaced(&field.path, key));
     Some(out)
@@ -93,7 +95,7 @@ fn program(fields: &mut Fields<'_>, out: &mut ServiceFile, report: &mut Report) 
     let slip = |fields: &Fields<'_>, key: &'static str| {
         fields
             .all()
-            .find(|(k, f)| nearest(k, [key]).is_some() && support::SERVICE_KEYS.iter().all(|(known, _)| known != k) && !f.node.is_null())
+            .find(|(k, f)| nearest(k, [key]).is_some() && support::service_keys().all(|known| known != *k) && !f.node.is_null())
             .map(|(_, f)| f.place())
     };
     out.image_place = out.image_place.or(slip(fields, "image"));
@@ -111,16 +113,26 @@ fn program(fields: &mut Fields<'_>, out: &mut ServiceFile, report: &mut Report) 
 /// What it finds around itself.
 fn surroundings(fields: &mut Fields<'_>, out: &mut ServiceFile, report: &mut Report) {
     out.environment = fields.take("environment").map(|f| environment(&f, report)).unwrap_or_default();
-    out.env_files = fields.take("env_file").map(|f| env_files(&f, report)).unwrap_or_default();
     out.mounts = fields.take("volumes").map(|f| mount::read(&f, report)).unwrap_or_default();
     out.mounts.extend(fields.take("tmpfs").map(|f| mount::read_tmpfs(&f, report)).unwrap_or_default());
-    out.networks = fields.take("networks").and_then(|f| networks(&f, report));
+    out.networks = fields.take("networks").and_then(|f| networks(&f, &mut out.aliases, report));
+    out.container_name = access::container_name(fields, report);
+    out.links = access::links(fields, report);
+    for sort in [Sort::Secret, Sort::Config] {
+        out.files.extend(fields.take(sort.key()).map(|f| attached::read(&f, sort, report)).unwrap_or_default());
+    }
     out.ports = fields.take("ports").map(|f| port::read(&f, report)).unwrap_or_default();
     out.expose = fields.take("expose").map(|f| port::read_exposed(&f, report)).unwrap_or_default();
     let labels = fields.take("labels").and_then(|f| f.pairs(report)).unwrap_or_default();
     out.labels = labels.into_iter().map(|(k, v)| (k.value, v.map(|v| v.value).unwrap_or_default())).collect();
     out.read_only = fields.take("read_only").and_then(|f| f.boolean(report)).is_some_and(|b| b.value);
     out.shm_bytes = fields.take("shm_size").and_then(|f| f.size(report)).map_or(0, |s| s.value);
+}
+
+/// What few services need.
+fn details(fields: &mut Fields<'_>, out: &mut ServiceFile, report: &mut Report) {
+    container::read(fields, &mut out.container, report);
+    out.demands = access::read(fields, &mut out.container, report);
 }
 
 /// When it starts, whether it is well, how it ends.
@@ -140,6 +152,14 @@ fn bounds(fields: &mut Fields<'_>, out: &mut ServiceFile, report: &mut Report) {
         agree(&mut out.deploy.replicas, scale, "`scale` and `deploy.replicas`", report);
     }
     out.limits = std::mem::take(&mut out.deploy.limits);
+    let reserved = out.deploy.reserved_memory.as_ref().map_or(0, |m| m.value);
+    if out.container.share.memory_reservation == 0 {
+        out.container.share.memory_reservation = reserved;
+    }
+    for (gpus, place) in std::mem::take(&mut out.deploy.devices) {
+        out.demands.push((Power::of("gpus", ""), place));
+        out.container.access.gpus.push(gpus);
+    }
     if let Some(memory) = fields.take("mem_limit").and_then(|f| f.size(report)) {
         agree(&mut out.limits.memory, memory, "`mem_limit` and `deploy.resources.limits.memory`", report);
     }
@@ -193,60 +213,25 @@ fn environment(field: &Field<'_>, report: &mut Report) -> Vec<(Located<EnvKey>, 
     pairs.into_iter().filter_map(|(key, value)| Some((named::<EnvKey>(&key, "bad-name", report)?, value))).collect()
 }
 
-fn env_files(field: &Field<'_>, report: &mut Report) -> Vec<EnvFile> {
-    let entries = match &field.node.value {
-        Value::List(_) => field.items("a list of files", report).unwrap_or_default(),
-        _ => vec![field.clone()],
-    };
-    if entries.len() > MAX_ENV_FILES {
-        report
-            .error("too-large", field.key_place, format!("`{}` names more than {MAX_ENV_FILES} files", field.path))
-            .hint("put the variables into fewer files");
-        return Vec::new();
-    }
-    entries.iter().filter_map(|entry| env_file(entry, report)).collect()
-}
-
-fn env_file(field: &Field<'_>, report: &mut Report) -> Option<EnvFile> {
-    if field.node.scalar().is_some() {
-        return Some(EnvFile { path: field.text(report)?, required: true, raw: false });
-    }
-    let mut fields = Fields::open(field, report)?;
-    let path = fields.take("path").and_then(|f| f.text(report));
-    let required = fields.take("required").and_then(|f| f.boolean(report)).is_none_or(|b| b.value);
-    let raw = fields.take("format").and_then(|f| f.parsed(report, "`raw`", |t| (t == "raw").then_some(true))).is_some();
-    fields.finish(report);
-    if path.is_none() {
-        report.error("missing-key", field.place(), format!("`{}` needs `path`", field.path)).hint("write `{ path: .env }`");
-    }
-    Some(EnvFile { path: path?, required, raw })
-}
-
-fn networks(field: &Field<'_>, report: &mut Report) -> Option<Vec<Located<NetworkName>>> {
+fn networks(
+    field: &Field<'_>,
+    aliases: &mut BTreeMap<NetworkName, BTreeSet<String>>,
+    report: &mut Report,
+) -> Option<Vec<Located<NetworkName>>> {
     if !matches!(field.node.value, Value::Map(_)) {
         return Some(field.items("a list or a mapping", report)?.iter().filter_map(|item| item.name("bad-name", report)).collect());
     }
     let all = Fields::open(field, report)?;
     let mut out = Vec::new();
     for (key, entry) in all.all() {
-        out.extend(named(&Located::new(key.to_owned(), entry.key_place), "bad-name", report));
+        let Some(name) = named::<NetworkName>(&Located::new(key.to_owned(), entry.key_place), "bad-name", report) else { continue };
         if let Some(mut fields) = (!entry.node.is_null()).then(|| Fields::open(entry, report)).flatten() {
-            fields.later(
-                &[
-                    "aliases",
-                    "ipv4_address",
-                    "ipv6_address",
-                    "link_local_ips",
-                    "mac_address",
-                    "priority",
-                    "gw_priority",
-                    "driver_opts",
-                    "interface_name",
-                ],
-                report,
-            );
+            let given = fields.take("aliases").and_then(|f| f.texts(report)).unwrap_or_default();
+            aliases.entry(name.value.clone()).or_default().extend(given.into_iter().map(|t| t.value));
+            fields.know(["ipv4_address", "ipv6_address", "link_local_ips", "mac_address", "priority", "gw_priority", "driver_opts"]);
             fields.finish(report);
         }
+        out.push(name);
     }
     Some(out)
 }
@@ -280,7 +265,7 @@ fn depends_on(field: &Field<'_>, report: &mut Report) -> BTreeMap<ServiceName, (
             });
             dependency.condition = condition.map_or(Condition::ServiceStarted, |c| c.value);
             dependency.required = fields.take("required").and_then(|f| f.boolean(report)).is_none_or(|b| b.value);
-            fields.later(&["restart"], report);
+            fields.know(["restart"]);
             fields.finish(report);
         }
         out.insert(name.value, (dependency, name.place));

@@ -8,6 +8,7 @@ use super::health::HealthFile;
 use super::mount::SourceFile;
 use super::report::Report;
 use super::service::ServiceFile;
+use crate::container::Namespace;
 use crate::name::ServiceName;
 use crate::spec::{Condition, Gate, Probe, Restart, RuntimeKind, UpdateOrder};
 use std::collections::{BTreeMap, BTreeSet};
@@ -72,7 +73,7 @@ pub(crate) fn is_job(name: &ServiceName, service: &ServiceFile, enabled: &Enable
 pub(crate) fn order(service: &ServiceFile, runtime: RuntimeKind, report: &mut Report) -> UpdateOrder {
     let wish = service.deploy.start_first.as_ref();
     let forced = match runtime {
-        RuntimeKind::Docker => written_volume(service).or_else(|| fixed_port(service)),
+        RuntimeKind::Docker => written_volume(service).or_else(|| fixed_port(service)).or_else(|| host_network(service)),
         RuntimeKind::Process => written_volume(service),
     };
     match (forced, wish) {
@@ -105,6 +106,11 @@ fn written_volume(service: &ServiceFile) -> Option<String> {
 fn fixed_port(service: &ServiceFile) -> Option<String> {
     let port = service.ports.iter().find(|p| p.value.host_port > 0 && service.landfall.routes.is_empty())?;
     Some(format!("port {} of the host has one owner", port.value.host_port))
+}
+
+/// Every port of a program on the host's own network.
+fn host_network(service: &ServiceFile) -> Option<String> {
+    service.container.access.host.contains(&Namespace::Network).then(|| "a port of the host's network has one owner".to_owned())
 }
 
 /// A directory of the host may hold a database as well as source code, so the cautious order is the default and the file may ask for the other.

@@ -2,6 +2,7 @@
 
 use crate::fake::Act;
 use crate::{Launch, Runtime};
+use landfall_model::container::Container;
 use landfall_model::name::{AppName, NetworkName, ReleaseNumber, ReplicaId, VolumeName};
 use landfall_model::observed::{Observed, ReplicaState};
 use landfall_model::spec::{EnvValue, Limits, LogPolicy, Mount, MountSource, Network, Program, Restart, Template, Volume};
@@ -44,12 +45,12 @@ pub struct Shape {
 impl Kit {
     /// The network every replica joins.
     pub fn network(&self) -> (NetworkName, Network) {
-        ("default".parse().expect("a name"), Network { external_name: format!("{}_default", self.app), external: false, internal: false })
+        ("default".parse().expect("a name"), Network { external_name: format!("{}_default", self.app), ..Network::default() })
     }
 
     /// The volume every replica mounts at `/data`.
     pub fn volume(&self) -> (VolumeName, Volume) {
-        ("data".parse().expect("a name"), Volume { external_name: format!("{}_data", self.app), external: false })
+        ("data".parse().expect("a name"), Volume { external_name: format!("{}_data", self.app), ..Volume::default() })
     }
 
     /// Everything needed to make a replica that does this.
@@ -66,7 +67,11 @@ impl Kit {
             environment: pairs(&shape.environment),
             working_dir: None,
             user: None,
-            mounts: vec![Mount { source: MountSource::Volume { name: volume.0.clone() }, target: "/data".into(), read_only: false }],
+            mounts: vec![Mount {
+                source: MountSource::Volume { name: volume.0.clone(), no_copy: false },
+                target: "/data".into(),
+                read_only: false,
+            }],
             networks: BTreeSet::from([network.0.clone()]),
             ports: Vec::new(),
             labels: BTreeMap::new(),
@@ -79,6 +84,7 @@ impl Kit {
             init: false,
             read_only: false,
             shm_bytes: 0,
+            container: Container::default(),
         };
         Launch {
             app: self.app.clone(),

@@ -3,11 +3,13 @@
 //! Pure, so that the whole mapping is tested without an engine. Words of the user (arguments, environment, labels) are passed on as they
 //! are, in JSON; nothing is ever put into a shell.
 
+use super::{detail, file};
 use crate::{Launch, RuntimeError};
 use bollard::models::{
-    ContainerCreateBody, EndpointSettings, HealthConfig, HostConfig, HostConfigLogConfig, Mount, MountTmpfsOptions, MountType,
+    ContainerCreateBody, EndpointSettings, HealthConfig, HostConfig, HostConfigLogConfig, Mount, MountType, MountVolumeOptions,
     NetworkingConfig, PortBinding, RestartPolicy, RestartPolicyNameEnum,
 };
+use landfall_model::container::Namespace;
 use landfall_model::spec::{HealthTest, MountSource, Network, Program, Restart};
 use std::collections::{BTreeMap, HashMap};
 
@@ -67,6 +69,10 @@ pub(crate) fn body(launch: &Launch) -> Result<ContainerCreateBody, RuntimeError>
         } else {
             healthcheck(launch)
         },
+        hostname: said(&template.container.hostname),
+        domainname: said(&template.container.domain),
+        tty: Some(template.container.tty),
+        open_stdin: Some(template.container.stdin_open),
         host_config: Some(host(launch)?),
         networking_config: joined(launch)?.first().map(|network| NetworkingConfig {
             endpoints_config: Some(HashMap::from([(network.external_name.clone(), EndpointSettings::default())])),
@@ -83,10 +89,22 @@ fn host(launch: &Launch) -> Result<HostConfig, RuntimeError> {
         let binding = PortBinding { host_ip: Some(port.host_ip.clone()), host_port: Some(port.host_port.to_string()) };
         ports.entry(port_key(port.port, port.udp)).or_default().get_or_insert_default().push(binding);
     }
-    Ok(HostConfig {
-        network_mode: Some(joined(launch)?.first().map_or_else(|| "none".to_owned(), |n| n.external_name.clone())),
+    let mut mounts =
+        template.mounts.iter().filter(|m| detail::bind(m).is_none()).map(|m| mount(launch, m)).collect::<Result<Vec<_>, _>>()?;
+    mounts.extend(file::carriers(template).into_iter().map(|target| Mount {
+        typ: Some(MountType::VOLUME),
+        target: Some(target),
+        ..Mount::default()
+    }));
+    let mut host = HostConfig {
+        network_mode: Some(match joined(launch)?.first() {
+            Some(network) => network.external_name.clone(),
+            None if template.container.access.host.contains(&Namespace::Network) => "host".to_owned(),
+            None => "none".to_owned(),
+        }),
         dns: (!launch.dns.is_empty()).then(|| launch.dns.iter().map(ToString::to_string).collect()),
-        mounts: Some(template.mounts.iter().map(|m| mount(launch, m)).collect::<Result<_, _>>()?),
+        mounts: Some(mounts),
+        binds: Some(template.mounts.iter().filter_map(detail::bind).collect()),
         port_bindings: Some(ports),
         restart_policy: Some(restart(if launch.job { Restart::No } else { template.restart })),
         memory: some(template.limits.memory_bytes),
@@ -103,29 +121,34 @@ fn host(launch: &Launch) -> Result<HostConfig, RuntimeError> {
         readonly_rootfs: Some(template.read_only),
         shm_size: some(template.shm_bytes),
         ..HostConfig::default()
-    })
+    };
+    detail::fill(&mut host, &template.container);
+    Ok(host)
+}
+
+/// Empty text is the engine's own choice.
+pub(crate) fn said(text: &str) -> Option<String> {
+    (!text.is_empty()).then(|| text.to_owned())
 }
 
 fn mount(launch: &Launch, mount: &landfall_model::spec::Mount) -> Result<Mount, RuntimeError> {
-    let (typ, source, tmpfs_options) = match &mount.source {
-        MountSource::Volume { name } => {
+    let (typ, source, no_copy) = match &mount.source {
+        MountSource::Volume { name, no_copy } => {
             let missing = || RuntimeError::failed(format!("start `{}`", launch.id), format!("it has no volume `{name}`"));
-            (MountType::VOLUME, Some(launch.volumes.get(name).ok_or_else(missing)?.external_name.clone()), None)
+            (MountType::VOLUME, Some(launch.volumes.get(name).ok_or_else(missing)?.external_name.clone()), *no_copy)
         }
-        MountSource::Anonymous => (MountType::VOLUME, None, None),
-        MountSource::Bind { path } => (MountType::BIND, Some(path.clone()), None),
-        MountSource::Tmpfs { size_bytes } => (
-            MountType::TMPFS,
-            None,
-            (*size_bytes > 0).then(|| MountTmpfsOptions { size_bytes: Some(signed(*size_bytes)), ..MountTmpfsOptions::default() }),
-        ),
+        MountSource::Anonymous { no_copy } => (MountType::VOLUME, None, *no_copy),
+        MountSource::Bind { path, .. } => (MountType::BIND, Some(path.clone()), false),
+        MountSource::Tmpfs { .. } => (MountType::TMPFS, None, false),
     };
     Ok(Mount {
         typ: Some(typ),
         source,
         target: Some(mount.target.clone()),
         read_only: Some(mount.read_only),
-        tmpfs_options,
+        bind_options: detail::propagation(&mount.source),
+        volume_options: no_copy.then(|| MountVolumeOptions { no_copy: Some(true), ..MountVolumeOptions::default() }),
+        tmpfs_options: detail::memory(&mount.source),
         ..Mount::default()
     })
 }
@@ -187,6 +210,6 @@ fn port_key(port: u16, udp: bool) -> String {
 }
 
 /// The engine counts in signed numbers.
-fn signed(n: u64) -> i64 {
+pub(crate) fn signed(n: u64) -> i64 {
     i64::try_from(n).unwrap_or(i64::MAX)
 }

@@ -112,10 +112,13 @@ impl Follower {
 /// The time stamp and lines of one frame: `2024-05-01T10:00:00.123456789Z text`.
 fn entries(output: LogOutput) -> (String, Vec<LogEntry>) {
     let stderr = matches!(output, LogOutput::StdErr { .. });
+    let terminal = matches!(output, LogOutput::Console { .. });
     let bytes = output.into_bytes();
     let text = String::from_utf8_lossy(&bytes);
     let (stamp, text) = text.split_once(' ').unwrap_or(("", &text));
     let text = text.strip_suffix('\n').unwrap_or(text);
+    // A terminal turns the end of a line into two characters.
+    let text = text.strip_suffix('\r').filter(|_| terminal).unwrap_or(text);
     let at_ms = milliseconds(stamp);
     let entries = pieces(text).map(|line| LogEntry { at_ms, stderr, line: line.to_owned() }).collect();
     (stamp.to_owned(), entries)

@@ -7,8 +7,10 @@
 
 mod container;
 mod credential;
+mod detail;
 mod engine;
 mod exec;
+mod file;
 mod image;
 mod log;
 mod network;
@@ -249,6 +251,7 @@ impl Runtime for DockerRuntime {
         for network in container::joined(launch)?.into_iter().skip(1) {
             network::connect(&self.engine, &name, &network.external_name).await?;
         }
+        file::write(&self.engine, &name, launch).await?;
         let client = self.engine.client().await?;
         let started = tokio::time::timeout(MAKE, client.start_container(&name, None::<StartContainerOptions>)).await;
         let doing = format!("start of `{}`", launch.id);

@@ -5,14 +5,16 @@
 //! sees through what was asked for in this process or is written on the app's containers.
 
 use crate::RuntimeError;
-use crate::docker::container::label;
+use crate::docker::container::{label, said};
 use crate::docker::engine::{CALL, Engine, MAKE, status, words};
 use crate::docker::observe;
-use bollard::models::{ContainerInspectResponse, NetworkConnectRequest, NetworkCreateRequest, NetworkInspect, VolumeCreateRequest};
+use bollard::models::{
+    ContainerInspectResponse, Ipam, IpamConfig, NetworkConnectRequest, NetworkCreateRequest, NetworkInspect, VolumeCreateRequest,
+};
 use bollard::query_parameters::{InspectNetworkOptions, ListNetworksOptionsBuilder, ListVolumesOptionsBuilder, RemoveVolumeOptions};
 use landfall_model::name::{AppName, NetworkName, VolumeName};
 use landfall_model::observed::ObservedNetwork;
-use landfall_model::spec::{Network, Volume};
+use landfall_model::spec::{Network, Subnet, Volume};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// Makes a network unless there is one of that name.
@@ -31,11 +33,35 @@ pub(crate) async fn ensure(engine: &Engine, app: &AppName, key: &NetworkName, ne
         name: network.external_name.clone(),
         driver: Some("bridge".into()),
         internal: Some(network.internal),
-        labels: Some(HashMap::from([(label::APP.to_owned(), app.to_string()), (label::NETWORK.to_owned(), key.to_string())])),
+        attachable: Some(network.attachable),
+        enable_ipv6: Some(network.ipv6),
+        options: Some(network.options.clone().into_iter().collect()),
+        ipam: Some(addresses(network)),
+        labels: Some(labels(app, &network.labels, (label::NETWORK, key.as_str()))),
         ..NetworkCreateRequest::default()
     };
     let client = engine.client().await?;
     engine.ask(&doing, MAKE, client.create_network(request)).await.map(drop)
+}
+
+/// The user's own labels, and ours over them.
+fn labels(app: &AppName, users: &BTreeMap<String, String>, (what, key): (&str, &str)) -> HashMap<String, String> {
+    let own = [(label::APP.to_owned(), app.to_string()), (what.to_owned(), key.to_owned())];
+    users.iter().filter(|(k, _)| !k.starts_with("landfall.")).map(|(k, v)| (k.clone(), v.clone())).chain(own).collect()
+}
+
+fn addresses(network: &Network) -> Ipam {
+    let config = |s: &Subnet| IpamConfig {
+        subnet: said(&s.subnet),
+        ip_range: said(&s.range),
+        gateway: said(&s.gateway),
+        auxiliary_addresses: (!s.reserved.is_empty()).then(|| s.reserved.clone().into_iter().collect()),
+    };
+    Ipam {
+        driver: said(&network.ipam_driver),
+        config: (!network.subnets.is_empty()).then(|| network.subnets.iter().map(config).collect()),
+        options: (!network.ipam_options.is_empty()).then(|| network.ipam_options.clone().into_iter().collect()),
+    }
 }
 
 /// The network of exactly that name. The engine's own filter finds every name that contains the text, and its lookup by name every id
@@ -114,7 +140,9 @@ pub(crate) async fn ensure_volume(engine: &Engine, app: &AppName, key: &VolumeNa
     }
     let request = VolumeCreateRequest {
         name: Some(name.clone()),
-        labels: Some(HashMap::from([(label::APP.to_owned(), app.to_string()), (label::VOLUME.to_owned(), key.to_string())])),
+        driver: Some(if volume.driver.is_empty() { "local".to_owned() } else { volume.driver.clone() }),
+        driver_opts: Some(volume.options.clone().into_iter().collect()),
+        labels: Some(labels(app, &volume.labels, (label::VOLUME, key.as_str()))),
         ..VolumeCreateRequest::default()
     };
     engine.ask(&format!("make volume `{key}`"), MAKE, client.create_volume(request)).await.map(drop)

@@ -74,7 +74,7 @@ fn environment(launch: &Launch, volumes: &Path) -> Result<BTreeMap<String, EnvVa
         environment.insert("PORT".into(), EnvValue::new(port.to_string()));
     }
     for mount in &launch.template.mounts {
-        if let MountSource::Volume { name } = &mount.source
+        if let MountSource::Volume { name, .. } = &mount.source
             && let Some(of) = launch.volumes.get(name)
         {
             let dir = volume::ensure(volumes, &launch.app, name, of)?;
@@ -92,11 +92,11 @@ fn notes(launch: &Launch) -> Vec<String> {
         match &mount.source {
             // Told by its variable.
             MountSource::Volume { .. } => {}
-            MountSource::Bind { path } if *path != mount.target => {
+            MountSource::Bind { path, .. } if *path != mount.target => {
                 notes.push(format!("{path} is not mounted at {}: a process sees the host's files", mount.target))
             }
             MountSource::Bind { .. } => {}
-            MountSource::Anonymous | MountSource::Tmpfs { .. } => {
+            MountSource::Anonymous { .. } | MountSource::Tmpfs { .. } => {
                 notes.push(format!("nothing is mounted at {}: a process sees the host's files", mount.target))
             }
         }

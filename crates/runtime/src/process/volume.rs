@@ -95,7 +95,7 @@ mod tests {
     use super::*;
 
     fn volume(name: &str) -> Volume {
-        Volume { external_name: name.into(), external: false }
+        Volume { external_name: name.into(), ..Volume::default() }
     }
 
     #[test]

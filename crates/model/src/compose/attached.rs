@@ -1,0 +1,234 @@
+//! Secrets and configs: what each is (`secrets:` and `configs:` at the top of the file), and which file of a container it becomes.
+//!
+//! Values are read when the file is compiled and travel in the spec, so a rollback brings the old value back and the server needs none of the
+//! author's files. They are written into the container before it starts; see the Docker runtime.
+
+use super::check::App;
+use super::interpolate::Variables;
+use super::mount::SourceFile;
+use super::node::Value;
+use super::reader::{Field, Fields};
+use super::report::{Located, Report};
+use super::service::ServiceFile;
+use super::{FileProblem, env, path};
+use crate::container::{Content, MountedFile};
+use crate::name::ServiceName;
+use std::collections::BTreeMap;
+
+/// Most bytes of one value: what Swarm allows for a config.
+const MAX_VALUE: usize = 1_000_000;
+/// Most bytes of all values of all services.
+const MAX_ALL: usize = 16 * 1024 * 1024;
+
+/// Which of the two.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Sort {
+    Secret,
+    Config,
+}
+
+impl Sort {
+    fn word(self) -> &'static str {
+        match self {
+            Sort::Secret => "secret",
+            Sort::Config => "config",
+        }
+    }
+
+    /// The key that declares them, and that uses them.
+    pub(crate) fn key(self) -> &'static str {
+        match self {
+            Sort::Secret => "secrets",
+            Sort::Config => "configs",
+        }
+    }
+}
+
+/// Where a value comes from.
+#[derive(Debug, Clone)]
+pub(crate) enum Origin {
+    File(Located<String>),
+    Variable(Located<String>),
+    Text(String),
+    /// It has none, which was complained about, or it is kept where this server cannot see it, which is.
+    None,
+}
+
+/// What is declared at the top of the file.
+pub(crate) type Declared = BTreeMap<(Sort, String), Origin>;
+
+/// One file a service wants.
+#[derive(Debug, Clone)]
+pub(crate) struct AttachedFile {
+    sort: Sort,
+    source: Located<String>,
+    pub(crate) target: String,
+    uid: u32,
+    gid: u32,
+    mode: u32,
+}
+
+/// Reads `secrets:` or `configs:` at the top.
+pub(crate) fn declared(field: &Field<'_>, sort: Sort, out: &mut Declared, report: &mut Report) {
+    for (name, entry) in Fields::open(field, report).iter().flat_map(Fields::all) {
+        let mut origin = Origin::None;
+        if let Some(mut fields) = (!entry.node.is_null()).then(|| Fields::open(entry, report)).flatten() {
+            let mut take = |key: &'static str| fields.take(key).and_then(|f| f.text(report));
+            let (file, variable, content) = (take("file"), take("environment"), take("content"));
+            let external = fields.take("external").is_some();
+            fields.know(["name", "labels", "template_driver", "driver", "driver_opts"]);
+            fields.finish(report);
+            origin = match (content, variable, file) {
+                (Some(content), ..) => Origin::Text(content.value),
+                (_, Some(variable), _) => Origin::Variable(variable),
+                (.., Some(file)) => Origin::File(file),
+                _ if external => Origin::None,
+                _ => no_value(sort, name, entry, report),
+            };
+        } else if entry.node.is_null() {
+            origin = no_value(sort, name, entry, report);
+        }
+        out.insert((sort, name.to_owned()), origin);
+    }
+}
+
+fn no_value(sort: Sort, name: &str, entry: &Field<'_>, report: &mut Report) -> Origin {
+    report
+        .error("missing-key", entry.key_place, format!("the {} `{name}` has no value", sort.word()))
+        .hint("write `file: ./path`, or `environment: NAME`");
+    Origin::None
+}
+
+/// Reads `secrets:` or `configs:` of a service.
+pub(crate) fn read(field: &Field<'_>, sort: Sort, report: &mut Report) -> Vec<AttachedFile> {
+    let items = field.items("a list of names", report).unwrap_or_default();
+    items.iter().filter_map(|item| attached(item, sort, report)).collect()
+}
+
+fn attached(item: &Field<'_>, sort: Sort, report: &mut Report) -> Option<AttachedFile> {
+    let (mut uid, mut gid, mut mode, mut target) = (None, None, None, None);
+    let source = if let Value::Map(_) = item.node.value {
+        let mut fields = Fields::open(item, report)?;
+        target = fields.take("target").and_then(|f| f.text(report));
+        let mut number =
+            |key: &'static str| fields.take(key).and_then(|f| f.integer(0..=u64::from(u32::MAX), report)).map(|n| n.value as u32);
+        (uid, gid) = (number("uid"), number("gid"));
+        mode = fields.take("mode").and_then(|f| permissions(&f, report));
+        let source = fields.take("source").and_then(|f| f.text(report));
+        fields.finish(report);
+        source
+    } else {
+        item.text(report)
+    };
+    let Some(source) = source else {
+        if item.node.get("source").is_none() {
+            report
+                .error("missing-key", item.place(), format!("`{}` needs `source`", item.path))
+                .hint("`source` is its name at the top of the file");
+        }
+        return None;
+    };
+    let (name, place) = target.map_or((source.value.clone(), source.place), |t| (t.value, t.place));
+    // A bare name lies in the usual directory of secrets; of configs in the root, as in Swarm.
+    let target = match sort {
+        Sort::Secret if !name.starts_with('/') => format!("/run/secrets/{name}"),
+        _ => format!("/{}", name.trim_start_matches('/')),
+    };
+    if target.split('/').skip(1).any(|part| matches!(part, "" | "." | "..")) || target.contains('\0') {
+        let message = format!("`{}` is no place for a file", report.written(place, &name));
+        report.error("bad-mount", place, message).hint("write an absolute path in the container, without `..`");
+        return None;
+    }
+    Some(AttachedFile { sort, source, target, uid: uid.unwrap_or(0), gid: gid.unwrap_or(0), mode: mode.unwrap_or(0o444) })
+}
+
+/// Permission bits. YAML reads `0440` as octal; `440` and the quoted `"0440"` are decimal to Compose, and hardly meant so.
+fn permissions(field: &Field<'_>, report: &mut Report) -> Option<u32> {
+    let mode = field.integer(0..=0o7777, report)?;
+    let digits = mode.value.to_string();
+    // The number that counts stands in the file: it was not octal there.
+    if digits.len() >= 3 && digits.bytes().all(|b| b < b'8') && report.written(mode.place, &digits) == digits {
+        let message = format!("`{}` is read as a decimal number: the bits are {:04o}", field.path, mode.value);
+        report.warning("decimal-mode", mode.place, message).hint(format!("write 0{digits}, without quotes"));
+    }
+    Some(mode.value as u32)
+}
+
+/// Files of every service that takes part, with what they hold.
+pub(crate) fn files(app: &App<'_>, variables: &Variables, report: &mut Report) -> BTreeMap<ServiceName, Vec<MountedFile>> {
+    let mut values: BTreeMap<(Sort, String), Option<Content>> = BTreeMap::new();
+    let mut out = BTreeMap::new();
+    let mut all = 0;
+    for (name, service) in app.enabled {
+        let mut files: Vec<MountedFile> = Vec::new();
+        for file in &service.files {
+            let key = (file.sort, file.source.value.clone());
+            // One that is not declared was complained about when references were followed.
+            let Some(origin) = app.file.declared.get(&key) else { continue };
+            hidden(name, service, file, report);
+            let content = values.entry(key).or_insert_with(|| value(app, origin, variables, report)).clone();
+            let Some(content) = content else { continue };
+            all += content.reveal().len();
+            if all > MAX_ALL {
+                report
+                    .error(
+                        "too-large",
+                        file.source.place,
+                        format!("the secrets and configs of all services have more than {} MiB", MAX_ALL >> 20),
+                    )
+                    .hint("mount large files as a bind or a volume");
+                return out;
+            }
+            let made = MountedFile { target: file.target.clone(), content, uid: file.uid, gid: file.gid, mode: file.mode };
+            files.retain(|f| f.target != made.target);
+            files.push(made);
+        }
+        files.sort_by(|a, b| a.target.cmp(&b.target));
+        out.insert((*name).clone(), files);
+    }
+    out
+}
+
+/// A file written into a mount would be written into what is mounted.
+fn hidden(name: &ServiceName, service: &ServiceFile, file: &AttachedFile, report: &mut Report) {
+    let over = |m: &&super::mount::MountFile| {
+        path::within(&m.target, &file.target) && !matches!(m.source, SourceFile::Tmpfs(_) | SourceFile::Memory(_))
+    };
+    if let Some(mount) = service.mounts.iter().find(over) {
+        let message = format!(
+            "`{name}` mounts something at `{}`, and the {} `{}` would be written into it",
+            mount.target,
+            file.sort.word(),
+            file.target
+        );
+        report.error("mount-collision", file.source.place, message).hint("give it a `target` outside of every mount");
+    }
+}
+
+fn value(app: &App<'_>, origin: &Origin, variables: &Variables, report: &mut Report) -> Option<Content> {
+    match origin {
+        Origin::None => None,
+        Origin::Text(text) => Some(Content::new(text.as_str())),
+        Origin::Variable(name) => match variables.values.get(&name.value) {
+            Some(value) => Some(Content::new(value.as_str())),
+            None => {
+                let shown = report.written(name.place, &name.value);
+                report.error("env-missing", name.place, format!("`{shown}` must be set and is not")).hint(variables.set_hint(&name.value));
+                None
+            }
+        },
+        Origin::File(file) => read_file(app, file, report),
+    }
+}
+
+fn read_file(app: &App<'_>, file: &Located<String>, report: &mut Report) -> Option<Content> {
+    let full = path::absolute(app.project_dir, &file.value);
+    let problem = match app.reader.read(&full) {
+        Ok(bytes) if bytes.len() <= MAX_VALUE => return Some(Content::new(bytes)),
+        Ok(_) => FileProblem::Other(format!("it is larger than {} kB", MAX_VALUE / 1000)),
+        Err(problem) => problem,
+    };
+    let shown = app.host_path(&file.value, file.place, report);
+    env::unreadable(&shown, &problem, Some(file.place), report);
+    None
+}

@@ -1,0 +1,72 @@
+//! The short answers of `docker compose config`: names, one per line.
+
+use super::super::model::Model;
+use super::super::node::Node;
+use super::used;
+use std::collections::BTreeSet;
+
+/// Most dependencies followed one into the other; a cycle has been refused before.
+const MAX_CHAIN: usize = 1000;
+
+/// Services, each after those it depends on.
+pub(crate) fn services(model: &Model) -> Vec<String> {
+    let all = model.root.get("services").map(Node::entries).unwrap_or_default();
+    let mut names: Vec<&str> = all.iter().map(|e| e.key.as_str()).collect();
+    names.sort_unstable();
+    let mut out = Vec::new();
+    for name in names {
+        visit(name, model, MAX_CHAIN, &mut BTreeSet::new(), &mut out);
+    }
+    out
+}
+
+fn visit<'a>(name: &'a str, model: &'a Model, left: usize, path: &mut BTreeSet<&'a str>, out: &mut Vec<String>) {
+    let Some(service) = model.root.get("services").and_then(|s| s.get(name)) else { return };
+    if left == 0 || out.iter().any(|n| n == name) || !path.insert(name) {
+        return;
+    }
+    let mut needs: Vec<&str> = service.get("depends_on").map(Node::entries).unwrap_or_default().iter().map(|e| e.key.as_str()).collect();
+    needs.sort_unstable();
+    for need in needs {
+        visit(need, model, left - 1, path, out);
+    }
+    out.push(name.to_owned());
+}
+
+/// Keys of the volumes that services use.
+pub(crate) fn volumes(model: &Model) -> Vec<String> {
+    let root = used(&model.root);
+    let mut names: Vec<String> = root.get("volumes").map(Node::entries).unwrap_or_default().iter().map(|e| e.key.clone()).collect();
+    names.sort();
+    names
+}
+
+/// Images in the order of the services' names; one that is built and has no name is called after app and service.
+pub(crate) fn images(model: &Model) -> Vec<String> {
+    let all = model.root.get("services").map(Node::entries).unwrap_or_default();
+    let mut images: Vec<(&str, String)> = all
+        .iter()
+        .map(|e| {
+            let given = e.value.get("image").and_then(Node::scalar).map(|s| s.text.clone()).filter(|t| !t.is_empty());
+            (e.key.as_str(), given.unwrap_or_else(|| format!("{}-{}", model.name, e.key)))
+        })
+        .collect();
+    images.sort();
+    images.into_iter().map(|(_, image)| image).collect()
+}
+
+/// Every profile of every service, enabled or not.
+pub(crate) fn profiles(model: &Model) -> Vec<String> {
+    let enabled = model.root.get("services").map(Node::entries).unwrap_or_default();
+    let of = |service: &Node| {
+        service
+            .get("profiles")
+            .map(Node::items)
+            .unwrap_or_default()
+            .iter()
+            .filter_map(|p| p.scalar().map(|s| s.text.clone()))
+            .collect::<Vec<_>>()
+    };
+    let all: BTreeSet<String> = enabled.iter().chain(&model.disabled).flat_map(|e| of(&e.value)).collect();
+    all.into_iter().collect()
+}
