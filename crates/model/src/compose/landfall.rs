@@ -97,7 +97,7 @@ pub(crate) fn read(field: &Field<'_>, report: &mut Report) -> LandfallFile {
 }
 
 /// A list, or one value in place of a list of one.
-fn one_or_more<'a>(field: &Field<'a>, report: &mut Report) -> Vec<Field<'a>> {
+pub(crate) fn one_or_more<'a>(field: &Field<'a>, report: &mut Report) -> Vec<Field<'a>> {
     if field.node.scalar().is_some() { vec![field.clone()] } else { field.items("a list", report).unwrap_or_default() }
 }
 

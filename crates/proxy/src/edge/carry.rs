@@ -1,7 +1,7 @@
 //! The way of one request: canonicalise, find, prepare, forward, and turn whatever happens into an answer.
 
 use crate::edge::connection::{Conn, Origin};
-use crate::edge::filter::{self, Filters};
+use crate::edge::filter::{self, Filters, Passage, Stop};
 use crate::edge::header;
 use crate::edge::refusal::{Asked, Refusal, redirect};
 use crate::edge::target::{Host, canonical_target};
@@ -60,20 +60,26 @@ async fn answer(
         }
     };
     let Some(filters) = route.filters.and_then(|index| table.filters.get(index)) else {
-        return pass(conn, &table, route, Arrived { request, host, target, in_flight, id: None, max_body: u64::MAX }).await;
+        return pass(conn, &table, route, Arrived { request, host, target, in_flight, filtered: None }).await;
     };
-    let id = conn.worker.request_ids.next();
     let secure = site.is_some_and(|site| is_secure(conn, site, &host));
-    let passed = match filters.admit(conn.client, &request) {
-        Ok(()) => pass(conn, &table, route, Arrived { request, host, target, in_flight, id: Some(&id), max_body: filters.max_body }).await,
-        Err(refusal) => {
+    let mut passage = Passage::new(conn.worker.request_ids.next(), secure);
+    let passed = match filters.admit(conn.client, &request, &mut passage) {
+        Ok(()) => {
+            let filtered = Some((filters, &passage));
+            pass(conn, &table, route, Arrived { request, host, target, in_flight, filtered }).await
+        }
+        Err(stop) => {
             filter::linger(request);
-            Err(refusal)
+            match stop {
+                Stop::Refuse(refusal) => Err(refusal),
+                Stop::Answer(response) => Ok(*response),
+            }
         }
     };
     let mut response = passed.unwrap_or_else(|refusal| refuse(conn, refusal, asked));
     if response.status() != StatusCode::SWITCHING_PROTOCOLS {
-        filters.relay(&mut response, id, secure);
+        filters.relay(&mut response, passage);
     }
     Ok(response)
 }
@@ -90,8 +96,7 @@ struct Arrived<'a> {
     target: PathAndQuery,
     in_flight: InFlight,
     /// Absent for calls between services.
-    id: Option<&'a HeaderValue>,
-    max_body: u64,
+    filtered: Option<(&'a Filters, &'a Passage)>,
 }
 
 /// Takes a request to its application and the answer back.
@@ -170,14 +175,16 @@ struct Prepared {
 }
 
 fn prepare(conn: &Conn, arrived: Arrived<'_>) -> (Prepared, InFlight) {
-    let Arrived { mut request, host, target, in_flight, id, max_body } = arrived;
+    let Arrived { mut request, host, mut target, in_flight, filtered } = arrived;
     let websocket =
         request.version() == Version::HTTP_11 && request.method() == Method::GET && header::asks_for_websocket(request.headers());
     let upgrade = websocket.then(|| hyper::upgrade::on(&mut request));
     let (mut head, incoming) = request.into_parts();
     header::to_upstream(&mut head.headers, &host, conn.peer.as_ref(), websocket);
-    if let Some(id) = id {
-        Filters::prepare(&mut head.headers, id);
+    let mut max_body = u64::MAX;
+    if let Some((filters, passage)) = filtered {
+        target = filters.prepare(passage, &mut head.headers, target);
+        max_body = filters.max_body;
     }
     let (body, upload) = RequestBody::new(incoming, max_body);
     let mut request = Request::new(body);

@@ -30,6 +30,10 @@ pub(crate) enum Refusal {
     Unfinished,
     /// The body is larger than the route takes.
     TooLarge,
+    /// Clients of this address are not served here.
+    Forbidden,
+    /// Who asks has not shown that they may.
+    Unauthorized,
     /// The client asks more often than the route allows.
     TooMany {
         /// Seconds.
@@ -48,6 +52,8 @@ impl Refusal {
             Refusal::BadGateway => StatusCode::BAD_GATEWAY,
             Refusal::Timeout => StatusCode::GATEWAY_TIMEOUT,
             Refusal::Unfinished => StatusCode::REQUEST_TIMEOUT,
+            Refusal::Forbidden => StatusCode::FORBIDDEN,
+            Refusal::Unauthorized => StatusCode::UNAUTHORIZED,
             Refusal::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Refusal::TooMany { .. } => StatusCode::TOO_MANY_REQUESTS,
         }
@@ -65,6 +71,8 @@ impl Refusal {
             Refusal::BadGateway => "The service could not be reached",
             Refusal::Timeout => "The service did not answer in time",
             Refusal::Unfinished => "The request was not sent to its end in time",
+            Refusal::Forbidden => "This is not open to you",
+            Refusal::Unauthorized => "A name and a password are needed here",
             Refusal::TooLarge => "The request is too large",
             Refusal::TooMany { .. } => "Too many requests; wait a little",
         }
@@ -104,6 +112,10 @@ impl Refusal {
             }
             Refusal::Method => {
                 headers.insert(header::ALLOW, HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"));
+            }
+            Refusal::Unauthorized => {
+                let challenge = HeaderValue::from_static("Basic realm=\"restricted\", charset=\"UTF-8\"");
+                headers.insert(header::WWW_AUTHENTICATE, challenge);
             }
             Refusal::TooMany { retry_after } => drop(headers.insert(header::RETRY_AFTER, HeaderValue::from(retry_after))),
             // What follows on such a connection cannot be trusted, or is a body nobody wants. In HTTP/2 the header would itself be an error.

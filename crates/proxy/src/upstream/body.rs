@@ -3,7 +3,7 @@
 //! A body that ends too early ends as an error on the other side too (the connection is aborted, the HTTP/2 stream reset): a short answer
 //! must never look like a whole one.
 
-use crate::edge::filter::throw_away;
+use crate::edge::filter::{Compressed, throw_away};
 use crate::edge::watch::InFlight;
 use crate::stream::StreamGuard;
 use crate::upstream::pool::{Held, Sender};
@@ -33,6 +33,9 @@ pub(crate) enum BodyError {
     /// It is larger than the route takes.
     #[error("the body is too large")]
     TooLarge,
+    /// It could not be compressed.
+    #[error("the body could not be compressed")]
+    Encoder(#[source] std::io::Error),
 }
 
 /// A request's body on its way to the application.
@@ -152,6 +155,8 @@ pub(crate) enum ResponseBody {
     Text(Option<Bytes>),
     /// The application's.
     Relay(Box<Relay>),
+    /// The application's, made smaller.
+    Compressed(Box<Compressed>),
 }
 
 /// An application's body and everything that is held until it ends.
@@ -178,6 +183,19 @@ impl Relay {
         }
         self.stream = None;
         self.in_flight = None;
+    }
+
+    /// The next frame.
+    pub(crate) fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let frame = ready!(self.poll_incoming(cx));
+        match &frame {
+            None => self.ended(),
+            Some(Ok(_)) if self.incoming.is_end_stream() => self.ended(),
+            // The connection is not worth keeping; everything else is released with the body.
+            Some(Err(_)) => self.sender = None,
+            Some(Ok(_)) => {}
+        }
+        Poll::Ready(frame)
     }
 
     fn poll_incoming(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
@@ -223,17 +241,8 @@ impl Body for ResponseBody {
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         match self.get_mut() {
             ResponseBody::Text(text) => Poll::Ready(text.take().map(|text| Ok(Frame::data(text)))),
-            ResponseBody::Relay(relay) => {
-                let frame = ready!(relay.poll_incoming(cx));
-                match &frame {
-                    None => relay.ended(),
-                    Some(Ok(_)) if relay.incoming.is_end_stream() => relay.ended(),
-                    // The connection is not worth keeping; everything else is released with the body.
-                    Some(Err(_)) => relay.sender = None,
-                    Some(Ok(_)) => {}
-                }
-                Poll::Ready(frame)
-            }
+            ResponseBody::Relay(relay) => relay.poll_frame(cx),
+            ResponseBody::Compressed(compressed) => compressed.poll_frame(cx),
         }
     }
 
@@ -241,6 +250,7 @@ impl Body for ResponseBody {
         match self {
             ResponseBody::Text(text) => text.is_none(),
             ResponseBody::Relay(relay) => relay.incoming.is_end_stream(),
+            ResponseBody::Compressed(compressed) => compressed.is_end_stream(),
         }
     }
 
@@ -248,6 +258,7 @@ impl Body for ResponseBody {
         match self {
             ResponseBody::Text(text) => SizeHint::with_exact(text.as_ref().map_or(0, |t| t.len() as u64)),
             ResponseBody::Relay(relay) => relay.incoming.size_hint(),
+            ResponseBody::Compressed(_) => SizeHint::default(),
         }
     }
 }

@@ -3,9 +3,9 @@
 use crate::harness::{Running, application, named, read_head, read_to_end, soon, start, table, talk};
 use http::{Response, StatusCode};
 use http_body_util::{BodyExt, Full};
-use landfall_model::filter::{Filters, RateLimit};
+use landfall_model::filter::{Filters, PasswordDigest, RateLimit};
 use landfall_model::route::RouteTable;
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -213,4 +213,120 @@ async fn calls_between_services_are_carried_as_they_are() {
         assert!(values(&answer, "x-content-type-options").is_empty(), "{answer}");
     }
     assert!(heads.recv().await.is_some());
+}
+
+#[tokio::test]
+async fn an_application_may_be_mounted_where_it_does_not_know() {
+    let proxy = start();
+    let address = application(|request| async move {
+        let prefix = request.headers().get("x-forwarded-prefix").map_or("-", |v| v.to_str().unwrap());
+        Response::new(Full::from(format!("{} {prefix}", request.uri())))
+    })
+    .await;
+    let mut table = table(1, &[("/api", "shop/api", address), ("/v1", "shop/v1", address)]);
+    table.sites[0].routes[0].filters.rewrite = Some("/".parse().unwrap());
+    table.sites[0].routes[1].filters.rewrite = Some("/api/v1".parse().unwrap());
+    proxy.swap(&table).await;
+    for (path, seen) in [
+        ("/api/x?q=/api", "/x?q=/api /api"),
+        ("/api", "/ /api"),
+        ("/api//x", "//x /api"),
+        ("/v1/x", "/api/v1/x -"),
+        ("/%76%31/%2e%61", "/api/v1/.a -"),
+    ] {
+        let (status, answer) = proxy.get("shop.example", path).await;
+        assert_eq!(status, StatusCode::OK, "{answer}");
+        assert!(answer.ends_with(&format!("\r\n\r\n{seen}")), "{path}: {answer}");
+    }
+    assert_eq!(proxy.get("shop.example", "/api/../x").await.0, StatusCode::BAD_REQUEST);
+}
+
+#[tokio::test]
+async fn pages_of_listed_origins_may_call_and_no_others() {
+    let proxy = start();
+    let seen = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&seen);
+    let address = application(move |_| {
+        counted.fetch_add(1, Ordering::SeqCst);
+        // An application that allows everything: its word does not count here.
+        async { Response::builder().header("Access-Control-Allow-Origin", "*").body(Full::from("hello")).unwrap() }
+    })
+    .await;
+    let cors = landfall_model::filter::Cors {
+        origins: ["https://app.example", "https://*.shop.example"].map(|o| o.parse().unwrap()).into(),
+        methods: ["PUT".to_owned()].into(),
+        headers: BTreeSet::new(),
+        expose: ["x-total".parse().unwrap()].into(),
+        credentials: true,
+        max_age_s: 60,
+    };
+    // What a browser asks before it calls has no password in it.
+    let users = [("ada".to_owned(), PasswordDigest::of("ada", "secret"))];
+    filtered(&proxy, address, Filters { cors: Some(cors), basic_auth: users.into(), ..Filters::default() }).await;
+    let ask = async |method: &str, headers: &str| {
+        let text = format!("{method} / HTTP/1.1\r\nHost: shop.example\r\nConnection: close\r\n{headers}\r\n");
+        talk(proxy.http, &text).await
+    };
+    let question = "Access-Control-Request-Method: PUT\r\nAccess-Control-Request-Headers: x-a, content-type\r\n";
+    for origin in ["https://app.example", "https://a.shop.example"] {
+        let answer = ask("OPTIONS", &format!("Origin: {origin}\r\n{question}")).await;
+        assert_eq!(status(&answer), 204, "{answer}");
+        assert_eq!(values(&answer, "access-control-allow-origin"), [origin]);
+        assert_eq!(values(&answer, "access-control-allow-methods"), ["PUT"]);
+        assert_eq!(values(&answer, "access-control-allow-headers"), ["x-a, content-type"]);
+        assert_eq!(values(&answer, "access-control-allow-credentials"), ["true"]);
+        assert_eq!(values(&answer, "access-control-max-age"), ["60"]);
+        assert!(values(&answer, "vary").contains(&"origin".to_owned()), "{answer}");
+    }
+    for origin in ["https://evil.example", "null", "https://shop.example", "https://app.example.evil.example"] {
+        let answer = ask("OPTIONS", &format!("Origin: {origin}\r\n{question}")).await;
+        assert_eq!((status(&answer), values(&answer, "access-control-allow-origin").len()), (204, 0), "{answer}");
+    }
+    assert_eq!(seen.load(Ordering::SeqCst), 0, "the proxy answers");
+
+    let login = "Authorization: Basic YWRhOnNlY3JldA==\r\n";
+    let answer = ask("GET", &format!("Origin: https://app.example\r\n{login}")).await;
+    assert_eq!(status(&answer), 200, "{answer}");
+    assert_eq!(values(&answer, "access-control-allow-origin"), ["https://app.example"]);
+    assert_eq!(values(&answer, "access-control-expose-headers"), ["x-total"]);
+    let answer = ask("GET", &format!("Origin: https://evil.example\r\n{login}")).await;
+    assert_eq!((status(&answer), values(&answer, "access-control-allow-origin").len()), (200, 0), "{answer}");
+    let answer = ask("GET", "Origin: https://app.example\r\n").await;
+    assert_eq!(status(&answer), 401);
+    assert_eq!(values(&answer, "access-control-allow-origin"), ["https://app.example"], "a page may read why it was refused");
+}
+
+#[tokio::test]
+async fn a_password_opens_the_door_and_stays_there() {
+    let proxy = start();
+    let (send, mut seen) = mpsc::unbounded_channel();
+    let address = application(move |request| {
+        let text = |name: &str| request.headers().get(name).map(|v| v.to_str().unwrap().to_owned());
+        send.send((text("authorization"), text("x-forwarded-user"))).unwrap();
+        async { Response::new(Full::default()) }
+    })
+    .await;
+    let users = [("ada".to_owned(), PasswordDigest::of("ada", "secret"))];
+    filtered(&proxy, address, Filters { basic_auth: users.into(), ..Filters::default() }).await;
+    let ask = async |headers: &str| {
+        talk(proxy.http, &format!("GET / HTTP/1.1\r\nHost: shop.example\r\nConnection: close\r\n{headers}\r\n")).await
+    };
+    for headers in ["", "Authorization: Basic YWRhOndyb25n\r\n", "Authorization: Bearer x\r\n", "X-Forwarded-User: ada\r\n"] {
+        let answer = ask(headers).await;
+        assert_eq!(status(&answer), 401, "{headers}");
+        assert!(values(&answer, "www-authenticate")[0].starts_with("Basic realm="), "{answer}");
+    }
+    assert_eq!(status(&ask("Authorization: Basic YWRhOnNlY3JldA==\r\nX-Forwarded-User: root\r\n").await), 200);
+    assert_eq!(seen.recv().await, Some((None, Some("ada".to_owned()))), "and nobody else was let through");
+}
+
+#[tokio::test]
+async fn clients_are_let_in_and_kept_out_by_address() {
+    let proxy = start();
+    let allow = ["127.0.0.0/29".parse().unwrap()].into();
+    let deny = ["127.0.0.3".parse().unwrap()].into();
+    filtered(&proxy, named("web").await, Filters { allow, deny, ..Filters::default() }).await;
+    for (source, expected) in [("127.0.0.2", 200), ("127.0.0.3", 403), ("127.0.0.9", 403)] {
+        assert_eq!(status(&from(source, &proxy).await), expected, "{source}");
+    }
 }
