@@ -3,7 +3,7 @@
 //! Text is cut into files the way golden cases are: what comes before the first `---- ` line is `compose.yaml`; `---- file PATH` begins another
 //! file, so that every case of `cases/compose/` is a seed.
 
-use landfall_model::compose::{FileProblem, Files, Input, Output, resolve};
+use landfall_model::compose::{Facts, FileProblem, Files, Input, Output, resolve};
 use std::collections::{BTreeMap, BTreeSet};
 
 const DIR: &str = "/srv/app";
@@ -66,6 +66,7 @@ impl Project {
             env_files: None,
             profiles: BTreeSet::new(),
             reader: self,
+            rules: Some(&Facts::default()),
         })
     }
 

@@ -2,11 +2,12 @@
 //!
 //! The format is told by `cases/compose/expect`, which makes the expected halves with Compose itself; nothing here can write them. Compared are
 //! whether the project is accepted, and the resolved model as JSON. A case that Landfall answers otherwise on purpose says why (`---- differs`)
-//! and what Landfall does instead. `PARITY=word` runs only the cases whose path has the word, and `PARITY_BRIEF=1` lists names only.
+//! and what Landfall does instead. `PARITY=word` runs only the cases whose path has the word, `PARITY_BRIEF=1` lists names only, and `PARITY_DIR`
+//! names another directory of cases, as `cases/compose/differ` makes one.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
-use landfall_model::compose::{FileProblem, Files, Input, Output, resolve};
+use landfall_model::compose::{FileProblem, Files, Input, Model, Output, resolve};
 use landfall_model::diagnostic::Severity;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,7 +16,7 @@ use std::path::{Path, PathBuf};
 
 const PROJECT: &str = "/srv/app";
 /// Fewer than this, and somebody has lost cases.
-const AT_LEAST: usize = 3;
+const AT_LEAST: usize = 900;
 
 #[derive(Default)]
 struct Case {
@@ -24,6 +25,8 @@ struct Case {
     env: BTreeMap<String, String>,
     args: Vec<String>,
     compose: Option<Answer>,
+    /// Further questions, `--services` and the like, and the texts that were answered. Nothing asks for the YAML.
+    also: Vec<(String, String)>,
     differs: Option<String>,
     landfall: Option<Answer>,
 }
@@ -117,7 +120,8 @@ impl Case {
                 ("differs", _) => case.differs = Some(body),
                 ("landfall", "rejects") => case.landfall = Some(Answer::Rejects(body)),
                 ("landfall", _) => case.landfall = Some(Answer::Prints(serde_json::from_str(&body).unwrap())),
-                ("also" | "docker", _) => {}
+                ("docker", answer) => case.also.push((answer.split_once(" config").unwrap().1.trim().to_owned(), body)),
+                ("also", _) => {}
                 (other, _) => panic!("`---- {other}` is no section of a case"),
             }
         }
@@ -202,7 +206,30 @@ impl Case {
             }
             (Answer::Prints(want), Some(got)) => differences("", want, got, &mut out),
         }
+        for (question, want) in &self.also {
+            let got = output.model.as_ref().map_or(String::new(), |model| asked(model, question));
+            if got != *want {
+                writeln!(out, "  config {question}: expected\n{want}  found\n{got}").unwrap();
+            }
+        }
         (!out.is_empty()).then_some(out)
+    }
+}
+
+/// The text of `config QUESTION`.
+fn asked(model: &Model, question: &str) -> String {
+    let lines = |names: Vec<String>| names.into_iter().map(|name| name + "\n").collect();
+    match question.split_once(' ').map_or((question, ""), |(flag, value)| (flag, value.trim_matches('\''))) {
+        ("", _) => model.yaml(),
+        ("--services", _) => lines(model.services()),
+        ("--volumes", _) => lines(model.volumes()),
+        ("--images", _) => lines(model.images()),
+        ("--profiles", _) => lines(model.profiles()),
+        ("--hash", only) => {
+            let hashes = model.hashes().into_iter().filter(|(name, _)| only == "*" || name == only);
+            hashes.map(|(name, hash)| format!("{name} {hash}\n")).collect()
+        }
+        (other, _) => panic!("this test knows no {other}"),
     }
 }
 
@@ -245,11 +272,12 @@ fn found(dir: &Path, cases: &mut Vec<PathBuf>) {
 
 #[test]
 fn every_project_is_what_compose_makes_of_it() {
-    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../cases/compose/parity");
+    let own = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../cases/compose/parity");
+    let dir = std::env::var_os("PARITY_DIR").map_or(own, PathBuf::from);
     let mut cases = Vec::new();
     found(&dir, &mut cases);
     cases.sort();
-    assert!(cases.len() >= AT_LEAST, "{} cases are too few", cases.len());
+    assert!(cases.len() >= AT_LEAST || std::env::var_os("PARITY_DIR").is_some(), "{} cases are too few", cases.len());
     let only = std::env::var("PARITY").unwrap_or_default();
     let brief = std::env::var_os("PARITY_BRIEF").is_some();
     let (mut wrong, mut ran) = (Vec::new(), 0);

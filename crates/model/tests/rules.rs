@@ -205,3 +205,46 @@ fn the_plans_are_told_what_their_checklists_name() {
         }
     }
 }
+
+struct Disk;
+
+impl Files for Disk {
+    fn read(&self, path: &str) -> Result<Vec<u8>, FileProblem> {
+        std::fs::read(path).map_err(|_| FileProblem::NotFound)
+    }
+    fn exists(&self, path: &str) -> bool {
+        Path::new(path).exists()
+    }
+}
+
+/// What the repository shows as good is good, or says why it is so.
+#[test]
+fn the_repositorys_own_examples_break_no_rule() {
+    let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples").canonicalize().unwrap();
+    let mut seen = 0;
+    for entry in std::fs::read_dir(examples).unwrap() {
+        let project = entry.unwrap().path();
+        let file = project.join("compose.yaml");
+        if !file.exists() {
+            continue;
+        }
+        let env = BTreeMap::from([("POSTGRES_PASSWORD".to_owned(), "6c1f0e9d8b7a5f4e3d2c".to_owned())]);
+        let output = resolve(&Input {
+            files: &[file.to_str().unwrap().to_owned()],
+            cwd: project.to_str().unwrap(),
+            searched: false,
+            project_dir: project.to_str().unwrap(),
+            project_name: None,
+            env: &env,
+            env_files: None,
+            profiles: BTreeSet::new(),
+            reader: &Disk,
+            rules: Some(&Facts::default()),
+        });
+        let complaints: String = output.diagnostics.iter().map(line).collect();
+        assert_eq!(complaints, "", "{}", file.display());
+        assert!(output.spec.is_some());
+        seen += 1;
+    }
+    assert!(seen >= 2);
+}

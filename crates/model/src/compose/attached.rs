@@ -17,8 +17,8 @@ use std::collections::BTreeMap;
 
 /// Most bytes of one value: what Swarm allows for a config.
 const MAX_VALUE: usize = 1_000_000;
-/// Most bytes of all values of all services.
-const MAX_ALL: usize = 16 * 1024 * 1024;
+/// Most bytes of all values of all services: they travel in a request of at most 4 MiB, a third longer than they are.
+const MAX_ALL: usize = 2 * 1024 * 1024;
 
 /// Which of the two.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

@@ -6,7 +6,6 @@ use super::mount::{MountFile, SourceFile};
 use super::report::{Place, Report};
 use super::service::ServiceFile;
 use super::shape::{Enabled, declared_ports, is_job, port, written_restart};
-use super::suggest::did_you_mean;
 use super::{Files, path};
 use crate::container::Namespace;
 use crate::name::ServiceName;
@@ -39,7 +38,6 @@ impl App<'_> {
             self.program(name, service, report);
             self.dependencies(name, service, report);
             self.mounts(name, service, report);
-            self.networks(name, service, report);
             self.ports(name, service, report);
             self.replicas(name, service, report);
             match self.runtime {
@@ -52,7 +50,6 @@ impl App<'_> {
                 }
             }
         }
-        self.cycles(report);
         self.routes(report);
         self.host_ports(report);
     }
@@ -99,22 +96,8 @@ impl App<'_> {
             if report.is_full() {
                 return;
             }
-            let Some(target) = self.enabled.get(other) else {
-                if !dependency.required {
-                    continue;
-                }
-                if let Some(disabled) = self.file.services.get(other) {
-                    let message =
-                        format!("`{name}` depends on `{other}`, which takes part only in profile `{}`", disabled.profiles.join("`, `"));
-                    report.error("unknown-service", *place, message).hint("choose that profile, or write `required: false`");
-                } else {
-                    let near = did_you_mean(other.as_str(), self.enabled.keys().map(|n| n.as_str()));
-                    report
-                        .error("unknown-service", *place, format!("`{name}` depends on `{other}`, and there is no such service"))
-                        .maybe_hint(near);
-                }
-                continue;
-            };
+            // One that is not there was complained about when references were followed.
+            let Some(target) = self.enabled.get(other) else { continue };
             if dependency.condition == Condition::ServiceCompletedSuccessfully && !is_job(other, target, self.enabled) {
                 let message = format!("`{name}` waits for the end of `{other}`, which is a service that stays");
                 let hint = match written_restart(target) {
@@ -124,48 +107,6 @@ impl App<'_> {
                 report.error("never-completes", *place, message).hint(hint);
             }
         }
-    }
-
-    /// Circles of `depends_on`, each named once by the way round.
-    fn cycles(&self, report: &mut Report) {
-        let mut state: BTreeMap<&ServiceName, bool> = BTreeMap::new();
-        for start in self.enabled.keys() {
-            if state.contains_key(start) {
-                continue;
-            }
-            // An explicit stack: a chain of hundreds of services must not be hundreds of frames.
-            let mut way: Vec<(&ServiceName, Vec<&ServiceName>)> = vec![(start, self.next(start))];
-            state.insert(start, false);
-            while let Some((at, rest)) = way.last_mut() {
-                let at = *at;
-                match rest.pop() {
-                    None => {
-                        state.insert(at, true);
-                        way.pop();
-                    }
-                    Some(next) => match state.get(next) {
-                        None => {
-                            state.insert(next, false);
-                            way.push((next, self.next(next)));
-                        }
-                        Some(false) => {
-                            let from = way.iter().position(|(n, _)| *n == next).unwrap_or(0);
-                            let names: Vec<&str> = way.iter().skip(from).map(|(n, _)| n.as_str()).chain([next.as_str()]).collect();
-                            let place = self.enabled.get(at).and_then(|s| s.depends_on.get(next)).map_or(Place::default(), |(_, p)| *p);
-                            let message = format!("services depend on each other in a circle: {}", names.join(" → "));
-                            report.error("dependency-cycle", place, message).hint("remove one of these `depends_on`");
-                        }
-                        Some(true) => {}
-                    },
-                }
-            }
-        }
-    }
-
-    fn next(&self, name: &ServiceName) -> Vec<&ServiceName> {
-        let service = self.enabled.get(name);
-        let keys = service.map(|s| s.depends_on.keys().rev().collect::<Vec<_>>()).unwrap_or_default();
-        keys.into_iter().filter_map(|k| self.enabled.get_key_value(k).map(|(k, _)| *k)).collect()
     }
 
     fn mounts(&self, name: &ServiceName, service: &ServiceFile, report: &mut Report) {
@@ -179,15 +120,6 @@ impl App<'_> {
                 report.error("mount-collision", mount.place, message).hint("mount each at a path of its own");
             }
             match &mount.source {
-                SourceFile::Volume(volume) if !self.file.volumes.contains_key(volume) => {
-                    let near = did_you_mean(volume.as_str(), self.file.volumes.keys().map(|v| v.as_str()));
-                    let hint = near.unwrap_or_else(|| {
-                        format!("declare it: `volumes: {{ {volume}: }}` at the top of the file, or write `./{volume}` for a directory")
-                    });
-                    report
-                        .error("unknown-volume", mount.place, format!("`{name}` mounts the volume `{volume}`, which is not declared"))
-                        .hint(hint);
-                }
                 SourceFile::Bind(source) => self.bind(source, mount, report),
                 _ => {}
             }
@@ -221,25 +153,6 @@ impl App<'_> {
         let relative = path::relative(self.project_dir, source).unwrap_or_default();
         let ways = [source.to_owned(), format!("./{relative}"), relative];
         ways.iter().map(|way| report.written(place, way)).find(|shown| shown != "…").unwrap_or_else(|| "…".into())
-    }
-
-    fn networks(&self, name: &ServiceName, service: &ServiceFile, report: &mut Report) {
-        for network in service.networks.iter().flatten() {
-            if report.is_full() {
-                return;
-            }
-            if !self.file.networks.contains_key(&network.value) && network.value.as_str() != "default" {
-                let near = did_you_mean(network.value.as_str(), self.file.networks.keys().map(|n| n.as_str()));
-                let hint = near.unwrap_or_else(|| format!("declare it: `networks: {{ {}: }}` at the top of the file", network.value));
-                report
-                    .error(
-                        "unknown-network",
-                        network.place,
-                        format!("`{name}` joins the network `{}`, which is not declared", network.value),
-                    )
-                    .hint(hint);
-            }
-        }
     }
 
     /// A port for what needs one.

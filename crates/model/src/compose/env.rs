@@ -129,7 +129,7 @@ pub(crate) fn unreadable(name: &str, problem: &FileProblem, place: Option<Place>
     if *problem == FileProblem::Complained {
         return;
     }
-    let shown = place.map_or_else(|| shorten(name), |p| report.written(p, name));
+    let shown = place.filter(|p| p.end > p.start).map_or_else(|| shorten(name), |p| report.written(p, name));
     let message = format!("cannot read `{shown}`: {problem}");
     let span = place.and_then(|p| report.span(p));
     let hint = match problem {

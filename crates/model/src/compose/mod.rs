@@ -169,7 +169,7 @@ fn compile(input: &Input<'_>, loaded: Loaded, output: &mut Output, report: &mut 
     contract::check(&file.landfall.env, &model.variables, &environments, report);
     let known = |name: &str| file.landfall.env.iter().any(|rule| rule.name.value.as_str() == name);
     model.variables.warn_of_undefined(known, report);
-    if let (Some(facts), true) = (input.rules, output.config.is_some()) {
+    if let Some(facts) = input.rules {
         rules::run(input, facts, &model, report);
     }
     if let Some(app_name) = resolve::app_name(&model.name, &app, report) {

@@ -6,7 +6,7 @@ use super::report::{Place, Report};
 use super::validate::is_true;
 use super::walk;
 use super::{path, reader::Field};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Kinds of things an app creates, whose names begin with its own.
 const CREATED: [&str; 4] = ["networks", "volumes", "configs", "secrets"];
@@ -146,16 +146,17 @@ fn implied_dependencies(path: &str, service: &mut Node, report: &mut Report) {
     if service.get("depends_on").is_none() {
         service.set("depends_on", Node::map(service.place, Vec::new()));
     }
-    let Some(depends_on) = service.get_mut("depends_on") else { return };
+    let Some(depends_on) = service.get_mut("depends_on").and_then(Node::entries_mut) else { return };
+    let mut known: BTreeSet<String> = depends_on.iter().map(|e| e.key.clone()).collect();
     for (name, place, restart) in implied {
-        if depends_on.get(&name).is_none() {
+        if known.insert(name.clone()) {
             let truth = |value: bool| Node::made(place, Kind::Bool, if value { "true" } else { "false" });
             let entries = vec![
                 entry("condition", Node::text(place, "service_started")),
                 entry("restart", truth(restart)),
                 entry("required", truth(true)),
             ];
-            depends_on.set(&name, Node::map(place, entries));
+            depends_on.push(entry(&name, Node::map(place, entries)));
         }
     }
 }

@@ -9,7 +9,7 @@ use crate::diagnostic::{Diagnostic, Severity, Span};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Most complaints one run reports.
-const MAX_DIAGNOSTICS: usize = 1000;
+pub(crate) const MAX_DIAGNOSTICS: usize = 1000;
 
 /// A place in one of the files of a [`Report`]. Offsets in bytes, line and column from 1, columns in characters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -3,8 +3,8 @@
 /// Longest word worth comparing; the comparison costs the product of both lengths.
 const MAX_WORD: usize = 60;
 
-/// Most candidates compared.
-const MAX_CANDIDATES: usize = 500;
+/// Most candidates compared: a hostile file may have a thousand slips among thousands of names.
+const MAX_CANDIDATES: usize = 200;
 
 /// The candidate that differs from `word` by the fewest edits, if they are few enough to be a slip.
 pub(crate) fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
@@ -17,8 +17,8 @@ pub(crate) fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a s
         .into_iter()
         .take(MAX_CANDIDATES)
         .filter(|c| c.len() <= MAX_WORD && *c != word && c.len().abs_diff(word.len()) <= 2 * limit)
-        .map(|c| (distance(&wanted, &c.to_lowercase().chars().collect::<Vec<_>>()), c))
-        .filter(|(d, c)| *d <= limit && *d < c.chars().count())
+        .filter_map(|c| Some((distance(&wanted, &c.to_lowercase().chars().collect::<Vec<_>>(), limit)?, c)))
+        .filter(|(d, c)| *d < c.chars().count())
         .min()
         .map(|(_, c)| c)
 }
@@ -40,14 +40,18 @@ pub(crate) fn one_of(words: &[&str]) -> String {
     }
 }
 
-/// Edits (insert, delete, replace, swap of neighbours) between two words: optimal string alignment.
-fn distance(a: &[char], b: &[char]) -> usize {
-    // Three rows of the table are enough: the last two and the one being filled.
+/// Edits (insert, delete, replace, swap of neighbours) between two words: optimal string alignment. `None` when there are more than `limit`,
+/// which is found out after a few letters.
+fn distance(a: &[char], b: &[char], limit: usize) -> Option<usize> {
+    // Three rows of the table are enough: the last two and the one being filled; and of a row only what `limit` can reach.
+    let far = limit + 1;
     let mut before: Vec<usize> = Vec::new();
     let mut last: Vec<usize> = (0..=b.len()).collect();
     for i in 1..=a.len() {
-        let mut row = vec![i; b.len() + 1];
-        for j in 1..=b.len() {
+        let mut row = vec![far; b.len() + 1];
+        row[0] = i;
+        let reach = i.saturating_sub(limit).max(1)..=(i + limit).min(b.len());
+        for j in reach {
             let replace = last[j - 1] + usize::from(a[i - 1] != b[j - 1]);
             let mut best = replace.min(last[j] + 1).min(row[j - 1] + 1);
             if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
@@ -55,9 +59,12 @@ fn distance(a: &[char], b: &[char]) -> usize {
             }
             row[j] = best;
         }
+        if row.iter().all(|d| *d > limit) {
+            return None;
+        }
         before = std::mem::replace(&mut last, row);
     }
-    last[b.len()]
+    Some(last[b.len()]).filter(|d| *d <= limit)
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ use super::node::{Entry, Kind, Node, Value};
 use super::reader::Field;
 use super::report::{Place, Report};
 use super::walk;
+use std::collections::BTreeMap;
 
 /// Writes every short form out.
 pub(crate) fn transform(root: &mut Node, report: &mut Report) {
@@ -29,7 +30,7 @@ pub(crate) fn transform(root: &mut Node, report: &mut Report) {
         walk::change(root, &["services", "*", key], &mut |_, node| one_as_list(node));
     }
     walk::change(root, &["services", "*", "gpus"], &mut |_, node| gpus(node));
-    walk::change(root, &["services", "*", "networks"], &mut |_, node| names_as_mapping(node, |_, _| Vec::new()));
+    walk::change(root, &["services", "*", "networks"], &mut |_, node| names_as_mapping(node, |_| Vec::new()));
     for limits in [&["services", "*", "ulimits", "*"][..], &["services", "*", "build", "ulimits", "*"]] {
         walk::change(root, limits, &mut |path, node| ulimit(path, node, report));
     }
@@ -74,24 +75,41 @@ fn one_as_list(node: &mut Node) {
     }
 }
 
-/// `[a, b]` → `{ a: …, b: … }`; an empty list of entries stands for no value.
-fn names_as_mapping(node: &mut Node, entries: impl Fn(&Node, Place) -> Vec<Entry>) {
-    let Value::List(items) = &node.value else { return };
-    let mut map = Node::map(node.place, Vec::new());
-    for item in items {
-        let Some(name) = item.scalar() else { return };
-        let inner = entries(item, item.place);
-        let value = if inner.is_empty() { placeholder(item.place) } else { Node::map(item.place, inner) };
-        map.set(&name.text, value);
+/// A mapping made of the elements of a list; of a name that is there twice the last counts. `None` leaves an element out.
+fn mapping(list: &Node, mut one: impl FnMut(usize, &Node) -> Option<(String, Node)>) -> Node {
+    let mut entries: Vec<Entry> = Vec::with_capacity(list.items().len());
+    let mut at: BTreeMap<String, usize> = BTreeMap::new();
+    for (index, item) in list.items().iter().enumerate() {
+        let Some((key, value)) = one(index, item) else { continue };
+        match at.get(&key).and_then(|i| entries.get_mut(*i)) {
+            Some(earlier) => earlier.value = value,
+            None => {
+                at.insert(key.clone(), entries.len());
+                entries.push(entry(&key, value));
+            }
+        }
     }
-    *node = map;
+    Node::map(list.place, entries)
+}
+
+/// `[a, b]` → `{ a: …, b: … }`; an empty list of entries stands for no value.
+fn names_as_mapping(node: &mut Node, entries: impl Fn(Place) -> Vec<Entry>) {
+    if !node.items().is_empty() && node.items().iter().all(|item| item.scalar().is_some()) {
+        *node = mapping(node, |_, item| {
+            let inner = entries(item.place);
+            let value = if inner.is_empty() { placeholder(item.place) } else { Node::map(item.place, inner) };
+            Some((item.scalar()?.text.clone(), value))
+        });
+    } else if matches!(&node.value, Value::List(items) if items.is_empty()) {
+        *node = Node::map(node.place, Vec::new());
+    }
 }
 
 fn depends_on(node: &mut Node) {
     let defaults = |place: Place| {
         vec![entry("condition", Node::text(place, "service_started")), entry("required", Node::made(place, Kind::Bool, "true"))]
     };
-    names_as_mapping(node, |_, place| defaults(place));
+    names_as_mapping(node, defaults);
     for dependency in node.entries_mut().into_iter().flatten().map(|e| &mut e.value) {
         for default in defaults(dependency.place) {
             if dependency.get(&default.key).is_none() {
@@ -134,30 +152,34 @@ fn device(path: &str, node: &mut Node, report: &mut Report) {
 }
 
 fn contexts(path: &str, node: &mut Node, report: &mut Report) {
-    let Value::List(items) = &node.value else { return };
-    let mut map = Node::map(node.place, Vec::new());
-    for (index, item) in items.iter().enumerate() {
-        let Some(text) = item.scalar().filter(|s| !s.spoiled) else { continue };
-        match text.text.split_once('=') {
-            Some((name, context)) => map.set(name, item.piece(Kind::Text, context)),
-            None => wrong(&format!("{path}[{index}]"), item, "a context such as `name=./directory`", report),
-        }
+    if !matches!(node.value, Value::List(_)) {
+        return;
     }
-    *node = map;
+    *node = mapping(node, |index, item| {
+        let text = item.scalar().filter(|s| !s.spoiled)?;
+        let Some((name, context)) = text.text.split_once('=') else {
+            wrong(&format!("{path}[{index}]"), item, "a context such as `name=./directory`", report);
+            return None;
+        };
+        Some((name.to_owned(), item.piece(Kind::Text, context)))
+    });
 }
 
 fn ssh(path: &str, node: &mut Node, report: &mut Report) {
-    let Value::List(items) = &node.value else { return };
-    let mut map = Node::map(node.place, Vec::new());
-    for (index, item) in items.iter().enumerate() {
-        let Some(text) = item.scalar().filter(|s| !s.spoiled) else { continue };
-        match text.text.split_once('=') {
-            Some((id, key)) => map.set(id, item.piece(Kind::Text, key)),
-            None if text.text == "default" => map.set("default", placeholder(item.place)),
-            None => wrong(&format!("{path}[{index}]"), item, "`default` or a key such as `id=./file`", report),
-        }
+    if !matches!(node.value, Value::List(_)) {
+        return;
     }
-    *node = map;
+    *node = mapping(node, |index, item| {
+        let text = item.scalar().filter(|s| !s.spoiled)?;
+        match text.text.split_once('=') {
+            Some((id, key)) => Some((id.to_owned(), item.piece(Kind::Text, key))),
+            None if text.text == "default" => Some(("default".to_owned(), placeholder(item.place))),
+            None => {
+                wrong(&format!("{path}[{index}]"), item, "`default` or a key such as `id=./file`", report);
+                None
+            }
+        }
+    });
 }
 
 fn ulimit(path: &str, node: &Node, report: &mut Report) {

@@ -16,7 +16,7 @@ pub(super) fn check(root: &Node, report: &mut Report) {
     // Absent: not met yet. False: on the way from the start to here. True: done.
     let mut done: BTreeMap<&str, bool> = BTreeMap::new();
     for (start, dependencies) in &services {
-        if done.contains_key(start) {
+        if done.contains_key(start) || report.is_full() {
             continue;
         }
         let mut way: Vec<(&str, std::slice::Iter<'_, Entry>)> = vec![(start, dependencies.iter())];
@@ -33,7 +33,7 @@ pub(super) fn check(root: &Node, report: &mut Report) {
                     done.insert(next, false);
                     way.push((next, dependencies.iter()));
                 }
-                (Some(_), Some(false)) => {
+                (Some(_), Some(false)) if !report.is_full() => {
                     let from = way.iter().position(|(n, _)| *n == next).unwrap_or(0);
                     let names: Vec<&str> = way.iter().skip(from).map(|(n, _)| *n).chain([next]).collect();
                     let message = format!("services depend on each other in a circle: {}", shown(&names));

@@ -3,7 +3,7 @@
 //! A file that is extended is read once per directory its paths are made relative to, made canonical, and its paths rebased to it, but not checked:
 //! the merged service is. What the extending document resets is taken out of the copy first. A chain of services may cross files.
 
-use super::{File, Loader, MAX_CHAIN, Scope, reset};
+use super::{File, Loader, MAX_CHAIN, MAX_COPIED, Scope, reset};
 use crate::compose::node::{Kind, Node, Value};
 use crate::compose::report::Place;
 use crate::compose::yaml::{Mark, shorten};
@@ -20,7 +20,7 @@ pub(super) struct Base {
 
 /// Services that may be extended: those of a file, and what became of those that extend others.
 struct Services<'a> {
-    written: &'a Node,
+    written: BTreeMap<&'a str, &'a Node>,
     /// The file they are written in, as people know it.
     file: String,
     /// The file whose `extends` is being followed, which is what Compose tells circles by.
@@ -28,6 +28,10 @@ struct Services<'a> {
     done: BTreeMap<String, Option<Node>>,
     /// Finished ones are kept: all of them are wanted, not only the few of another file.
     keep: bool,
+}
+
+fn by_name(services: &Node) -> BTreeMap<&str, &Node> {
+    services.entries().iter().map(|e| (e.key.as_str(), &e.value)).collect()
 }
 
 impl Loader<'_> {
@@ -43,11 +47,11 @@ impl Loader<'_> {
             return;
         }
         let services = services.clone();
-        let mut all = Services { written: &services, file: self.shown(file), origin: file.to_owned(), done: BTreeMap::new(), keep: true };
-        for entry in services.entries() {
-            let service = self.service(&entry.key, &mut all, scope, (&mut Vec::new(), &[marks]));
-            if let (Some(service), Some(slot)) = (service, root.get_mut("services").and_then(|s| s.get_mut(&entry.key))) {
-                *slot = service;
+        let mut all =
+            Services { written: by_name(&services), file: self.shown(file), origin: file.to_owned(), done: BTreeMap::new(), keep: true };
+        for slot in root.get_mut("services").and_then(Node::entries_mut).into_iter().flatten() {
+            if let Some(service) = self.service(&slot.key, &mut all, scope, (&mut Vec::new(), &[marks])) {
+                slot.value = service;
             }
         }
     }
@@ -63,7 +67,7 @@ impl Loader<'_> {
         if let Some(done) = services.done.get(name) {
             return done.clone();
         }
-        let written = services.written.get(name)?;
+        let written = services.written.get(name).copied()?;
         let Some(extends) = written.get("extends") else { return Some(written.clone()) };
         let service = written.clone();
         let extended = self.extended((name, &service, extends), (services, scope), (chain, marks));
@@ -79,6 +83,9 @@ impl Loader<'_> {
         (services, scope): (&mut Services<'_>, &mut Scope),
         (chain, marks): (&mut Vec<(String, String)>, &[&[Mark]]),
     ) -> Option<Node> {
+        if self.copied > MAX_COPIED {
+            return None;
+        }
         let (wanted, file) = self.reference(extends)?;
         if chain.len() >= MAX_CHAIN {
             self.too_long(extends.place);
@@ -91,13 +98,13 @@ impl Loader<'_> {
                 let from = self.base((&file_name, file.place), scope)?;
                 let shown = self.report.written(file.place, &file_name);
                 if from.services.entry(&wanted_name).is_none() {
-                    self.unknown(&wanted_name, wanted.place, (&from.services, &shown));
+                    self.unknown(&wanted_name, wanted.place, (&by_name(&from.services), &shown));
                     return None;
                 }
                 self.enter(&file_name, name, chain, extends.place)?;
                 let marks: Vec<&[Mark]> = marks.iter().copied().chain([from.marks.as_slice()]).collect();
                 let mut others = Services {
-                    written: &from.services,
+                    written: by_name(&from.services),
                     file: file_name,
                     origin: services.origin.clone(),
                     done: BTreeMap::new(),
@@ -106,9 +113,9 @@ impl Loader<'_> {
                 self.service(&wanted_name, &mut others, scope, (chain, &marks))?
             }
             None => {
-                if services.written.entry(&wanted_name).is_none() {
+                if !services.written.contains_key(wanted_name.as_str()) {
                     let file = services.file.clone();
-                    self.unknown(&wanted_name, wanted.place, (services.written, &file));
+                    self.unknown(&wanted_name, wanted.place, (&services.written, &file));
                     return None;
                 }
                 let origin = services.origin.clone();
@@ -159,9 +166,9 @@ impl Loader<'_> {
         }
     }
 
-    fn unknown(&mut self, wanted: &str, place: Place, (services, file): (&Node, &str)) {
+    fn unknown(&mut self, wanted: &str, place: Place, (services, file): (&BTreeMap<&str, &Node>, &str)) {
         let shown = self.report.written(place, wanted);
-        let near = crate::compose::suggest::did_you_mean(wanted, services.entries().iter().map(|e| e.key.as_str()));
+        let near = crate::compose::suggest::did_you_mean(wanted, services.keys().copied());
         self.report
             .error("unknown-service", place, format!("`extends` wants the service `{shown}`, and there is none in `{}`", shorten(file)))
             .hint(near.unwrap_or_else(|| "name a service of that file".into()));

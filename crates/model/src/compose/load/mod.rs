@@ -13,6 +13,7 @@ mod reset;
 use super::interpolate::Variables;
 use super::node::{Kind, Node, Value};
 use super::report::{Place, Report};
+use super::schema::Schema;
 use super::yaml::{Document, Mark};
 use super::{FileProblem, Input, canonical, defaults, env, landfall, merge, path, paths, schema, validate, yaml};
 use crate::diagnostic::Diagnostic;
@@ -21,13 +22,17 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Most Compose files one project is made of, each counted as often as it is read.
-const MAX_FILES: usize = 500;
+const MAX_FILES: usize = 200;
 /// Most bytes of Compose files.
 const MAX_BYTES: usize = 2 * 1024 * 1024;
 /// Most files that lead from one to the next.
 const MAX_CHAIN: usize = 20;
-/// Most nodes copied for `extends`.
-const MAX_COPIED: usize = 60_000;
+/// Most values copied for `extends`.
+const MAX_COPIED: usize = 30_000;
+/// Most values of a merged project; the short forms among them are written out only after they have been counted.
+const MAX_VALUES: usize = 40_000;
+/// Most services of a project.
+const MAX_SERVICES: usize = 500;
 
 /// A merged project.
 pub(crate) struct Loaded {
@@ -41,7 +46,8 @@ pub(crate) fn load(input: &Input<'_>, report: &mut Report) -> Option<Loaded> {
     if input.files.is_empty() {
         report.push(Diagnostic::error("no-file", None, "no Compose file is given")).hint("write a `compose.yaml`");
     }
-    let mut loader = Loader { input, report, files: BTreeMap::new(), read: 0, bytes: 0, copied: 0 };
+    let schema = schema::read(report)?;
+    let mut loader = Loader { input, report, schema: &schema, files: BTreeMap::new(), read: 0, bytes: 0, copied: 0 };
     let (mut files, mut whole) = (Vec::new(), true);
     for name in input.files {
         let disk = loader.on_disk(name);
@@ -110,6 +116,7 @@ struct Scope {
 struct Loader<'a> {
     input: &'a Input<'a>,
     report: &'a mut Report,
+    schema: &'a Schema,
     /// What each file is in the report, by path.
     files: BTreeMap<String, u16>,
     read: usize,
@@ -136,7 +143,14 @@ impl Loader<'_> {
             None => match env::load(self.input, asked, (shown, true), self.report) {
                 Ok(file) => file,
                 Err(problem) => {
-                    env::unreadable(shown, &problem, place, self.report);
+                    // A file nobody names in another has no place but itself.
+                    let at = place.unwrap_or_else(|| Place {
+                        file: self.report.add_file(shown, String::new(), true),
+                        line: 1,
+                        column: 1,
+                        ..Place::default()
+                    });
+                    env::unreadable(shown, &problem, Some(at), self.report);
                     return None;
                 }
             },
@@ -183,7 +197,10 @@ impl Loader<'_> {
         self.includes(&mut root, scope);
         dict = merge::merge(dict, root, self.report);
         merge::enforce_unicity(&mut dict, self.report);
-        schema::check(&dict, self.report);
+        if !self.is_bounded(&dict) {
+            return Node::map(dict.place, Vec::new());
+        }
+        schema::check(&dict, self.schema, self.report);
         if let Some(version) = dict.remove("version") {
             self.report.warning("obsolete-key", version.key_place, "`version` has no meaning any more").hint("remove the line");
         }
@@ -223,6 +240,20 @@ impl Loader<'_> {
                 .error("wrong-type", root.place, format!("a Compose file is a mapping of keys, found {}", root.describe()))
                 .hint("begin with `services:`"),
         }
+        false
+    }
+
+    /// `false` for a project that is too large to go on with.
+    fn is_bounded(&mut self, dict: &Node) -> bool {
+        let services = dict.get("services").map(Node::entries).unwrap_or_default();
+        let (place, what) = match services.get(MAX_SERVICES) {
+            Some(service) => (service.key_place, format!("{MAX_SERVICES} services")),
+            None if dict.count() > MAX_VALUES => {
+                (dict.entries().first().map_or(dict.place, |e| e.key_place), format!("{MAX_VALUES} values"))
+            }
+            None => return true,
+        };
+        self.report.error("too-large", place, format!("the project is too large: more than {what}")).hint("split the app");
         false
     }
 

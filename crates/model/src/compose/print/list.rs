@@ -3,7 +3,7 @@
 use super::super::model::Model;
 use super::super::node::Node;
 use super::used;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Most dependencies followed one into the other; a cycle has been refused before.
 const MAX_CHAIN: usize = 1000;
@@ -11,26 +11,33 @@ const MAX_CHAIN: usize = 1000;
 /// Services, each after those it depends on.
 pub(crate) fn services(model: &Model) -> Vec<String> {
     let all = model.root.get("services").map(Node::entries).unwrap_or_default();
-    let mut names: Vec<&str> = all.iter().map(|e| e.key.as_str()).collect();
-    names.sort_unstable();
-    let mut out = Vec::new();
-    for name in names {
-        visit(name, model, MAX_CHAIN, &mut BTreeSet::new(), &mut out);
-    }
-    out
+    let needs = |service: &Node| {
+        let mut names: Vec<String> =
+            service.get("depends_on").map(Node::entries).unwrap_or_default().iter().map(|e| e.key.clone()).collect();
+        names.sort();
+        names
+    };
+    let mut order = Order { needs: all.iter().map(|e| (e.key.clone(), needs(&e.value))).collect(), met: BTreeSet::new(), out: Vec::new() };
+    let names: Vec<String> = order.needs.keys().cloned().collect();
+    names.iter().for_each(|name| order.visit(name, MAX_CHAIN));
+    order.out
 }
 
-fn visit<'a>(name: &'a str, model: &'a Model, left: usize, path: &mut BTreeSet<&'a str>, out: &mut Vec<String>) {
-    let Some(service) = model.root.get("services").and_then(|s| s.get(name)) else { return };
-    if left == 0 || out.iter().any(|n| n == name) || !path.insert(name) {
-        return;
+struct Order {
+    needs: BTreeMap<String, Vec<String>>,
+    met: BTreeSet<String>,
+    out: Vec<String>,
+}
+
+impl Order {
+    fn visit(&mut self, name: &str, left: usize) {
+        let Some(needs) = self.needs.get(name).cloned().filter(|_| left > 0) else { return };
+        if !self.met.insert(name.to_owned()) {
+            return;
+        }
+        needs.iter().for_each(|need| self.visit(need, left - 1));
+        self.out.push(name.to_owned());
     }
-    let mut needs: Vec<&str> = service.get("depends_on").map(Node::entries).unwrap_or_default().iter().map(|e| e.key.as_str()).collect();
-    needs.sort_unstable();
-    for need in needs {
-        visit(need, model, left - 1, path, out);
-    }
-    out.push(name.to_owned());
 }
 
 /// Keys of the volumes that services use.

@@ -102,46 +102,27 @@ fn used(root: &Node) -> Node {
 
 /// The order in which Compose's YAML encoder puts keys: letters after everything else, runs of digits by their number.
 pub(crate) fn natural(a: &str, b: &str) -> Ordering {
-    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
-    let mut digits = false;
-    for (i, (x, y)) in a.iter().zip(&b).enumerate() {
-        if x == y {
-            digits = x.is_numeric();
-            continue;
+    let same = a.char_indices().zip(b.chars()).find(|((_, x), y)| x != y);
+    let Some(((at, x), y)) = same else { return a.chars().count().cmp(&b.chars().count()) };
+    let before = a.get(..at).unwrap_or("");
+    let after_digit = before.ends_with(char::is_numeric);
+    match (x.is_alphabetic(), y.is_alphabetic()) {
+        (true, true) => x.cmp(&y),
+        // After digits a letter comes first (`a1b` before `a1_`), otherwise last.
+        (true, false) if after_digit => Ordering::Less,
+        (true, false) => Ordering::Greater,
+        (false, true) if after_digit => Ordering::Greater,
+        (false, true) => Ordering::Less,
+        (false, false) => {
+            // A zero inside a longer number counts as a digit of it, not as a leading zero.
+            let inside = (x == '0' || y == '0') && before.chars().rev().take_while(|c| c.is_numeric()).any(|c| c != '0');
+            let number = |text: &str| {
+                let run = text.get(at..).unwrap_or("").bytes().take_while(u8::is_ascii_digit);
+                run.fold((u64::from(inside), 0usize), |(n, count), c| (n.wrapping_mul(10).wrapping_add(u64::from(c - b'0')), count + 1))
+            };
+            number(a).cmp(&number(b)).then(x.cmp(&y))
         }
-        return match (x.is_alphabetic(), y.is_alphabetic()) {
-            (true, true) => x.cmp(y),
-            // After digits a letter comes first (`a1b` before `a1_`), otherwise last.
-            (true, false) => {
-                if digits {
-                    Ordering::Less
-                } else {
-                    Ordering::Greater
-                }
-            }
-            (false, true) => {
-                if digits {
-                    Ordering::Greater
-                } else {
-                    Ordering::Less
-                }
-            }
-            (false, false) => by_number(&a, &b, i),
-        };
     }
-    a.len().cmp(&b.len())
-}
-
-fn by_number(a: &[char], b: &[char], at: usize) -> Ordering {
-    let start = |text: &[char]| text.get(at) == Some(&'0');
-    // A zero inside a longer number counts as a digit of it, not as a leading zero.
-    let inside = (start(a) || start(b)) && a[..at].iter().rev().take_while(|c| c.is_numeric()).any(|c| *c != '0');
-    let number = |text: &[char]| {
-        let run = text[at..].iter().take_while(|c| c.is_ascii_digit());
-        let from = u64::from(inside);
-        run.fold((from, 0usize), |(n, count), c| (n.wrapping_mul(10).wrapping_add(u64::from(c.to_digit(10).unwrap_or(0))), count + 1))
-    };
-    number(a).cmp(&number(b)).then_with(|| a.get(at).cmp(&b.get(at)))
 }
 
 #[cfg(test)]

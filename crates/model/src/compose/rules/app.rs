@@ -5,7 +5,7 @@ use super::super::report::Place;
 use super::secret;
 use super::view::View;
 use super::{Check, Findings, Rule, warning};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Most different variables looked for in the text of the files.
 const MAX_VARIABLES: usize = 10_000;
@@ -35,29 +35,23 @@ pub(super) const RULES: &[Rule] = &[
     ),
 ];
 
-fn contract<'v>(view: &'v View<'_>) -> Option<&'v Node> {
-    view.landfall.and_then(|l| l.get("env")).filter(|n| !n.entries().is_empty())
-}
-
 fn unused(view: &View<'_>, out: &mut Findings) {
-    let Some(contract) = contract(view) else { return };
-    let used = variables(view);
-    for entry in contract.entries() {
-        let name = entry.key.as_str();
-        let condition = |e: &super::super::node::Entry| super::view::text(&e.value, "required_if").split('=').next() == Some(name);
-        let known = used.contains_key(name)
-            || view.services.iter().any(|s| s.vars.iter().any(|v| v.name == name))
-            || contract.entries().iter().any(condition);
-        if !known {
-            out.at(entry.key_place, format!("nothing in this file uses `{}`", super::super::yaml::shorten(name)));
-        }
+    let contract = view.landfall.and_then(|l| l.get("env")).map(Node::entries).unwrap_or_default();
+    if contract.is_empty() {
+        return;
+    }
+    let put_in = variables(view);
+    let given = view.services.iter().flat_map(|s| s.vars.iter().map(|v| v.name));
+    let asked = contract.iter().filter_map(|e| super::view::text(&e.value, "required_if").split('=').next());
+    let used: BTreeSet<&str> = put_in.keys().copied().chain(given).chain(asked).collect();
+    for entry in contract.iter().filter(|e| !used.contains(e.key.as_str())) {
+        out.at(entry.key_place, format!("nothing in this file uses `{}`", super::super::yaml::shorten(&entry.key)));
     }
 }
 
 fn gap(view: &View<'_>, out: &mut Findings) {
-    let Some(contract) = contract(view) else { return };
     for (name, place) in variables(view) {
-        if secret::class(name).is_some() && contract.get(name).is_none() {
+        if secret::class(name).is_some() && view.outside_contract(name) {
             out.at(place, format!("the contract does not speak of `{name}`"));
         }
     }

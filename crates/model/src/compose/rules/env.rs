@@ -266,9 +266,9 @@ fn is_built_in(name: &str) -> bool {
 /// Public variables and build arguments that are URLs of the web.
 fn public_urls<'s>(service: &'s Service<'_>) -> Vec<(&'s str, Url<'s>, Place)> {
     let args = service.at(&["build", "args"]).map(Node::entries).unwrap_or_default();
-    let args = args.iter().filter_map(|e| Some((e.key.as_str(), e.value.scalar()?.text.as_str(), e.value.place)));
-    let all = service.vars.iter().map(|v| (v.name, v.text, v.place)).chain(args);
-    all.filter(|(n, _, _)| is_public_name(n)).filter_map(|(n, t, p)| Some((n, Url::parse(t).filter(Url::is_web)?, p))).collect()
+    let args = args.iter().filter_map(|e| Some((e.key.as_str(), Url::parse(&e.value.scalar()?.text)?, e.value.place)));
+    let vars = service.vars.iter().filter_map(|v| Some((v.name, v.url?, v.place)));
+    vars.chain(args).filter(|(name, url, _)| is_public_name(name) && url.is_web()).collect()
 }
 
 fn public_localhost(_: &View<'_>, service: &Service<'_>, out: &mut Findings) {
@@ -363,7 +363,7 @@ fn unverified(_: &View<'_>, service: &Service<'_>, out: &mut Findings) {
 
 fn database_tls(_: &View<'_>, service: &Service<'_>, out: &mut Findings) {
     for var in &service.vars {
-        let Some(url) = Url::parse(var.text).filter(Url::is_backing) else { continue };
+        let Some(url) = var.url.filter(Url::is_backing) else { continue };
         let off = ["sslmode=disable", "ssl=false", "tls=false", "useSSL=false", "encrypt=false", "sslmode=DISABLED"];
         if !super::url::is_private_name(url.host) && off.iter().any(|o| url.rest.contains(o)) {
             out.var(var, format!("`{}` of `{}` turns TLS off to a host outside of the app", var.name, service.name));

@@ -117,10 +117,7 @@ fn is_asked(service: &Service<'_>) -> bool {
 
 /// Others reach it or wait for it: a route, a port of the host, a `depends_on`, or clients of a database.
 fn is_relied_on(view: &View<'_>, service: &Service<'_>) -> bool {
-    !service.job
-        && (service.is_public()
-            || service.engine.is_some()
-            || view.services.iter().any(|s| s.depends.iter().any(|d| d.name == service.name)))
+    !service.job && (service.is_public() || service.engine.is_some() || view.awaited.contains(service.name))
 }
 
 fn is_disabled(service: &Service<'_>) -> bool {
@@ -165,7 +162,7 @@ fn has_tool(base: &str, tag: &str, tool: &str) -> Option<bool> {
         // nginx:alpine and a few others carry curl; BusyBox has wget and nc everywhere.
         return match tool {
             "curl" if base == "nginx" => None,
-            "curl" | "bash" => Some(false),
+            "curl" => Some(false),
             _ => Some(true),
         };
     }
@@ -196,7 +193,7 @@ fn tool(_: &View<'_>, service: &Service<'_>, out: &mut Findings) {
     let (base, tag) = service.base_image();
     let test = script(&test);
     let missing = tools(&test).find(|t| {
-        matches!(*t, "curl" | "wget" | "nc" | "bash")
+        matches!(*t, "curl" | "wget" | "nc")
             && has_tool(base, tag, t) == Some(false)
             && !service.dockerfile.is_some_and(|f| f.installs(t) || (*t == "nc" && f.installs("netcat")))
     });

@@ -15,6 +15,7 @@ mod health;
 mod image;
 mod limits;
 mod network;
+mod part;
 mod secret;
 mod secrets;
 mod start;
@@ -26,7 +27,7 @@ mod view;
 use super::Input;
 use super::model::Model;
 use super::node::Node;
-use super::report::{Place, Report};
+use super::report::{MAX_DIAGNOSTICS, Place, Report};
 use crate::code::Code;
 use crate::diagnostic::{Diagnostic, Severity};
 use std::collections::BTreeSet;
@@ -89,24 +90,31 @@ struct Finding {
 }
 
 impl Findings {
+    fn add(&mut self, finding: Finding) {
+        // More are not told anyway.
+        if self.0.len() < MAX_DIAGNOSTICS {
+            self.0.push(finding);
+        }
+    }
+
     /// Complains; the hint is the rule's remedy.
     fn at(&mut self, place: Place, message: impl Into<String>) {
-        self.0.push(Finding { place, subject: String::new(), message: message.into(), hint: None });
+        self.add(Finding { place, subject: String::new(), message: message.into(), hint: None });
     }
 
     /// Complains about a variable.
     fn var(&mut self, var: &view::Var<'_>, message: impl Into<String>) {
-        self.0.push(Finding { place: var.place, subject: var.name.to_owned(), message: message.into(), hint: None });
+        self.add(Finding { place: var.place, subject: var.name.to_owned(), message: message.into(), hint: None });
     }
 
     /// Complains about a variable, and says what to do here.
     fn var_hinted(&mut self, var: &view::Var<'_>, message: impl Into<String>, hint: impl Into<String>) {
-        self.0.push(Finding { place: var.place, subject: var.name.to_owned(), message: message.into(), hint: Some(hint.into()) });
+        self.add(Finding { place: var.place, subject: var.name.to_owned(), message: message.into(), hint: Some(hint.into()) });
     }
 
     /// Complains, and says what to do here.
     fn hinted(&mut self, place: Place, message: impl Into<String>, hint: impl Into<String>) {
-        self.0.push(Finding { place, subject: String::new(), message: message.into(), hint: Some(hint.into()) });
+        self.add(Finding { place, subject: String::new(), message: message.into(), hint: Some(hint.into()) });
     }
 }
 
@@ -143,6 +151,11 @@ pub(crate) fn env_files(project_dir: &str, root: &Node) -> Vec<(String, Place)> 
 
 /// Runs every rule over a resolved project and reports what is left after suppressions.
 pub(crate) fn run(input: &Input<'_>, facts: &Facts, model: &Model, report: &mut Report) {
+    if report.is_full() {
+        return;
+    }
+    // What the compiler refuses may hide what a rule would have seen.
+    let whole = !report.failed();
     let dockerfiles = dockerfile::read_all(input, &model.root, report);
     let mut found: Vec<(Diagnostic, Place)> = Vec::new();
     {
@@ -174,7 +187,9 @@ pub(crate) fn run(input: &Input<'_>, facts: &Facts, model: &Model, report: &mut 
             report.tell(diagnostic);
         }
     }
-    allowed.report(&skipped, report);
+    if whole {
+        allowed.report(&skipped, report);
+    }
 }
 
 fn diagnostic(code: &Code, finding: &Finding, report: &Report) -> Diagnostic {

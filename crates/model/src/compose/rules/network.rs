@@ -1,11 +1,14 @@
 //! Rules about who reaches whom: ports of the host, names of services, and addresses that lead nowhere.
 
+use super::super::path::base_name;
 use super::super::suggest::nearest;
 use super::engine;
 use super::url::Url;
-use super::view::{Service, Var, View};
+use super::view::{Kind, Service, Var, View};
 use super::{Check, Findings, Rule, error, warning};
-use std::collections::BTreeSet;
+
+/// Services that publish more are not asked which of them is meant.
+const MAX_PORTS: usize = 100;
 
 pub(super) const RULES: &[Rule] = &[
     warning(
@@ -119,15 +122,15 @@ pub(super) const RULES: &[Rule] = &[
         Check::Container(underscore),
     ),
     warning(
-        "container-name-as-host",
+        "engine-socket",
         [
-            "A service is reached by its `container_name`",
-            "Containers of a release have names of their own, so that old and new run side by side; only the service's name is answered.",
-            "Write the service's name, and remove `container_name`.",
-            "services:\n  api:\n    image: acme/api:1.4\n    environment: { REDIS_URL: 'redis://acme-cache:6379' }\n  cache:\n    image: redis:7\n    container_name: acme-cache\n",
-            "services:\n  api:\n    image: acme/api:1.4\n    environment: { REDIS_URL: 'redis://cache:6379' }\n  cache:\n    image: redis:7\n",
+            "A service gets the socket of the container engine",
+            "Whoever reaches it starts a container with the host's disk in it and is root on the host; `:ro` protects the file, not the engine.",
+            "Run what needs it outside of the app; Landfall itself restarts, watches and logs.",
+            "services:\n  logs:\n    image: acme/logs:1.4\n    volumes: ['/var/run/docker.sock:/var/run/docker.sock:ro']\n",
+            "services:\n  logs:\n    image: acme/logs:1.4\n",
         ],
-        Check::Container(container_name),
+        Check::Container(engine_socket),
     ),
 ];
 
@@ -161,6 +164,13 @@ fn engine_tcp(_: &View<'_>, service: &Service<'_>, out: &mut Findings) {
     }
 }
 
+fn engine_socket(_: &View<'_>, service: &Service<'_>, out: &mut Findings) {
+    const SOCKETS: [&str; 4] = ["docker.sock", "podman.sock", "containerd.sock", "crio.sock"];
+    for mount in service.mounts.iter().filter(|m| m.kind == Kind::Bind && SOCKETS.contains(&base_name(m.source))) {
+        out.at(mount.place, format!("`{}` gets the engine's socket, and with it the host", service.name));
+    }
+}
+
 fn fixed_port(_: &View<'_>, service: &Service<'_>, out: &mut Findings) {
     if service.engine.is_some() || !service.routes.is_empty() || service.job || engine::admin_tool(service.base_image().0).is_some() {
         return;
@@ -181,7 +191,7 @@ fn ssh_port(_: &View<'_>, service: &Service<'_>, out: &mut Findings) {
 
 /// URLs of a service's variables that programs connect to: databases, and http between services.
 fn targets<'s>(service: &'s Service<'_>) -> impl Iterator<Item = (&'s Var<'s>, Url<'s>)> {
-    service.vars.iter().filter_map(|v| Some((v, Url::parse(v.text)?)))
+    service.vars.iter().filter_map(|v| Some((v, v.url?)))
 }
 
 fn localhost(_: &View<'_>, service: &Service<'_>, out: &mut Findings) {
@@ -189,20 +199,6 @@ fn localhost(_: &View<'_>, service: &Service<'_>, out: &mut Findings) {
     for (var, _) in targets(service).filter(|(_, url)| url.is_backing() && url.is_local() && !shares) {
         out.var(var, format!("`{}` of `{}` looks for its database in its own container", var.name, service.name));
     }
-}
-
-/// Every name that is answered inside the app.
-fn names<'v>(view: &'v View<'_>) -> BTreeSet<&'v str> {
-    let mut names: BTreeSet<&str> = view.services.iter().map(|s| s.name).collect();
-    for service in &view.services {
-        for network in service.node.get("networks").map(|n| n.entries()).unwrap_or_default() {
-            names.extend(
-                network.value.get("aliases").map(|n| n.items()).unwrap_or_default().iter().filter_map(|n| Some(n.scalar()?.text.as_str())),
-            );
-        }
-        names.extend(service.node.get("hostname").and_then(|n| Some(n.scalar()?.text.as_str())));
-    }
-    names
 }
 
 fn unknown_host(view: &View<'_>, service: &Service<'_>, out: &mut Findings) {
@@ -222,17 +218,14 @@ fn unknown_host(view: &View<'_>, service: &Service<'_>, out: &mut Findings) {
     if known {
         return;
     }
-    let mut names_here = None;
     for (var, url) in
         targets(service).filter(|(_, u)| u.is_backing() && !u.is_local() && !u.host.contains(['.', '$', '%']) && !u.host.is_empty())
     {
-        let names = names_here.get_or_insert_with(|| names(view));
-        let container = view.services.iter().any(|s| super::view::text(s.node, "container_name") == url.host);
-        if names.contains(url.host) || container {
+        if view.names.contains(url.host) {
             continue;
         }
         let message = format!("`{}` of `{}` connects to a host that is no service of this file", var.name, service.name);
-        match nearest(url.host, names.iter().copied()) {
+        match nearest(url.host, view.names.iter().copied()) {
             Some(near) => out.var_hinted(var, message, format!("did you mean `{near}`?")),
             None => out.var(var, message),
         }
@@ -242,6 +235,9 @@ fn unknown_host(view: &View<'_>, service: &Service<'_>, out: &mut Findings) {
 fn host_port(view: &View<'_>, service: &Service<'_>, out: &mut Findings) {
     for (var, url) in targets(service) {
         let (Some(other), Some(port)) = (view.service(url.host), url.port) else { continue };
+        if other.ports.len() > MAX_PORTS {
+            continue;
+        }
         let inside = other.ports.iter().find(|p| p.at_host(port)).filter(|_| other.ports.iter().all(|p| p.target != port));
         if let Some(inside) = inside {
             out.var_hinted(
@@ -267,19 +263,6 @@ fn underscore(view: &View<'_>, service: &Service<'_>, out: &mut Findings) {
     for (var, url) in targets(service).filter(|(_, u)| u.is_web() && u.host.contains('_')) {
         if view.service(url.host).is_some() {
             out.var(var, format!("`{}` of `{}` names a host with an underscore", var.name, service.name));
-        }
-    }
-}
-
-fn container_name(view: &View<'_>, service: &Service<'_>, out: &mut Findings) {
-    for (var, url) in targets(service).filter(|(_, u)| !u.host.is_empty()) {
-        let named = view.services.iter().find(|s| s.name != url.host && super::view::text(s.node, "container_name") == url.host);
-        if let Some(other) = named.filter(|_| view.service(url.host).is_none()) {
-            out.var_hinted(
-                var,
-                format!("`{}` of `{}` reaches `{}` by its container's name", var.name, service.name, other.name),
-                format!("write `{}` as the host", other.name),
-            );
         }
     }
 }

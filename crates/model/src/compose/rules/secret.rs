@@ -50,11 +50,11 @@ pub(super) fn class(name: &str) -> Option<Class> {
 }
 
 /// The secret in a variable's value, and what it is for: by the name, or the password in a URL.
-pub(super) fn of<'a>(name: &str, text: &'a str) -> Option<(&'a str, Class)> {
+pub(super) fn of<'a>(name: &str, text: &'a str, url: Option<Url<'a>>) -> Option<(&'a str, Class)> {
     if name == "NEO4J_AUTH" {
         return text.split_once('/').map(|(_, password)| (password, Class::Password));
     }
-    if let Some(url) = Url::parse(text) {
+    if let Some(url) = url {
         return Some(url.password).filter(|p| !p.is_empty()).map(|p| (p, Class::Password));
     }
     let switch = matches!(text.to_ascii_lowercase().as_str(), "true" | "false" | "yes" | "no" | "on" | "off" | "0" | "1");

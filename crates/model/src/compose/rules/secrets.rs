@@ -193,7 +193,7 @@ pub(super) const RULES: &[Rule] = &[
 
 /// Secrets of a service that have a value, with what they are for. A database reads no keys of others, though an `env_file` gives it all.
 fn secrets<'s>(service: &'s Service<'_>) -> impl Iterator<Item = (&'s Var<'s>, &'s str, Class)> {
-    let found = service.vars.iter().filter_map(|v| secret::of(v.name, v.text).map(|(value, class)| (v, value, class)));
+    let found = service.vars.iter().filter_map(|v| secret::of(v.name, v.text, v.url).map(|(value, class)| (v, value, class)));
     found.filter(|(_, value, class)| !value.is_empty() && (service.engine.is_none() || *class == Class::Password))
 }
 
@@ -226,7 +226,7 @@ fn known(_: &View<'_>, service: &Service<'_>, out: &mut Findings) {
 
 /// The user a password belongs to: in the same URL, or in the variable beside it.
 fn user_of<'s>(service: &'s Service<'_>, var: &'s Var<'_>) -> Option<&'s str> {
-    if let Some(url) = Url::parse(var.text) {
+    if let Some(url) = var.url {
         return Some(url.user);
     }
     let head = var.name.strip_suffix("PASSWORD").or(var.name.strip_suffix("PASS"))?;
@@ -390,7 +390,8 @@ fn env_in_git(view: &View<'_>, out: &mut Findings) {
         let pairs = text.lines().filter(|l| !l.trim_start().starts_with('#')).filter_map(|l| l.split_once('='));
         let secret = pairs
             .map(|(k, v)| (k.trim().trim_start_matches("export "), v.trim()))
-            .find(|(k, v)| secret::of(k, v.trim_matches(['"', '\''])).is_some_and(|(s, _)| !s.is_empty() && !s.starts_with('$')));
+            .map(|(k, v)| (k, v.trim_matches(['"', '\''])))
+            .find(|(k, v)| secret::of(k, v, Url::parse(v)).is_some_and(|(s, _)| !s.is_empty() && !s.starts_with('$')));
         if let Some((name, _)) = secret {
             let shown = view.relative(path);
             out.hinted(
@@ -421,11 +422,10 @@ fn file_in_git(view: &View<'_>, out: &mut Findings) {
 
 fn file_missing(view: &View<'_>, out: &mut Findings) {
     for section in ["secrets", "configs"] {
+        let grants = view.services.iter().flat_map(|s| one_or_more(s.node.get(section)));
+        let used: std::collections::BTreeSet<&str> = grants.map(|n| n.scalar().map_or(text(n, "source"), |s| &s.text)).collect();
         for entry in view.root.get(section).map(Node::entries).unwrap_or_default() {
-            let used = view.services.iter().any(|s| {
-                one_or_more(s.node.get(section)).any(|n| text(n, "source") == entry.key || n.scalar().is_some_and(|t| t.text == entry.key))
-            });
-            let Some(file) = entry.value.get("file").filter(|_| used) else { continue };
+            let Some(file) = entry.value.get("file").filter(|_| used.contains(entry.key.as_str())) else { continue };
             let path = super::super::path::absolute(view.project_dir, text(&entry.value, "file"));
             if !view.files.exists(&path) {
                 let what = section.trim_end_matches('s');

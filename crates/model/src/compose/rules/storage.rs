@@ -161,13 +161,9 @@ fn moved(_: &View<'_>, service: &Service<'_>, out: &mut Findings) {
     }
 }
 
-fn has_backup(service: &Service<'_>) -> bool {
-    service.landfall.and_then(|l| l.get("backup")).is_some_and(|n| !n.is_null())
-}
-
 fn no_backup(_: &View<'_>, service: &Service<'_>, out: &mut Findings) {
     let Some(engine) = service.database() else { return };
-    if data_mount(service).is_some() && !has_backup(service) {
+    if data_mount(service).is_some() && !service.has_backup() {
         let message = format!("{} in `{}` has no backup", engine.name, service.name);
         if service.is(Id::Postgres) {
             out.at(service.place, message);
@@ -180,12 +176,11 @@ fn no_backup(_: &View<'_>, service: &Service<'_>, out: &mut Findings) {
 fn no_file_backup(view: &View<'_>, service: &Service<'_>, out: &mut Findings) {
     const WORDS: [&str; 10] =
         ["upload", "media", "attachment", "notebook", "documents", "storage", "userfiles", "user_files", "photos", "avatars"];
-    if service.engine.is_some() || has_backup(service) {
+    if service.engine.is_some() || service.has_backup() {
         return;
     }
     for mount in service.mounts.iter().filter(|m| m.kind == Kind::Volume && !m.read_only) {
-        let elsewhere = view.services.iter().any(|s| has_backup(s) && s.mounts.iter().any(|m| m.source == mount.source));
-        if !elsewhere && WORDS.iter().any(|w| mount.source.contains(w) || mount.target.contains(w)) {
+        if !view.backed_up.contains(mount.source) && WORDS.iter().any(|w| mount.source.contains(w) || mount.target.contains(w)) {
             out.at(mount.place, format!("the volume `{}` of `{}` has no backup", mount.source, service.name));
         }
     }
@@ -267,8 +262,7 @@ fn tmpfs(_: &View<'_>, service: &Service<'_>, out: &mut Findings) {
 }
 
 /// The absolute path of an SQLite file in a variable.
-fn sqlite_file(text: &str) -> Option<&str> {
-    let url = Url::parse(text)?;
+fn sqlite_file<'s>(url: &Url<'s>) -> Option<&'s str> {
     if url.kind() != "sqlite" && url.kind() != "sqlite3" {
         return None;
     }
@@ -279,7 +273,7 @@ fn sqlite_file(text: &str) -> Option<&str> {
 
 fn sqlite(_: &View<'_>, service: &Service<'_>, out: &mut Findings) {
     for var in &service.vars {
-        let Some(file) = sqlite_file(var.text) else { continue };
+        let Some(file) = var.url.as_ref().and_then(sqlite_file) else { continue };
         let kept = service.mounts.iter().any(|m| m.kind != Kind::Tmpfs && path::within(m.target.trim_end_matches('/'), file));
         if !kept {
             out.var(var, format!("the SQLite file in `{}` of `{}` is in the container", var.name, service.name));
@@ -290,7 +284,7 @@ fn sqlite(_: &View<'_>, service: &Service<'_>, out: &mut Findings) {
 fn sqlite_replicas(_: &View<'_>, service: &Service<'_>, out: &mut Findings) {
     let Some(node) = service.at(&["deploy", "replicas"]).or(service.node.get("scale")) else { return };
     let many = node.scalar().and_then(|s| s.text.parse::<u64>().ok()).is_some_and(|n| n > 1);
-    let file = service.vars.iter().any(|v| Url::parse(v.text).is_some_and(|u| u.kind().starts_with("sqlite")));
+    let file = service.vars.iter().any(|v| v.url.is_some_and(|u| u.kind().starts_with("sqlite")));
     if many && file {
         out.at(node.place, format!("the replicas of `{}` write one SQLite file", service.name));
     }

@@ -1,6 +1,7 @@
 //! The few parts of a URL the rules ask for, found by text. It is no checker: what does not look like `scheme://host…` is no URL.
 
 /// Parts of `scheme://user:password@host:port/path`.
+#[derive(Debug, Clone, Copy)]
 pub(super) struct Url<'a> {
     pub(super) scheme: &'a str,
     pub(super) user: &'a str,

@@ -106,7 +106,7 @@ impl Complainer<'_, '_> {
                 Some(known) => self.explain(&inner, known, here),
                 None if schema.additional_properties != Some(false) => {}
                 None if schema.has_keys() => self.unknown_key(entry, field, schema, parent),
-                None => self.bad_name(&inner, &entry.key, schema),
+                None => self.bad_name(entry, field, schema),
             }
         }
         for key in schema.required.iter().filter(|key| field.node.get(key).is_none()) {
@@ -128,14 +128,22 @@ impl Complainer<'_, '_> {
     }
 
     /// A key that stands where only names of things do.
-    fn bad_name(&mut self, field: &Field<'_>, key: &str, schema: &Schema) {
+    fn bad_name(&mut self, entry: &Entry, of: &Field<'_>, schema: &Schema) {
         let wanted = match schema.pattern_properties.keys().find(|p| **p != Pattern::Extension) {
             Some(Pattern::Name) => "letters, digits, `.`, `_` and `-`",
             Some(Pattern::Word) => "small letters",
             _ => "a text that is not empty",
         };
-        let message = if key.is_empty() { "an empty text is no name".to_owned() } else { format!("`{}` is no name", shorten(key)) };
-        self.report.error("bad-name", field.key_place, message).hint(format!("wanted: {wanted}"));
+        let kind = match of.path.as_str() {
+            "services" => "service name",
+            "networks" => "network name",
+            "volumes" => "volume name",
+            "secrets" => "secret name",
+            "configs" => "config name",
+            _ => "name",
+        };
+        let shown = if entry.key.is_empty() { "an empty text".to_owned() } else { format!("`{}`", shorten(&entry.key)) };
+        self.report.error("bad-name", entry.key_place, format!("{shown} is no {kind}")).hint(format!("wanted: {wanted}"));
     }
 
     fn unknown_key(&mut self, entry: &Entry, own: &Field<'_>, schema: &Schema, parent: Option<Parent<'_>>) {

@@ -8,8 +8,9 @@ mod complain;
 mod document;
 
 use super::node::{Kind, Node, Scalar, Value};
-use super::report::Report;
-use document::{Schema, Type};
+use super::report::{Place, Report};
+pub(crate) use document::Schema;
+use document::Type;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The document, as Compose ships it.
@@ -18,19 +19,22 @@ pub const DOCUMENT: &str = include_str!("compose-spec.json");
 /// Deepest `$ref` chain followed. The document has none deeper than two; a broken one must not hang.
 const MAX_REFERENCES: usize = 8;
 
-/// Checks a whole file. False after at least one complaint.
-pub(crate) fn check(root: &Node, report: &mut Report) -> bool {
+/// The document, read: once for all files of a project.
+pub(crate) fn read(report: &mut Report) -> Option<Schema> {
     match serde_json::from_str::<Schema>(DOCUMENT) {
-        Ok(document) => {
-            let rules = Rules { definitions: &document.definitions };
-            rules.fits(root, &document) || !complain::Complainer { rules: &rules, report }.explain_root(root, &document)
-        }
+        Ok(document) => Some(document),
         Err(error) => {
             // Only a change of the vendored file can bring this about, and a test reads it.
-            report.error("internal", root.place, format!("the schema of Compose cannot be read: {error}"));
-            false
+            report.error("internal", Place::default(), format!("the schema of Compose cannot be read: {error}"));
+            None
         }
     }
+}
+
+/// Checks a whole file. False after at least one complaint.
+pub(crate) fn check(root: &Node, document: &Schema, report: &mut Report) -> bool {
+    let rules = Rules { definitions: &document.definitions };
+    rules.fits(root, document) || !complain::Complainer { rules: &rules, report }.explain_root(root, document)
 }
 
 /// The document's definitions, for following references.

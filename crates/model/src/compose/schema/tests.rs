@@ -8,7 +8,8 @@ fn complaints(text: &str) -> Vec<String> {
     let mut report = Report::default();
     let file = report.add_file("f", text.to_owned(), true);
     let root = super::super::yaml::parse(text, file, &mut report).unwrap().remove(0).root;
-    let ok = check(&root, &mut report);
+    let document = read(&mut report).unwrap();
+    let ok = check(&root, &document, &mut report);
     assert_eq!(ok, !report.failed(), "a refusal is explained, and an explanation refuses");
     let (diagnostics, _) = report.finish();
     let line = |d: &crate::diagnostic::Diagnostic| {
@@ -60,7 +61,7 @@ fn each_cause_is_said_once_at_its_place() {
             "services: { a: { deploy: { image: x } } }",
             "1:28 unknown-key unknown key `services.a.deploy.image` | `image` belongs one level further out: `services.a.image`",
         ),
-        ("services: { 'a b': {} }", "1:13 bad-name `a b` is no name | wanted: letters, digits, `.`, `_` and `-`"),
+        ("services: { 'a b': {} }", "1:13 bad-name `a b` is no service name | wanted: letters, digits, `.`, `_` and `-`"),
         (
             "services: { a: { ports: '80:80' } }",
             "1:25 wrong-type `services.a.ports` wants a list, found `80:80` | put it in brackets: [\"80:80\"]",

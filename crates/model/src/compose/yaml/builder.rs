@@ -2,7 +2,7 @@
 
 use super::mark::{Mark, Tagged, Uses, plain};
 use super::place::{Offsets, properties_length, quoted_length};
-use super::{Document, MAX_DEPTH, MAX_EXPANDED, MAX_NODES, shorten, time};
+use super::{Document, MAX_DEPTH, MAX_DOCUMENTS, MAX_EXPANDED, MAX_NODES, shorten, time};
 use crate::compose::node::{Entry, Kind, Node, Scalar, Value, kind_of_plain};
 use crate::compose::report::{Place, Report};
 use saphyr_parser::{Event, ScalarStyle, Tag};
@@ -82,6 +82,9 @@ impl<'r> Builder<'r> {
 
     /// `None` when reading must stop.
     pub(super) fn event(&mut self, event: Event<'_>, span: saphyr_parser::Span) -> Option<()> {
+        if self.report.is_full() {
+            return None;
+        }
         let place = self.offsets.place(span.start, span.end);
         match event {
             Event::Scalar(text, style, anchor, tag) => self.scalar(&text, (style, anchor, tag.as_deref()), place),
@@ -321,6 +324,12 @@ impl<'r> Builder<'r> {
             let node = if gone { Node::made(node.place, Kind::Null, "") } else { node };
             let marks = std::mem::take(&mut self.marks).iter().map(|(path, _)| plain(path)).collect();
             self.uses = Uses::default();
+            if self.documents.len() >= MAX_DOCUMENTS {
+                self.report
+                    .error("too-large", node.place, format!("the file has more than {MAX_DOCUMENTS} documents"))
+                    .hint("remove the `---` between them");
+                return None;
+            }
             self.documents.push(Document { root: node, marks });
             return Some(());
         };

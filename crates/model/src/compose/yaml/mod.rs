@@ -26,7 +26,9 @@ pub const MAX_TEXT: usize = 1024 * 1024;
 /// Deepest nesting.
 pub const MAX_DEPTH: usize = 64;
 /// Most nodes after aliases are expanded.
-pub const MAX_NODES: usize = 100_000;
+pub const MAX_NODES: usize = 60_000;
+/// Most documents in one file.
+const MAX_DOCUMENTS: usize = 100;
 /// Most bytes of scalars and keys after aliases are expanded.
 pub const MAX_EXPANDED: usize = 4 * 1024 * 1024;
 
