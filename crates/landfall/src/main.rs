@@ -43,8 +43,10 @@ fn main() -> ExitCode {
     if !matches!(cli.verb, Verb::Agent(_) | Verb::Proxy(_) | Verb::Supervise(_)) {
         std::panic::set_hook(Box::new(end_with_bug));
     }
-    let printer = Printer::new(cli.global.json, cli.global.color);
-    let done = Settings::resolve(&cli.global).and_then(|settings| command::run(cli.verb, &Context { settings, printer }));
+    let Cli { global, project, mut verb } = cli;
+    verb.after(project);
+    let printer = Printer::new(global.json, global.color);
+    let done = Settings::resolve(&global).and_then(|settings| command::run(verb, &Context { settings, printer }));
     done.unwrap_or_else(|problem| {
         printer.problem(&problem);
         ExitCode::from(problem.kind().exit_code())

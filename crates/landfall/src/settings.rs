@@ -8,7 +8,7 @@ use crate::error::{Outcome, Plain};
 use std::ffi::OsString;
 use std::fs::DirBuilder;
 use std::os::unix::ffi::OsStrExt as _;
-use std::os::unix::fs::DirBuilderExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 
 /// What holds for every verb.
@@ -23,7 +23,7 @@ pub struct Settings {
 impl Settings {
     /// Reads the environment once; nothing below asks it again.
     pub fn resolve(global: &Global) -> Outcome<Self> {
-        let cwd = std::env::current_dir().map_err(|e| {
+        let cwd = current_dir().map_err(|e| {
             Plain::failed("no-directory", "the current directory cannot be read").because(e).hint("change into a directory that exists")
         })?;
         let home = match &global.home {
@@ -32,6 +32,18 @@ impl Settings {
         };
         Ok(Self { home: Home::new(cwd.join(home))?, cwd })
     }
+}
+
+/// Where the command was typed, by the name it was reached by: the shell's PWD, when that is the same directory (POSIX `pwd -L`, and what
+/// `docker compose` makes paths absolute with).
+fn current_dir() -> std::io::Result<PathBuf> {
+    let here = std::env::current_dir()?;
+    let named = std::env::var_os("PWD").map(PathBuf::from).filter(|path| path.is_absolute());
+    let same = |path: &PathBuf| match (path.metadata(), here.metadata()) {
+        (Ok(a), Ok(b)) => (a.dev(), a.ino()) == (b.dev(), b.ino()),
+        _ => false,
+    };
+    Ok(named.filter(same).unwrap_or(here))
 }
 
 /// Where state is kept when nobody says: root has the system's directory, others their own (XDG Base Directory Specification).

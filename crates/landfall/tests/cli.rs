@@ -5,7 +5,7 @@
 
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 /// A project and a home that nobody else has.
@@ -45,7 +45,7 @@ impl Place {
             .env("LANDFALL_HOME", self.home())
             .env("COLUMNS", "100")
             .env("TZ", "UTC")
-            .stdin(std::process::Stdio::null());
+            .stdin(Stdio::null());
         command
     }
 
@@ -84,11 +84,14 @@ fn golden_runs(name: &str, place: &Place, runs: &[&[&str]]) {
     golden(name, &shown.join("\n"));
 }
 
-const VERBS: [&str; 15] = [
+const VERBS: [&str; 18] = [
     "up",
     "down",
     "check",
+    "explain",
     "config",
+    "init",
+    "schema",
     "plan",
     "deploy",
     "rollback",
@@ -141,12 +144,15 @@ services:
 fn help_of_every_verb() {
     let place = Place::new("");
     let mut text = place.run(&["--help"]).out;
+    let mut page = format!("# The command line\n\nWhat `landfall --help` and the help of every verb say.\n\n```text\n{text}```\n");
     for verb in VERBS {
         let said = place.run(&[verb, "--help"]);
         assert_eq!(said.code, 0, "{verb}");
         text.push_str(&format!("\n==== landfall {verb} ====\n{}", said.out));
+        page.push_str(&format!("\n## landfall {verb}\n\n```text\n{}```\n", said.out));
     }
     golden("help.txt", &text);
+    golden("../../../../docs/reference/cli.md", &page);
 }
 
 #[test]
@@ -154,6 +160,82 @@ fn a_bad_file_is_drawn_and_told_as_json() {
     let place = Place::new(BAD);
     golden_runs("check-bad.txt", &place, &[&["check"], &["check", "--json"], &["config"], &["up"], &["deploy", "--json"]]);
     assert!(!place.home().join("run/supervisor.json").exists(), "a bad file starts nothing");
+}
+
+/// With a warning and no error.
+const RISKY: &str = "\
+name: tutor
+services:
+  web:
+    image: nginx:1.27
+    container_name: web
+    environment: { MODE: \"${MODE}\" }
+";
+
+#[test]
+fn complaints_are_told_to_code_scanning_and_warnings_are_denied_on_request() {
+    let place = Place::new(RISKY);
+    golden_runs(
+        "check-risky.txt",
+        &place,
+        &[&["check"], &["check", "--deny", "warnings"], &["check", "--format", "json"], &["check", "--format", "sarif"]],
+    );
+}
+
+#[test]
+fn a_first_block_is_written_once() {
+    let place = Place::new("# ours\nservices:\n  web:\n    image: nginx:1.27   # pinned\n    ports: [\"8080:80\"]\n");
+    let file = place.dir.path().join("project/compose.yaml");
+    std::fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o640)).unwrap();
+    golden_runs(
+        "init.txt",
+        &place,
+        &[&["init", "--dry-run"], &["init"], &["check"], &["init"], &["init", "nowhere"], &["init", "-f", "-"]],
+    );
+    assert_eq!(std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(&file).unwrap().permissions()) & 0o777, 0o640);
+    assert!(std::fs::read_to_string(&file).unwrap().contains("image: nginx:1.27   # pinned\n"));
+    assert_eq!(std::fs::read_dir(file.parent().unwrap()).unwrap().count(), 1, "nothing is left beside it");
+}
+
+#[test]
+fn codes_are_explained() {
+    golden_runs(
+        "explain.txt",
+        &Place::new(""),
+        &[&["explain", "unknown-key"], &["explain", "[wrong-type]", "--json"], &["explain", "nothing"], &["explain"]],
+    );
+}
+
+#[test]
+fn parts_of_the_resolved_file_are_printed_one_per_line() {
+    let place = Place::new(GOOD);
+    golden_runs(
+        "config-parts.txt",
+        &place,
+        &[
+            &["config", "--services"],
+            &["config", "--volumes"],
+            &["config", "--images"],
+            &["config", "--profiles"],
+            &["config", "--hash"],
+            &["config", "--hash", "nobody"],
+            &["config", "--services", "--images"],
+            &["config", "-q"],
+            &["config", "-o", "out.yaml"],
+            &["-p", "other", "config", "--format", "json"],
+            &["config", "-f", "out.yaml", "-f", "nowhere.yaml"],
+        ],
+    );
+    assert!(std::fs::read_to_string(place.dir.path().join("project/out.yaml")).unwrap().contains("name: tutor_pgdata"));
+}
+
+#[test]
+fn a_file_may_come_from_standard_input() {
+    let place = Place::new("");
+    let mut run = place.command(&["-f", "-", "-p", "x", "config"]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    std::io::Write::write_all(&mut run.stdin.take().unwrap(), RISKY.as_bytes()).unwrap();
+    let output = run.wait_with_output().unwrap();
+    assert!(output.status.success() && String::from_utf8(output.stdout).unwrap().contains("name: x_default"));
 }
 
 #[test]
@@ -316,7 +398,7 @@ fn up_in_the_background_survives_its_parts_and_ends_with_its_last_app() {
     std::fs::write(&endless, "").unwrap();
     for verb in ["exec", "run"] {
         let endless = endless.to_str().unwrap();
-        let mut asking = place.command(&[verb, "worker", "--", "tail", "-f", endless]).stdout(std::process::Stdio::null()).spawn().unwrap();
+        let mut asking = place.command(&[verb, "worker", "--", "tail", "-f", endless]).stdout(Stdio::null()).spawn().unwrap();
         until("the command runs", || runs("tail", endless));
         asking.kill().unwrap();
         asking.wait().unwrap();

@@ -1,29 +1,29 @@
 //! `landfall check`: every complaint about the files, and nothing else. Needs no agent and touches nothing.
 
 use super::Context;
-use crate::cli::Check;
+use crate::cli::{Check, CheckFormat, Deny};
 use crate::error::Outcome;
-use crate::project::{Project, count};
-use landfall_model::diagnostic::Severity;
+use crate::output::Checked;
+use crate::project::Project;
 use std::process::ExitCode;
 
-/// Exits with 2 when there is an error; warnings are no failure.
+/// Exits with 2 when there is an error, or a warning under `--deny warnings`.
 pub fn run(context: &Context, args: &Check) -> Outcome<ExitCode> {
-    let project = Project::locate(&context.settings, args.path.as_deref(), &args.project)?;
-    let output = project.resolve(&context.settings)?;
-    let errors = output.diagnostics.iter().filter(|d| d.severity == Severity::Error).count();
-    let warnings = output.diagnostics.len() - errors;
-    let ok = output.spec.is_some();
-    if context.printer.is_json() {
-        context.printer.json(&serde_json::json!({ "ok": ok, "diagnostics": output.diagnostics }))?;
-    } else {
-        context.printer.diagnostics(&output.diagnostics, &output.sources);
-        let also = if warnings > 0 { format!(", {}", count(warnings, "warning")) } else { String::new() };
-        if ok {
-            context.printer.done(&format!("{}: no errors{also}", project.files()))?;
-        } else {
-            context.printer.line(&format!("{}: {}{also}", project.files(), count(errors, "error")))?;
-        }
+    let project = Project::locate(&context.settings, args.path.as_deref(), &args.project)?.with_rules();
+    let output = project.resolve();
+    project.notes(&context.printer);
+    let checked = Checked {
+        files: project.names(),
+        root: &context.settings.cwd,
+        diagnostics: &output.diagnostics,
+        sources: &output.sources,
+        deny_warnings: args.deny == Some(Deny::Warnings),
+    };
+    match args.format {
+        CheckFormat::Sarif => context.printer.sarif(&checked)?,
+        CheckFormat::Json => context.printer.json(&checked)?,
+        CheckFormat::Text if context.printer.is_json() => context.printer.json(&checked)?,
+        CheckFormat::Text => context.printer.checked(&checked)?,
     }
-    Ok(ExitCode::from(if ok { 0 } else { 2 }))
+    Ok(ExitCode::from(if checked.ok() { 0 } else { 2 }))
 }

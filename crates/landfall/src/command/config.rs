@@ -1,20 +1,71 @@
 //! `landfall config`: the files as they are understood, with everything filled in; what `docker compose config` prints.
+//!
+//! It prints whatever Compose would take, also what Landfall refuses to deploy: the question is what the file says. The complaints go to standard
+//! error all the same.
 
 use super::Context;
 use crate::cli::{Config, Format};
-use crate::error::Outcome;
+use crate::error::{Outcome, Plain};
 use crate::project::Project;
+use landfall_model::compose::Model;
 use std::process::ExitCode;
 
 /// Prints it, or the complaints.
 pub fn run(context: &Context, args: &Config) -> Outcome<ExitCode> {
     let project = Project::locate(&context.settings, args.path.as_deref(), &args.project)?;
-    let (_, output) = project.spec(&context.settings, &context.printer)?;
-    let config = output.config.unwrap_or_default();
-    if context.printer.is_json() || args.format == Format::Json {
-        context.printer.json(&config)?;
-    } else {
-        context.printer.yaml(&config)?;
+    let output = project.resolve();
+    project.notes(&context.printer);
+    let Some(model) = &output.model else {
+        if context.printer.is_json() {
+            context.printer.json_line(&serde_json::json!({ "ok": false, "diagnostics": output.diagnostics }))?;
+        } else {
+            context.printer.diagnostics(&output.diagnostics, &output.sources);
+        }
+        return Err(project.bad(&output).into());
+    };
+    if !args.quiet {
+        context.printer.diagnostics(&output.diagnostics, &output.sources);
+    }
+    let text = match names(args, model)? {
+        Some(names) => names.into_iter().map(|name| name + "\n").collect(),
+        None if args.quiet => return Ok(ExitCode::SUCCESS),
+        None if context.printer.is_json() || args.format == Format::Json => model.json_text(),
+        None => model.yaml(),
+    };
+    match &args.output {
+        Some(path) => {
+            let path = context.settings.cwd.join(path);
+            let failed = |e| Plain::failed("cannot-write", format!("cannot write {}", path.display())).because(e);
+            std::fs::write(&path, text).map_err(failed)?;
+        }
+        None => context.printer.text(&text)?,
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The part that was asked for, one per line.
+fn names(args: &Config, model: &Model) -> Outcome<Option<Vec<String>>> {
+    if let Some(wanted) = &args.hash {
+        return hashes(wanted, model).map(Some);
+    }
+    let parts: [(bool, fn(&Model) -> Vec<String>); 4] = [
+        (args.services, Model::services),
+        (args.volumes, Model::volumes),
+        (args.images, Model::images),
+        (args.profile_names, Model::profiles),
+    ];
+    Ok(parts.iter().find(|(asked, _)| *asked).map(|(_, part)| part(model)))
+}
+
+/// `NAME DIGEST` of every service, or of those named, with commas between them.
+fn hashes(wanted: &str, model: &Model) -> Outcome<Vec<String>> {
+    let all = model.hashes();
+    let unknown = wanted.split(',').find(|name| *name != "*" && all.iter().all(|(service, _)| service != name));
+    if let Some(name) = unknown {
+        return Err(Plain::usage("no-service", format!("there is no service `{name}`"))
+            .hint("`landfall config --services` lists them")
+            .into());
+    }
+    let asked = |name: &str| wanted.split(',').any(|word| word == "*" || word == name);
+    Ok(all.into_iter().filter(|(name, _)| asked(name)).map(|(name, hash)| format!("{name} {hash}")).collect())
 }

@@ -24,7 +24,7 @@ pub struct Ready {
 
 /// Makes a release, or finds that there is nothing to change.
 pub async fn run(context: &Context, args: Deploy) -> Outcome<ExitCode> {
-    let project = Project::locate(&context.settings, args.path.as_deref(), &args.project)?;
+    let project = Project::locate(&context.settings, args.path.as_deref(), &args.project)?.with_rules();
     let ready = Ready::check(context, project)?;
     let client = context.client();
     // Before a long build, not after it.
@@ -38,7 +38,7 @@ pub async fn run(context: &Context, args: Deploy) -> Outcome<ExitCode> {
 impl Ready {
     /// Compiles the files and shows every complaint.
     pub fn check(context: &Context, project: Project) -> Outcome<Self> {
-        let (spec, output) = project.spec(&context.settings, &context.printer)?;
+        let (spec, output) = project.spec(&context.printer)?;
         Ok(Self { project, spec, builds: output.builds })
     }
 

@@ -57,7 +57,7 @@ fn which(context: &Context, args: &Down) -> Outcome<AppName> {
         return Ok(name.clone());
     }
     let path = args.app.as_deref().map(std::path::Path::new);
-    Project::locate(&context.settings, path, &args.project)?.app(&context.settings)
+    Project::locate(&context.settings, path, &args.project)?.app()
 }
 
 /// Data is deleted only when somebody typed that it should be.

@@ -9,10 +9,13 @@ mod deploy;
 mod down;
 mod events;
 mod exec;
+mod explain;
+mod init;
 mod logs;
 mod plan;
 mod releases;
 mod rollback;
+mod schema;
 mod status;
 mod up;
 
@@ -45,6 +48,9 @@ pub fn run(verb: Verb, context: &Context) -> Outcome<ExitCode> {
         Verb::Completions(args) => completions::run(context, args),
         Verb::Check(args) => check::run(context, &args),
         Verb::Config(args) => config::run(context, &args),
+        Verb::Init(args) => init::run(context, &args),
+        Verb::Schema => schema::run(context),
+        Verb::Explain(args) => explain::run(context, &args),
         Verb::Ca(args) => ca::run(context, &args),
         verb => talk(verb, context),
     }

@@ -14,7 +14,7 @@ const PENDING: u8 = 4;
 
 /// Prints the plan.
 pub async fn run(context: &Context, args: Plan) -> Outcome<ExitCode> {
-    let project = Project::locate(&context.settings, args.path.as_deref(), &args.project)?;
+    let project = Project::locate(&context.settings, args.path.as_deref(), &args.project)?.with_rules();
     let (spec, unbuilt) = Ready::check(context, project)?.unbuilt()?;
     for service in unbuilt {
         context.printer.warning(&format!("the program of `{service}` is not built yet; the plan takes it for new"));

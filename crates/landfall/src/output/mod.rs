@@ -4,19 +4,23 @@
 //! the result alone. Text is always written with colours and stripped at the edge when they are not wanted; colour never carries meaning
 //! alone. Whoever reads standard output may leave (`landfall logs | head`): that ends the command quietly.
 
+mod checked;
+mod code;
 mod diagnostic;
+mod diff;
 mod event;
 mod failure;
 mod log;
 mod plan;
 mod progress;
 mod release;
+mod sarif;
 mod status;
 mod style;
 mod table;
 mod time;
-mod yaml;
 
+pub use checked::Checked;
 pub use log::LogView;
 pub use progress::Progress;
 pub use style::paint;
@@ -26,6 +30,7 @@ use crate::cli::Color;
 use crate::error::{Explain, Kind, Outcome, Problem};
 use anstream::{AutoStream, ColorChoice};
 use landfall_model::api::{AppStatus, Event, Planned, Release};
+use landfall_model::code::Code;
 use landfall_model::diagnostic::Diagnostic;
 use landfall_model::name::ServiceName;
 use serde::Serialize;
@@ -133,7 +138,7 @@ impl Printer {
     /// One line about the way there, to standard error. Nothing can be done when that fails.
     pub fn note(&self, text: &str) {
         let mut err = AutoStream::new(std::io::stderr().lock(), self.err);
-        let _ = writeln!(err, "{text}");
+        let _ = err.write_all(format!("{text}\n").as_bytes());
     }
 
     /// A warning, to standard error.
@@ -193,9 +198,47 @@ impl Printer {
     /// Complaints about files, to standard error, drawn on the excerpt.
     pub fn diagnostics(&self, diagnostics: &[Diagnostic], sources: &BTreeMap<String, String>) {
         let width = rustix::termios::tcgetwinsize(std::io::stderr()).map_or(140, |size| usize::from(size.ws_col).clamp(60, 160));
-        for diagnostic in diagnostics {
-            self.note(&format!("{}\n", diagnostic::render(diagnostic, sources, width)));
+        // Written at once: hundreds of them are one system call and not a thousand.
+        let drawn: Vec<String> = diagnostics.iter().map(|d| diagnostic::render(d, sources, width) + "\n").collect();
+        if !drawn.is_empty() {
+            self.note(&drawn.join("\n"));
         }
+    }
+
+    /// What `landfall check` found: the complaints, and a line that sums them up.
+    pub fn checked(&self, checked: &Checked<'_>) -> Outcome {
+        self.diagnostics(checked.diagnostics, checked.sources);
+        if let Some(more) = checked.more() {
+            self.note(&more);
+        }
+        self.line(&checked.summary())
+    }
+
+    /// The same for code scanning.
+    pub fn sarif(&self, checked: &Checked<'_>) -> Outcome {
+        self.json(&sarif::log(checked))
+    }
+
+    /// A code and what it means.
+    pub fn code(&self, code: &Code) -> Outcome {
+        if self.json {
+            return self.json(&code::json(code));
+        }
+        let width = rustix::termios::tcgetwinsize(std::io::stdout()).map_or(100, |size| usize::from(size.ws_col).clamp(40, 100));
+        self.text(&code::page(code, width))
+    }
+
+    /// All codes.
+    pub fn codes(&self, codes: &[Code]) -> Outcome {
+        if self.json {
+            return self.json(&codes.iter().map(code::json).collect::<Vec<_>>());
+        }
+        self.text(&code::list(codes))
+    }
+
+    /// What would change in a file, as a unified diff.
+    pub fn diff(&self, name: &str, old: &str, new: &str) -> Outcome {
+        self.text(&diff::render(name, old, new))
     }
 
     /// What `landfall status` shows.
@@ -216,11 +259,6 @@ impl Printer {
     /// One line of `landfall events`.
     pub fn event(&self, event: &Event) -> Outcome {
         if self.json { self.json_line(event) } else { self.line(&event::render(event)) }
-    }
-
-    /// A value as YAML.
-    pub fn yaml(&self, value: &serde_json::Value) -> Outcome {
-        self.text(&yaml::render(value))
     }
 
     /// Asks for words to be typed; `None` when there is nobody to type.

@@ -18,12 +18,14 @@ mod deploy;
 mod dotenv;
 mod duration;
 mod env;
+pub mod extension;
 mod file;
 mod filter;
 #[cfg(fuzzing)]
 pub mod fuzzing;
 mod grant;
 mod health;
+pub mod init;
 mod interpolate;
 mod landfall;
 mod load;
@@ -32,6 +34,7 @@ mod model;
 mod mount;
 mod node;
 mod normalize;
+mod outside;
 mod path;
 mod paths;
 mod port;
@@ -54,6 +57,7 @@ mod yaml;
 
 pub use grant::parse_grants;
 pub use model::Model;
+pub use outside::environment;
 pub use rules::{Facts, rules};
 pub use support::{Row, Support, table as support_table};
 pub use yaml::{MAX_DEPTH, MAX_EXPANDED, MAX_NODES, MAX_TEXT};
@@ -169,6 +173,7 @@ fn compile(input: &Input<'_>, loaded: Loaded, output: &mut Output, report: &mut 
     contract::check(&file.landfall.env, &model.variables, &environments, report);
     let known = |name: &str| file.landfall.env.iter().any(|rule| rule.name.value.as_str() == name);
     model.variables.warn_of_undefined(known, report);
+    // Also for a file that Compose refuses: whoever mends it wants to know all at once.
     if let Some(facts) = input.rules {
         rules::run(input, facts, &model, report);
     }

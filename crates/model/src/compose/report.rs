@@ -136,6 +136,11 @@ impl Report {
         self.diagnostics.push(diagnostic);
     }
 
+    /// Where complaints of that code stand.
+    pub(crate) fn places_of(&self, code: &str) -> impl Iterator<Item = &Span> {
+        self.diagnostics.iter().filter(move |d| d.code == code).filter_map(|d| d.span.as_ref())
+    }
+
     /// Adds a hint to the complaint made last, by somebody who knows more than the one who made it.
     pub(crate) fn hint_last(&mut self, text: impl Into<String>) {
         if let Some(last) = self.diagnostics.last_mut().filter(|_| self.untold.is_none()) {

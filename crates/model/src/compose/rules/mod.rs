@@ -182,7 +182,8 @@ pub(crate) fn run(input: &Input<'_>, facts: &Facts, model: &Model, report: &mut 
     }
     let skipped = suppress::Skipped { disabled: &model.disabled, without_facts: facts.tracked.is_empty() };
     let allowed = suppress::Allowed::read(&dockerfiles.ids(), report);
-    for (diagnostic, place) in found {
+    let misread = misread(&model.root, report);
+    for (diagnostic, place) in found.into_iter().filter(|(_, place)| !misread.contains(&(place.file, place.start))) {
         if !allowed.covers(&diagnostic.code, place) {
             report.tell(diagnostic);
         }
@@ -190,6 +191,20 @@ pub(crate) fn run(input: &Input<'_>, facts: &Facts, model: &Model, report: &mut 
     if whole {
         allowed.report(&skipped, report);
     }
+}
+
+/// Services with a misspelt key, by where their names stand. What a rule misses in one of them is most likely what was misspelt; it says so at
+/// the service's name, for there is no line of its own to say it at.
+fn misread(root: &Node, report: &Report) -> BTreeSet<(u16, u32)> {
+    let services = root.get("services").map(Node::entries).unwrap_or_default();
+    let mut names: Vec<Place> = services.iter().map(|s| s.key_place).collect();
+    names.sort_by_key(|place| (place.file, place.start));
+    let owner = |span: &crate::diagnostic::Span| {
+        let before =
+            names.iter().rev().find(|name| (name.start as usize) < span.start && report.span(**name).is_some_and(|s| s.file == span.file));
+        before.map(|name| (name.file, name.start))
+    };
+    report.places_of("unknown-key").filter_map(owner).collect()
 }
 
 fn diagnostic(code: &Code, finding: &Finding, report: &Report) -> Diagnostic {

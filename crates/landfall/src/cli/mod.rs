@@ -1,0 +1,459 @@
+//! The words of the command line: what can be typed, one line per verb.
+//!
+//! Only declarations: a verb's behaviour is in `command/<verb>.rs`, and what was typed becomes [`crate::settings::Settings`] before
+//! any of it is used. Doc comments here are the help text, which a golden test keeps.
+
+mod listen;
+mod project;
+
+#[cfg(test)]
+pub use listen::ListenAddress;
+pub use listen::ListenArgs;
+pub use project::{AppArgs, ProjectArgs};
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+use landfall_model::name::{AppName, ReplicaId, ServiceName};
+use std::path::PathBuf;
+
+/// Puts a compose.yaml into production on your own server and keeps it there.
+#[derive(Debug, Parser)]
+#[command(
+    name = "landfall",
+    version,
+    max_term_width = 100,
+    propagate_version = false,
+    subcommand_required = true,
+    arg_required_else_help = true
+)]
+#[command(after_help = "Start with `landfall up` in a directory that has a compose.yaml.")]
+pub struct Cli {
+    /// What holds for every verb.
+    #[command(flatten)]
+    pub global: Global,
+    /// Which project, when it is said before the verb.
+    #[command(flatten)]
+    pub project: ProjectArgs,
+    /// What to do.
+    #[command(subcommand)]
+    pub verb: Verb,
+}
+
+/// Options of every verb.
+#[derive(Debug, Args)]
+pub struct Global {
+    /// Where Landfall keeps its state [default: /var/lib/landfall for root, else ~/.local/state/landfall]
+    #[arg(long, global = true, env = "LANDFALL_HOME", hide_env_values = true, value_name = "DIR", help_heading = "Everywhere")]
+    pub home: Option<PathBuf>,
+    /// Print JSON, for programs
+    #[arg(long, global = true, help_heading = "Everywhere")]
+    pub json: bool,
+    /// When to use colour: auto, always or never
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto", hide_possible_values = true, help_heading = "Everywhere")]
+    pub color: Color,
+}
+
+/// When to use colour.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Color {
+    // On a terminal, unless NO_COLOR is set. (Doc comments on values would double the length of every help page.)
+    Auto,
+    Always,
+    Never,
+}
+
+/// The verbs.
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// Run agent and proxy here, in the foreground, and deploy
+    Up(Up),
+    /// Stop an app
+    Down(Down),
+    /// Say what is wrong with a Compose file
+    Check(Check),
+    /// Say what a complaint means and what to do about it
+    Explain(ExplainCode),
+    /// Print the resolved Compose file
+    Config(Config),
+    /// Write a first `x-landfall` into a Compose file
+    Init(Init),
+    /// Print the JSON Schema of a Compose file with `x-landfall`, for editors
+    Schema,
+    /// Say what a deploy would do
+    Plan(Plan),
+    /// Make a release
+    Deploy(Deploy),
+    /// Go back to an earlier release
+    Rollback(Rollback),
+    /// List releases
+    Releases(Releases),
+    /// Show what runs
+    Status(Status),
+    /// Show what services wrote
+    Logs(Logs),
+    /// Show what happened
+    Events(Events),
+    /// Run a command inside a running replica
+    Exec(Exec),
+    /// Run a command in a new replica that is removed afterwards
+    Run(RunIn),
+    /// Show the certificate authority of this server
+    Ca(Ca),
+    /// Print a completion script
+    Completions(Completions),
+    /// The daemon that keeps this server as its apps' specs say (a systemd unit)
+    #[command(hide = true)]
+    Agent(Agent),
+    /// The reverse proxy (a systemd unit); takes its sockets by LISTEN_FDS
+    #[command(hide = true)]
+    Proxy(Proxy),
+    /// What `up --detach` leaves running: holds the sockets, keeps agent and proxy alive
+    #[command(hide = true)]
+    Supervise(Supervise),
+    /// Between the supervisor and a child: sets LISTEN_PID and becomes the child
+    #[command(hide = true)]
+    Stage(Stage),
+    /// What stands between the agent and a program of the process runtime
+    #[command(hide = true)]
+    Shim(Shim),
+}
+
+/// `landfall up`
+#[derive(Debug, Args)]
+pub struct Up {
+    /// Directory or Compose file
+    pub path: Option<PathBuf>,
+    /// Leave it running in the background
+    #[arg(short, long)]
+    pub detach: bool,
+    /// Do not show what the services write
+    #[arg(short, long)]
+    pub quiet: bool,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub listen: ListenArgs,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub project: ProjectArgs,
+}
+
+/// `landfall down`
+#[derive(Debug, Args)]
+pub struct Down {
+    /// Name of the app, or its directory or Compose file
+    pub app: Option<String>,
+    /// Delete its named volumes too: all data is lost
+    #[arg(long)]
+    pub volumes: bool,
+    /// Instead of typing the confirmation: RESET_ALL_VOLUMES
+    #[arg(long, value_name = "WORDS")]
+    pub confirm: Option<String>,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub project: ProjectArgs,
+}
+
+/// `landfall check`
+#[derive(Debug, Args)]
+pub struct Check {
+    /// Directory or Compose file
+    pub path: Option<PathBuf>,
+    /// How complaints are told: text, json or sarif
+    #[arg(long, value_name = "FORMAT", default_value = "text", hide_possible_values = true)]
+    pub format: CheckFormat,
+    /// What to fail on besides errors: `warnings`
+    #[arg(long, value_name = "WHAT", hide_possible_values = true)]
+    pub deny: Option<Deny>,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub project: ProjectArgs,
+}
+
+/// How `check` tells complaints.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum CheckFormat {
+    Text,
+    Json,
+    Sarif,
+}
+
+/// What `check` fails on besides errors.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Deny {
+    Warnings,
+}
+
+/// `landfall explain`
+#[derive(Debug, Args)]
+pub struct ExplainCode {
+    /// The code in brackets: `unknown-key` [default: list all]
+    pub code: Option<String>,
+}
+
+/// `landfall config`
+#[derive(Debug, Args)]
+#[group(id = "parts", multiple = false, args = ["services", "volumes", "images", "profile_names", "hash"])]
+pub struct Config {
+    /// Directory or Compose file
+    pub path: Option<PathBuf>,
+    /// As what: yaml or json
+    #[arg(long, value_name = "FORMAT", default_value = "yaml", hide_possible_values = true)]
+    pub format: Format,
+    /// Only the names of services, one per line
+    #[arg(long)]
+    pub services: bool,
+    /// Only the names of volumes
+    #[arg(long)]
+    pub volumes: bool,
+    /// Only the images
+    #[arg(long)]
+    pub images: bool,
+    /// Only the names of profiles
+    #[arg(long = "profiles")]
+    pub profile_names: bool,
+    /// Only the digest by which Compose tells whether a service changed; `*` is all services
+    #[arg(long, value_name = "SERVICES", num_args = 0..=1, default_missing_value = "*")]
+    pub hash: Option<String>,
+    /// Print nothing: only the exit code tells
+    #[arg(short, long)]
+    pub quiet: bool,
+    /// Write it to this file
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub project: ProjectArgs,
+}
+
+/// How `config` prints.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    Yaml,
+    Json,
+}
+
+/// `landfall init`
+#[derive(Debug, Args)]
+pub struct Init {
+    /// Directory or Compose file
+    pub path: Option<PathBuf>,
+    /// Show what would be written, and write nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub project: ProjectArgs,
+}
+
+/// `landfall plan`
+#[derive(Debug, Args)]
+pub struct Plan {
+    /// Directory or Compose file
+    pub path: Option<PathBuf>,
+    /// Exit with 4 when something would change
+    #[arg(long)]
+    pub exit_code: bool,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub project: ProjectArgs,
+}
+
+/// `landfall deploy`
+#[derive(Debug, Args)]
+pub struct Deploy {
+    /// Directory or Compose file
+    pub path: Option<PathBuf>,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub project: ProjectArgs,
+}
+
+/// `landfall rollback`
+#[derive(Debug, Args)]
+pub struct Rollback {
+    /// Number of the release [default: the one before the current]
+    pub release: Option<u64>,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub app: AppArgs,
+}
+
+/// `landfall releases`
+#[derive(Debug, Args)]
+pub struct Releases {
+    /// Name of the app
+    #[arg(value_name = "APP", conflicts_with = "app")]
+    pub named: Option<AppName>,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub app: AppArgs,
+}
+
+/// `landfall status`
+#[derive(Debug, Args)]
+pub struct Status {
+    /// Name of the app
+    #[arg(value_name = "APP", conflicts_with = "app")]
+    pub named: Option<AppName>,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub app: AppArgs,
+}
+
+/// `landfall logs`
+#[derive(Debug, Args)]
+pub struct Logs {
+    /// Services [default: all]
+    pub services: Vec<ServiceName>,
+    /// Go on with new lines
+    #[arg(short, long)]
+    pub follow: bool,
+    /// So many lines of each replica from the past
+    #[arg(short = 'n', long, value_name = "N", default_value_t = 100)]
+    pub tail: u32,
+    /// Show when each line was written
+    #[arg(short, long)]
+    pub timestamps: bool,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub app: AppArgs,
+}
+
+/// `landfall events`
+#[derive(Debug, Args)]
+pub struct Events {
+    /// Go on with new ones
+    #[arg(short, long)]
+    pub follow: bool,
+    /// So many from the past
+    #[arg(short = 'n', long, value_name = "N", default_value_t = 50)]
+    pub limit: u32,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub app: AppArgs,
+}
+
+/// `landfall exec`
+#[derive(Debug, Args)]
+pub struct Exec {
+    /// In which service
+    pub service: ServiceName,
+    /// Program and arguments; nothing is interpreted by a shell
+    #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGV")]
+    pub argv: Vec<String>,
+    /// In which replica [default: the first that serves]
+    #[arg(long, value_name = "ID")]
+    pub replica: Option<ReplicaId>,
+    /// No terminal, even when there is one
+    #[arg(short = 'T', long)]
+    pub no_tty: bool,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub app: AppArgs,
+}
+
+/// `landfall run`
+#[derive(Debug, Args)]
+pub struct RunIn {
+    /// Of which service
+    pub service: ServiceName,
+    /// Program and arguments; nothing is interpreted by a shell
+    #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGV")]
+    pub argv: Vec<String>,
+    /// Variable added to the environment
+    #[arg(short, long = "env", value_name = "KEY=VALUE")]
+    pub environment: Vec<String>,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub app: AppArgs,
+}
+
+/// `landfall ca`
+#[derive(Debug, Args)]
+pub struct Ca {
+    /// Print the certificate itself instead of its path
+    #[arg(long)]
+    pub pem: bool,
+}
+
+/// `landfall completions`
+#[derive(Debug, Args)]
+pub struct Completions {
+    /// For which shell
+    pub shell: Shell,
+}
+
+/// `landfall agent`
+#[derive(Debug, Args)]
+pub struct Agent {
+    /// Where sites are served by plain HTTP, as clients see it
+    #[arg(long, value_name = "URL")]
+    pub http: Option<String>,
+    /// Where sites are served by HTTPS, as clients see it
+    #[arg(long, value_name = "URL")]
+    pub https: Option<String>,
+}
+
+/// `landfall proxy`
+#[derive(Debug, Args)]
+pub struct Proxy {
+    /// Seconds connections may finish in when it is asked to stop
+    #[arg(long, value_name = "SECONDS", default_value_t = 30)]
+    pub drain: u64,
+    /// Threads [default: one per core]
+    #[arg(long, value_name = "N")]
+    pub workers: Option<usize>,
+}
+
+/// `landfall supervise`
+#[derive(Debug, Args)]
+pub struct Supervise {
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub listen: ListenArgs,
+}
+
+/// `landfall stage`
+#[derive(Debug, Args)]
+pub struct Stage {
+    /// Process id of the supervisor
+    #[arg(long)]
+    pub parent: i32,
+    /// Arguments of the `landfall` it becomes
+    #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
+    pub argv: Vec<std::ffi::OsString>,
+}
+
+/// `landfall shim`
+#[derive(Debug, Args)]
+pub struct Shim {
+    /// Which part
+    #[command(subcommand)]
+    pub part: ShimPart,
+}
+
+/// The two halves of the shim.
+#[derive(Debug, Subcommand)]
+pub enum ShimPart {
+    /// Supervise the replica in this directory
+    Run {
+        /// Of the replica.
+        dir: PathBuf,
+    },
+    /// Become the program of the replica in this directory
+    Exec {
+        /// Of the replica.
+        dir: PathBuf,
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_declarations_hold_together() {
+        Cli::command().debug_assert();
+    }
+}

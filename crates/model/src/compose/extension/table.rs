@@ -1,0 +1,356 @@
+//! The table itself, in the order a person writes the keys.
+
+use super::route::{ROUTE, ROUTES};
+use super::{Key, Shape};
+use Shape::{Argv, Boolean, Duration, Integer, List, Map, Pattern, Text, Word};
+
+const PORT: Shape = Integer(1, 65535);
+const DOMAIN: Shape = Pattern("a domain", r"^[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*$");
+const PATH: Shape = Pattern("a path to ask for", r"^/[!-~]*$");
+
+/// `x-landfall` at the top of the file.
+pub const APP: &[Key] = &[
+    Key {
+        name: "runtime",
+        shapes: &[Word(&["docker", "process"])],
+        default: "docker",
+        about: "Where services run: in containers, or as supervised programs of this machine, which need neither `image` nor `build`.",
+        example: "docker",
+        honoured: true,
+    },
+    Key {
+        name: "domains",
+        shapes: &[List(&[DOMAIN]), DOMAIN],
+        default: "every address that is not another app's",
+        about: "Names the app is reached by. The first is canonical, the others redirect to it.",
+        example: "[tutor.example.com, www.tutor.example.com]",
+        honoured: true,
+    },
+    Key {
+        name: "tls",
+        shapes: &[Map(TLS), Word(&["internal", "off", "acme"])],
+        default: "internal",
+        about: "Who signs the certificates: `internal` is this server's own authority, `off` is plain HTTP. Public certificates (`acme`, `email`) \
+                come with a later Landfall; until then they are signed internally.",
+        example: "",
+        honoured: true,
+    },
+    Key {
+        name: "env",
+        shapes: &[Map(ENV)],
+        default: "no contract",
+        about: "The contract of the environment: what each variable must be, checked before anything is touched. Values of secrets are never shown.",
+        example: "",
+        honoured: true,
+    },
+    Key {
+        name: "rollout",
+        shapes: &[Map(ROLLOUT)],
+        default: "none",
+        about: "How a new release is watched after the switch.",
+        example: "",
+        honoured: false,
+    },
+    Key {
+        name: "alerts",
+        shapes: &[Map(ALERTS)],
+        default: "none",
+        about: "Who is told when something is wrong.",
+        example: "",
+        honoured: false,
+    },
+    Key {
+        name: "environments",
+        shapes: &[Map(ENVIRONMENTS)],
+        default: "one, without a name",
+        about: "Named variants of the app with values of their own.",
+        example: "",
+        honoured: false,
+    },
+];
+
+const TLS: &[Key] = &[
+    Key {
+        name: "email",
+        shapes: &[Pattern("an e-mail address", r"^[^@]+@[^@]+$")],
+        default: "none",
+        about: "Where the authority of public certificates writes to.",
+        example: "ops@example.com",
+        honoured: true,
+    },
+    Key {
+        name: "cert",
+        shapes: &[Text],
+        default: "none",
+        about: "File of a certificate of your own. Refused for now: this version takes none from files.",
+        example: "",
+        honoured: true,
+    },
+    Key { name: "key", shapes: &[Text], default: "none", about: "File of its private key. Refused for now.", example: "", honoured: true },
+];
+
+const ENV: &[Key] = &[Key {
+    name: "*",
+    shapes: &[Map(ENV_RULE)],
+    default: "required, any value",
+    about: "A variable, by its name.",
+    example: "",
+    honoured: true,
+}];
+
+const ENV_RULE: &[Key] = &[
+    Key {
+        name: "secret",
+        shapes: &[Boolean],
+        default: "false",
+        about: "Its value is never shown, and must not be a placeholder such as `changeme`.",
+        example: "true",
+        honoured: true,
+    },
+    Key { name: "min_length", shapes: &[Integer(0, 100_000)], default: "0", about: "Fewest characters.", example: "6", honoured: true },
+    Key {
+        name: "one_of",
+        shapes: &[List(&[Text])],
+        default: "any value",
+        about: "The values it may have.",
+        example: "[google, openai, anthropic]",
+        honoured: true,
+    },
+    Key {
+        name: "default",
+        shapes: &[Text],
+        default: "none",
+        about: "The value it has when nobody sets it, also for `${…}` in this file.",
+        example: "google",
+        honoured: true,
+    },
+    Key {
+        name: "required",
+        shapes: &[Boolean],
+        default: "true, unless `required_if` is there",
+        about: "Whether it must be set.",
+        example: "true",
+        honoured: true,
+    },
+    Key {
+        name: "required_if",
+        shapes: &[Pattern("`NAME=value`", r"^[A-Za-z_][A-Za-z0-9_]*=.*$")],
+        default: "none",
+        about: "It must be set when that variable has that value.",
+        example: "\"MODE=production\"",
+        honoured: true,
+    },
+];
+
+const ROLLOUT: &[Key] = &[
+    Key {
+        name: "bake",
+        shapes: &[Duration],
+        default: "none",
+        about: "How long a new release is watched before it counts.",
+        example: "5m",
+        honoured: false,
+    },
+    Key {
+        name: "max_error_rate",
+        shapes: &[Text],
+        default: "none",
+        about: "Share of requests that may fail before it is rolled back.",
+        example: "10%",
+        honoured: false,
+    },
+    Key {
+        name: "canary",
+        shapes: &[List(&[Text])],
+        default: "none",
+        about: "Shares of the requests it gets on the way to all of them.",
+        example: "[5%, 25%]",
+        honoured: false,
+    },
+];
+
+const ALERTS: &[Key] = &[Key {
+    name: "channels",
+    shapes: &[Map(&[Key {
+        name: "*",
+        shapes: &[Map(&[
+            Key {
+                name: "slack",
+                shapes: &[Text],
+                default: "none",
+                about: "Address of an incoming webhook.",
+                example: "\"${SLACK_WEBHOOK_URL:-}\"",
+                honoured: false,
+            },
+            Key {
+                name: "email",
+                shapes: &[List(&[Text])],
+                default: "none",
+                about: "Addresses that are written to.",
+                example: "[ops@example.com]",
+                honoured: false,
+            },
+        ])],
+        default: "none",
+        about: "A channel, by a name of its own.",
+        example: "",
+        honoured: false,
+    }])],
+    default: "none",
+    about: "Where messages go.",
+    example: "",
+    honoured: false,
+}];
+
+const ENVIRONMENTS: &[Key] = &[Key {
+    name: "*",
+    shapes: &[Map(&[
+        Key {
+            name: "server",
+            shapes: &[Text],
+            default: "this machine",
+            about: "The server it is deployed to.",
+            example: "\"ssh://deploy@staging.example.com\"",
+            honoured: false,
+        },
+        Key {
+            name: "domains",
+            shapes: &[List(&[DOMAIN])],
+            default: "those of the app",
+            about: "Names it is reached by.",
+            example: "[staging.tutor.example.com]",
+            honoured: false,
+        },
+    ])],
+    default: "none",
+    about: "An environment, by its name.",
+    example: "",
+    honoured: false,
+}];
+
+/// `x-landfall` of a service.
+pub const SERVICE: &[Key] = &[
+    Key {
+        name: "port",
+        shapes: &[PORT],
+        default: "the only port of `expose` or `ports`",
+        about: "The port the program listens on. Routes lead to it, and the gate of a release knocks at it.",
+        example: "8000",
+        honoured: true,
+    },
+    Key {
+        name: "routes",
+        shapes: &[List(&[ROUTE, Map(ROUTES)]), ROUTE],
+        default: "none: not reached from outside",
+        about: "Paths of the app's domains that lead to this service. The longest path that matches wins; `/api` matches everything below it.",
+        example: "",
+        honoured: true,
+    },
+    Key {
+        name: "health",
+        shapes: &[Map(HEALTH), PATH],
+        default: "the Compose `healthcheck`, else a TCP connect",
+        about: "How a replica is asked whether it can serve. A release switches only to replicas that answer.",
+        example: "",
+        honoured: true,
+    },
+    Key {
+        name: "migrate",
+        shapes: &[Argv],
+        default: "none",
+        about: "Runs once per release in the new image, before any new replica serves. If it fails, the old release stays.",
+        example: "[alembic, upgrade, head]",
+        honoured: true,
+    },
+    Key {
+        name: "drain",
+        shapes: &[Duration],
+        default: "30s",
+        about: "How long requests and streams of the old release may go on after the switch.",
+        example: "30s",
+        honoured: true,
+    },
+    Key {
+        name: "build",
+        shapes: &[Argv],
+        default: "none",
+        about: "Runs in the project directory before a deploy from it. Only under `runtime: process`, where the program may have to be made first.",
+        example: "[cargo, build, --release]",
+        honoured: true,
+    },
+    Key {
+        name: "backup",
+        shapes: &[Map(BACKUP)],
+        default: "none",
+        about: "How the data of this service is copied. No backup is made yet.",
+        example: "",
+        honoured: false,
+    },
+];
+
+const HEALTH: &[Key] = &[
+    Key {
+        name: "path",
+        shapes: &[PATH],
+        default: "none: a TCP connect is enough",
+        about: "Asked for with GET; any answer from 200 to 399 is healthy.",
+        example: "/health",
+        honoured: true,
+    },
+    Key {
+        name: "port",
+        shapes: &[PORT],
+        default: "the service's `port`",
+        about: "Where it is asked for.",
+        example: "8001",
+        honoured: true,
+    },
+    Key {
+        name: "deadline",
+        shapes: &[Duration],
+        default: "60s",
+        about: "How long a new replica may take to become healthy before the release is undone.",
+        example: "90s",
+        honoured: true,
+    },
+];
+
+const BACKUP: &[Key] = &[
+    Key {
+        name: "engine",
+        shapes: &[Word(&["postgres"])],
+        default: "it must be there",
+        about: "What is copied.",
+        example: "postgres",
+        honoured: false,
+    },
+    Key { name: "schedule", shapes: &[Text], default: "none", about: "When, as in crontab(5).", example: "\"0 3 * * *\"", honoured: false },
+    Key {
+        name: "keep",
+        shapes: &[Map(&[
+            Key { name: "daily", shapes: &[Integer(0, 10_000)], default: "0", about: "Days.", example: "7", honoured: false },
+            Key { name: "weekly", shapes: &[Integer(0, 10_000)], default: "0", about: "Weeks.", example: "4", honoured: false },
+            Key { name: "monthly", shapes: &[Integer(0, 10_000)], default: "0", about: "Months.", example: "6", honoured: false },
+        ])],
+        default: "all",
+        about: "How many are kept: the last one of so many days, weeks and months.",
+        example: "",
+        honoured: false,
+    },
+    Key {
+        name: "before_deploy",
+        shapes: &[Boolean],
+        default: "false",
+        about: "One more before every release.",
+        example: "true",
+        honoured: false,
+    },
+    Key {
+        name: "drill",
+        shapes: &[Word(&["daily", "weekly", "monthly"])],
+        default: "none",
+        about: "How often the last one is restored into a throw-away database and compared.",
+        example: "weekly",
+        honoured: false,
+    },
+];

@@ -1,0 +1,13 @@
+//! What surrounds the Compose files: the variables a project has before any of its files is read.
+//!
+//! The command line needs them, because one of them may name the files (`COMPOSE_FILE`). Nothing is complained about here: whatever is wrong with
+//! a file of variables is found again, with its place, when the project is resolved.
+
+use super::report::Report;
+use super::{Input, env};
+use std::collections::BTreeMap;
+
+/// Variables of the process and of the files of variables, as Compose files are interpolated with. Of `input` neither files nor profiles count.
+pub fn environment(input: &Input<'_>) -> BTreeMap<String, String> {
+    env::variables(input, &mut Report::default()).values.as_ref().clone()
+}
