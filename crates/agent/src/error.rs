@@ -2,7 +2,7 @@
 
 use landfall_model::api::Failure;
 use landfall_model::name::{AppName, ReleaseNumber, ReplicaId, RolloutId, ServiceName};
-use landfall_model::power::{Power, grant_lines};
+use landfall_model::power::{Power, grant_line};
 use landfall_runtime::RuntimeError;
 use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error;
@@ -163,9 +163,9 @@ impl GrantError {
         match self {
             Self::Missing { app, powers, file } => {
                 let reasons: BTreeSet<&str> = powers.values().flatten().map(Power::reason).collect();
-                let lines =
-                    format!("if you own this server and trust this app, write into {file}:\n{}", grant_lines(app, powers).join("\n"));
-                chain("not-granted", self, reasons.into_iter().map(str::to_owned).chain([lines]).collect(), Vec::new())
+                let words = powers.iter().map(|(service, powers)| (service, powers.iter().map(Power::to_string).collect()));
+                let grant = format!("if you own this server and trust this app, write into {file}: `{}`", grant_line(app, words));
+                chain("not-granted", self, reasons.into_iter().map(str::to_owned).chain([grant]).collect(), Vec::new())
             }
             Self::Unusable { file, .. } => chain(
                 "grants-unusable",

@@ -53,7 +53,7 @@ async fn release(home: &Path, spec: Spec) -> (Result<Accepted, Failure>, Vec<Str
 }
 
 #[tokio::test]
-async fn a_power_that_was_not_granted_is_refused_with_the_lines_that_grant_it() {
+async fn a_power_that_was_not_granted_is_refused_with_the_line_that_grants_it() {
     for (keys, power) in [
         ("privileged: true", "privileged"),
         ("network_mode: host", "namespace:network"),
@@ -67,10 +67,10 @@ async fn a_power_that_was_not_granted_is_refused_with_the_lines_that_grant_it() 
         let (answer, journal) = release(home.path(), spec(keys, "/srv/shop")).await;
         let failure = answer.unwrap_err();
         assert_eq!((failure.code.as_str(), journal.len()), ("not-granted", 0), "{keys}: {failure:?}");
-        let lines = format!("shop:\n  web: [\"{power}\"]");
-        assert!(failure.hints.iter().any(|h| h.ends_with(&lines)), "{keys}: {:?}", failure.hints);
-        // Those very lines make it pass.
-        std::fs::write(home.path().join("grants.yaml"), lines).unwrap();
+        let line = format!("shop: {{ web: [\"{power}\"] }}");
+        assert!(failure.hints.iter().any(|h| h.ends_with(&format!("`{line}`"))), "{keys}: {:?}", failure.hints);
+        // That very line makes it pass.
+        std::fs::write(home.path().join("grants.yaml"), line).unwrap();
         let (answer, _) = release(home.path(), spec(keys, "/srv/shop")).await;
         assert!(matches!(answer, Ok(Accepted::Rollout { .. })), "{keys}: {answer:?}");
     }
@@ -85,8 +85,15 @@ async fn what_a_client_says_of_its_project_does_not_help_it() {
     // Whoever sends a spec may write anything into it.
     let mut everywhere = spec("volumes: [./passwd:/x]", "/etc");
     everywhere.project_dir = "/".into();
+    let mut ipc = spec("ipc: private", "/srv/shop");
+    ipc.services.values_mut().next().unwrap().template.container.ipc = "host".into();
+    let mut joined = spec("networks: [default]", "/srv/shop");
+    joined.networks.values_mut().next().unwrap().external_name = "container:other".into();
     for (taken, power) in [
         (everywhere, "bind:/etc/passwd"),
+        (ipc, "namespace:ipc"),
+        (joined, "namespace:network"),
+        (spec("volumes: [./x:/x]", "/etc/cron.d"), "bind:/etc/cron.d/x"),
         (spec("volumes: [./x:/x]", "/etc"), "bind:/etc/x"),
         (spec("volumes: [./out/passwd:/x]", &dir), "bind:/etc/passwd"),
     ] {

@@ -21,11 +21,14 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// Reads the environment once; nothing below asks it again.
-    pub fn resolve(global: &Global) -> Outcome<Self> {
+    /// Reads the environment once; nothing below asks it again. A verb that only reads files runs without a home, as in a bare container of CI.
+    pub fn resolve(global: &Global, needs_home: bool) -> Outcome<Self> {
         let cwd = current_dir().map_err(|e| {
             Plain::failed("no-directory", "the current directory cannot be read").because(e).hint("change into a directory that exists")
         })?;
+        if !needs_home {
+            return Ok(Self { home: Home(cwd.join(global.home.as_deref().unwrap_or(Path::new(".landfall")))), cwd });
+        }
         let home = match &global.home {
             Some(typed) => typed.clone(),
             None => default_home(rustix::process::geteuid().is_root(), |name| std::env::var_os(name))?,

@@ -202,8 +202,14 @@ fn codes_are_explained() {
     golden_runs(
         "explain.txt",
         &Place::new(""),
-        &[&["explain", "unknown-key"], &["explain", "[wrong-type]", "--json"], &["explain", "nothing"], &["explain"]],
+        &[&["explain", "unknown-key"], &["explain", "[wrong-type]", "--json"], &["explain", "nothing"], &["explain", "unkown-key"]],
     );
+    for (asked, kept) in [(&["schema"][..], "schema.json"), (&["schema", "--reference"], "x-landfall.yaml")] {
+        let kept = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/reference").join(kept);
+        assert!(Place::new("").run(asked).out == std::fs::read_to_string(kept).unwrap(), "{asked:?}");
+    }
+    let list = Place::new("").run(&["explain"]).out;
+    assert!(list.lines().count() > 100 && list.contains("unknown-key") && list.contains("latest-image"), "{list}");
 }
 
 #[test]

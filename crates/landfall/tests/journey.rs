@@ -5,6 +5,8 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
 #![allow(clippy::print_stdout, reason = "figures of a journey, shown with --nocapture and with a failure")]
 
+#[path = "journey/access.rs"]
+mod access;
 #[path = "journey/failing.rs"]
 mod failing;
 #[path = "journey/proxy.rs"]

@@ -53,6 +53,9 @@ pub struct Container {
     /// `/dev/shm` and System V objects: empty for the engine's default, else `private`, `none` or `shareable`.
     #[serde(skip_serializing_if = "is_default")]
     pub ipc: String,
+    /// Sees only its own control groups, also where the engine's default is the host's (cgroup v1).
+    #[serde(skip_serializing_if = "is_default")]
+    pub private_cgroup: bool,
     /// Options that strengthen its walls, or that take them away (then they are powers).
     #[serde(skip_serializing_if = "is_default")]
     pub security: Vec<String>,

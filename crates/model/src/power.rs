@@ -32,10 +32,12 @@ pub const USUAL_CAPABILITIES: [&str; 14] = [
 /// File systems of a volume's `driver_opts` that show nothing of the host.
 const HARMLESS_TYPES: [&str; 4] = ["tmpfs", "nfs", "nfs4", "cifs"];
 
-/// Directories too much depends on to be a project: below them nothing is mounted without a grant.
-const SYSTEM: [&str; 16] = [
-    "/", "/bin", "/boot", "/dev", "/etc", "/home", "/lib", "/lib64", "/proc", "/root", "/run", "/sbin", "/sys", "/usr", "/var", "/var/run",
-];
+/// Directories that hold projects and much else: none of them is one.
+const SHARED: [&str; 7] = ["", "/home", "/mnt", "/opt", "/root", "/srv", "/tmp"];
+/// Directories the server is made of: nothing in them is a project, but for what [`WITHIN`] names.
+const SYSTEM: [&str; 12] = ["/bin", "/boot", "/dev", "/etc", "/lib", "/lib64", "/proc", "/run", "/sbin", "/sys", "/usr", "/var"];
+/// Places for projects in those.
+const WITHIN: [&str; 3] = ["/usr/src", "/var/tmp", "/var/www"];
 
 /// One power: its kind, and a value where the kind has one.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -86,6 +88,9 @@ impl Power {
 
     /// Why nobody has it by default.
     pub fn reason(&self) -> &'static str {
+        if self.kind == "bind" && is_socket(&self.value) {
+            return "whoever reaches the engine's socket is root on the host";
+        }
         KINDS.iter().find(|(kind, ..)| *kind == self.kind).map_or("", |(.., reason)| reason)
     }
 
@@ -123,9 +128,21 @@ fn below(base: &str, path: &str) -> bool {
 /// engine's socket.
 pub fn is_free(project_dir: &str, path: &str) -> bool {
     let project = project_dir.trim_end_matches('/');
-    let plain = |p: &str| p.starts_with('/') && !p.split('/').any(|part| matches!(part, "." | ".."));
-    let socket = ["docker.sock", "podman.sock", "containerd.sock", "crio.sock"].iter().any(|s| path.ends_with(s));
-    plain(project) && plain(path) && !SYSTEM.contains(&project) && below(project, path) && !socket
+    let plain = |p: &str| (p.is_empty() || p.starts_with('/')) && !p.split('/').any(|part| matches!(part, "." | ".."));
+    plain(project) && plain(path) && is_place(project) && below(project, path) && !is_socket(path)
+}
+
+/// True for a directory that may be a project: a client says which it is, and might say `/etc/cron.d`, or a user's `.ssh`.
+fn is_place(project: &str) -> bool {
+    let home = project.strip_prefix("/home/").is_some_and(|user| !user.contains('/'));
+    let system = SYSTEM.iter().any(|s| below(s, project)) && !WITHIN.iter().any(|w| below(w, project) && *w != project);
+    let hidden = project.split('/').any(|part| part.starts_with('.')) && !below("/tmp", project);
+    !SHARED.contains(&project) && !home && !system && !hidden
+}
+
+/// True for the usual names of sockets by which container engines are commanded.
+fn is_socket(path: &str) -> bool {
+    ["docker.sock", "podman.sock", "containerd.sock", "crio.sock"].iter().any(|s| path.ends_with(s))
 }
 
 impl Spec {
@@ -152,6 +169,8 @@ impl Spec {
             }
         }
         let host = |key| self.networks.get(key).is_some_and(Network::is_host);
+        let ipc = !matches!(template.container.ipc.as_str(), "" | "private" | "none" | "shareable");
+        powers.extend(ipc.then(|| Power::of("namespace", Namespace::Ipc.as_str())));
         powers.extend(template.networks.iter().any(host).then(|| Power::of("namespace", Namespace::Network.as_str())));
         let open = |option: &&String| takes_walls_away(option);
         powers.extend(template.container.security.iter().filter(open).map(|option| Power::of("security", option)));
@@ -225,13 +244,13 @@ impl Grants {
     }
 }
 
-/// The lines that grant powers, as the file of grants has them.
-pub fn grant_lines(app: &AppName, powers: &BTreeMap<ServiceName, BTreeSet<Power>>) -> Vec<String> {
-    let line = |(service, powers): (&ServiceName, &BTreeSet<Power>)| {
-        let words: Vec<String> = powers.iter().map(|p| serde_json::Value::from(p.to_string()).to_string()).collect();
-        format!("  {service}: [{}]", words.join(", "))
+/// The line that grants powers, as the file of grants may have it.
+pub fn grant_line<'a>(app: &AppName, powers: impl IntoIterator<Item = (&'a ServiceName, Vec<String>)>) -> String {
+    let service = |(name, powers): (&ServiceName, Vec<String>)| {
+        let words: Vec<String> = powers.into_iter().map(|p| serde_json::Value::from(p).to_string()).collect();
+        format!("{name}: [{}]", words.join(", "))
     };
-    std::iter::once(format!("{app}:")).chain(powers.iter().map(line)).collect()
+    format!("{app}: {{ {} }}", powers.into_iter().map(service).collect::<Vec<_>>().join(", "))
 }
 
 #[cfg(test)]
@@ -259,13 +278,21 @@ mod tests {
 
     #[test]
     fn only_the_project_is_free_and_a_system_directory_is_no_project() {
-        assert!(is_free("/srv/shop", "/srv/shop/nginx.conf"));
+        for project in ["/srv/shop", "/home/ann/shop", "/root/shop", "/var/www/shop", "/opt/shop", "/data"] {
+            assert!(is_free(project, &format!("{project}/.config/nginx.conf")), "{project}");
+        }
         for (project, path) in [
             ("/srv/shop", "/srv/shop2/x"),
             ("/srv/shop", "/srv/shop/../x"),
             ("/srv/shop", "/srv/shop/run/docker.sock"),
             ("/", "/anything"),
             ("/etc", "/etc/passwd"),
+            ("/etc/cron.d/", "/etc/cron.d/x"),
+            ("/srv", "/srv/shop/x"),
+            ("/home/ann", "/home/ann/.profile"),
+            ("/home/ann/.ssh", "/home/ann/.ssh/authorized_keys"),
+            ("/var/lib/docker", "/var/lib/docker/volumes"),
+            ("/var/www", "/var/www/x"),
             ("/srv/../etc", "/srv/../etc/passwd"),
         ] {
             assert!(!is_free(project, path), "{project} {path}");

@@ -78,7 +78,7 @@ pub enum Verb {
     /// Write a first `x-landfall` into a Compose file
     Init(Init),
     /// Print the JSON Schema of a Compose file with `x-landfall`, for editors
-    Schema,
+    Schema(Schema),
     /// Say what a deploy would do
     Plan(Plan),
     /// Make a release
@@ -116,6 +116,13 @@ pub enum Verb {
     /// What stands between the agent and a program of the process runtime
     #[command(hide = true)]
     Shim(Shim),
+}
+
+impl Verb {
+    /// False for verbs that only read and write files of the project.
+    pub fn needs_home(&self) -> bool {
+        !matches!(self, Verb::Check(_) | Verb::Explain(_) | Verb::Config(_) | Verb::Init(_) | Verb::Schema(_) | Verb::Completions(_))
+    }
 }
 
 /// `landfall up`
@@ -230,6 +237,14 @@ pub struct Config {
 pub enum Format {
     Yaml,
     Json,
+}
+
+/// `landfall schema`
+#[derive(Debug, Args)]
+pub struct Schema {
+    /// Print a file instead that has every key of `x-landfall`, with comments
+    #[arg(long)]
+    pub reference: bool,
 }
 
 /// `landfall init`

@@ -240,7 +240,7 @@ mod tests {
     #[test]
     fn a_log_taken_up_again_repeats_nothing_and_loses_nothing() {
         let global = crate::cli::Global { home: Some("/tmp/x".into()), json: false, color: crate::cli::Color::Never };
-        let client = Client::new(&Settings::resolve(&global).unwrap().home);
+        let client = Client::new(&Settings::resolve(&global, true).unwrap().home);
         let mut logs = client.logs(&"a".parse().unwrap(), &[], 10, true);
         let first: Vec<bool> = [line(1, "a"), line(2, "b"), line(2, "c")].iter().map(|l| logs.is_new(l)).collect();
         assert_eq!(first, [true, true, true]);

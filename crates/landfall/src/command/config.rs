@@ -48,13 +48,17 @@ fn names(args: &Config, model: &Model) -> Outcome<Option<Vec<String>>> {
     if let Some(wanted) = &args.hash {
         return hashes(wanted, model).map(Some);
     }
-    let parts: [(bool, fn(&Model) -> Vec<String>); 4] = [
-        (args.services, Model::services),
-        (args.volumes, Model::volumes),
-        (args.images, Model::images),
-        (args.profile_names, Model::profiles),
-    ];
-    Ok(parts.iter().find(|(asked, _)| *asked).map(|(_, part)| part(model)))
+    Ok(if args.services {
+        Some(model.services())
+    } else if args.volumes {
+        Some(model.volumes())
+    } else if args.images {
+        Some(model.images())
+    } else if args.profile_names {
+        Some(model.profiles())
+    } else {
+        None
+    })
 }
 
 /// `NAME DIGEST` of every service, or of those named, with commas between them.

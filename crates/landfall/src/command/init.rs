@@ -46,11 +46,11 @@ fn refused(context: &Context, project: &Project, name: &str, refusal: Refusal) -
             error.hint("mend the file first: `landfall check`")
         }
         Refusal::Already => {
-            error.hint("every key it may have is in docs/reference/x-landfall.yaml; `landfall check` says what is wrong with it")
+            error.hint("`landfall check` says what is wrong with it; `landfall schema --reference` shows every key it may have")
         }
         Refusal::Several => error.hint("put the documents into files of their own and name them with `-f`"),
         Refusal::NoServices => error.hint("write `services:` and under it one entry per program"),
-        Refusal::Strange => error.hint("write it yourself: docs/reference/x-landfall.yaml has every key"),
+        Refusal::Strange => error.hint("write it yourself: `landfall schema --reference` shows every key"),
     };
     error.into()
 }
@@ -63,7 +63,7 @@ fn demand_no_new_error(project: &Project, name: &str, written: &Written) -> Outc
     match new {
         None => Ok(()),
         Some(error) => Err(Plain::usage("cannot-init", format!("nothing is written into {name}: with it, {}", error.message))
-            .hint("`landfall init --dry-run` cannot help here: write it yourself; docs/reference/x-landfall.yaml has every key")
+            .hint("write it yourself: `landfall schema --reference` shows every key")
             .into()),
     }
 }

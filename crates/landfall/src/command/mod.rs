@@ -49,7 +49,7 @@ pub fn run(verb: Verb, context: &Context) -> Outcome<ExitCode> {
         Verb::Check(args) => check::run(context, &args),
         Verb::Config(args) => config::run(context, &args),
         Verb::Init(args) => init::run(context, &args),
-        Verb::Schema => schema::run(context),
+        Verb::Schema(args) => schema::run(context, &args),
         Verb::Explain(args) => explain::run(context, &args),
         Verb::Ca(args) => ca::run(context, &args),
         verb => talk(verb, context),

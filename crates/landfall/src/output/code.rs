@@ -11,14 +11,14 @@ pub fn list(codes: &[Code]) -> String {
     let mut text = String::new();
     for code in codes {
         // Writing to a String cannot fail.
-        let _ = writeln!(text, "{} {:longest$}  {}", severity(code), code.code, code.title);
+        let _ = writeln!(text, "{} {:longest$}  {}", severity(code), code.code, code.headline());
     }
     text
 }
 
 /// Everything about one.
 pub fn page(code: &Code, width: usize) -> String {
-    let mut text = format!("{} {}\n", severity(code), paint(STRONG, format!("[{}] {}", code.code, code.title)));
+    let mut text = format!("{} {}\n", severity(code), paint(STRONG, format!("[{}] {}", code.code, code.headline())));
     for (head, body) in [("why", code.reason), ("what to do", code.remedy)] {
         let _ = write!(text, "\n{}\n{}", paint(STRONG, head), wrapped(body, width));
     }
@@ -60,7 +60,7 @@ pub fn json(code: &Code) -> serde_json::Value {
     serde_json::json!({
         "code": code.code,
         "severity": code.severity,
-        "title": code.title,
+        "title": code.headline(),
         "reason": code.reason,
         "remedy": code.remedy,
         "bad": code.bad,
@@ -78,7 +78,7 @@ mod tests {
             let text = anstream::adapter::strip_str(&page(&code, 70)).to_string();
             assert!(text.contains(code.code) && text.contains(code.bad.lines().next().unwrap_or("")) || code.bad.contains('\0'), "{text}");
         }
-        assert_eq!(wrapped("a bb ccc", 6), "  a\n  bb\n  ccc\n");
+        assert_eq!(wrapped("a bb ccc", 6), "  a bb\n  ccc\n");
         assert!(list(&landfall_model::code::all()).contains("unknown-key"));
     }
 }

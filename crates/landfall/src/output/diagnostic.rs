@@ -21,9 +21,13 @@ pub fn render(diagnostic: &Diagnostic, sources: &BTreeMap<String, String>, width
         Severity::Error => Level::ERROR,
         Severity::Warning => Level::WARNING,
     };
-    let excerpt = diagnostic.span.as_ref().and_then(|span| Some((span, sources.get(&span.file)?)));
+    // Of a file that is empty or could not be read there is nothing to show, and its name is in the message.
+    let file = |span: &Span| sources.get(&span.file).filter(|source| !source.trim().is_empty());
+    let excerpt = diagnostic.span.as_ref().and_then(|span| Some((span, file(span)?)));
     let message = match (&diagnostic.span, excerpt) {
-        (Some(span), None) => format!("{}:{}:{}: {}", span.file, span.line, span.column, diagnostic.message),
+        (Some(span), None) if !sources.contains_key(&span.file) => {
+            format!("{}:{}:{}: {}", span.file, span.line, span.column, diagnostic.message)
+        }
         _ => diagnostic.message.clone(),
     };
     let inline = diagnostic.hint.as_deref().filter(|hint| excerpt.is_some() && hint.starts_with(NEAR));
@@ -131,10 +135,10 @@ mod tests {
 
     #[test]
     fn the_place_is_underlined_under_the_keys_it_belongs_to() {
-        let source = "services:\n  # the site\n  web:\n    command: x\n    ports:\n    - target: 80\n      imgae: x\n  db:\n    image: y\n";
+        let source = "services:\n  # the site\n  # of ours\n  web:\n    command: x\n    init: true\n    ports:\n    - target: 80\n      imgae: x\n  db:\n    image: y\n";
         let start = source.find("imgae").unwrap();
-        let text = drawn(source, (start, start + 5), 7);
-        assert!(text.contains("error[unknown-key]: unknown key `imgae`") && text.contains("compose.yaml:7:7"), "{text}");
+        let text = drawn(source, (start, start + 5), 9);
+        assert!(text.contains("error[unknown-key]: unknown key `imgae`") && text.contains("compose.yaml:9:7"), "{text}");
         assert!(text.contains("^^^^^ did you mean `image`?"), "{text}");
         for shown in ["services:", "web:", "ports:", "- target: 80"] {
             assert!(text.contains(shown), "{shown}\n{text}");

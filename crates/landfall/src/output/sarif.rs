@@ -195,8 +195,8 @@ fn rule(diagnostic: &Diagnostic) -> Rule {
     let plain = |text: &str| Text { text: text.to_owned(), markdown: None };
     let help_uri = format!("{PAGES}{id}.md");
     match code::find(&id) {
-        Some(known @ Code { title, reason, remedy, severity, .. }) => Rule {
-            short_description: plain(title),
+        Some(known @ Code { reason, remedy, severity, .. }) => Rule {
+            short_description: plain(&known.headline()),
             full_description: plain(reason),
             help: Text { text: format!("{reason} {remedy}"), markdown: Some(known.page()) },
             default_configuration: Configuration { level: level(severity) },

@@ -123,7 +123,7 @@ mod tests {
     fn a_record_counts_only_while_its_lock_is_held() {
         let dir = tempfile::tempdir().unwrap();
         let global = Global { home: Some(dir.path().to_owned()), json: false, color: Color::Never };
-        let home = Settings::resolve(&global).unwrap().home;
+        let home = Settings::resolve(&global, true).unwrap().home;
         assert_eq!(Record::alive(&home), None);
         let lock = Lock::take(&home).unwrap().unwrap();
         assert!(Lock::take(&home).unwrap().is_none());

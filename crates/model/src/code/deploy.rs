@@ -41,6 +41,15 @@ pub(super) const CODES: &[Code] = &[
         good: "services:\n  web:\n    image: nginx:1.27\n",
     },
     Code {
+        code: "decimal-mode",
+        severity: Warning,
+        title: "file permissions are written as a decimal number",
+        reason: "`mode: 440` is octal 0670 to whoever reads YAML: others could write what was meant to be read only.",
+        remedy: "Write it as `0440`, without quotes.",
+        bad: "services:\n  web:\n    image: nginx:1.27\n    configs: [{ source: motd, mode: 440 }]\nconfigs: { motd: { content: hello } }\n",
+        good: "services:\n  web:\n    image: nginx:1.27\n    configs: [{ source: motd, mode: 0440 }]\nconfigs: { motd: { content: hello } }\n",
+    },
+    Code {
         code: "duplicate-domain",
         severity: Warning,
         title: "a domain is given twice",
@@ -95,6 +104,15 @@ pub(super) const CODES: &[Code] = &[
         good: "x-landfall: { runtime: process }\nservices:\n  web:\n    command: [run]\n",
     },
     Code {
+        code: "needs-grant",
+        severity: Warning,
+        title: "a service asks for a part of the server",
+        reason: "A container with it can read, change or stop what is not its own, so only the server's owner can allow it, on the server: a Compose file comes from anybody.",
+        remedy: "Remove it if the service can do without; else the owner writes the line of the message into `grants.yaml` (docs/guides/host-access.md).",
+        bad: "services:\n  web:\n    image: nginx:1.27\n    privileged: true\n",
+        good: "services:\n  web:\n    image: nginx:1.27\n",
+    },
+    Code {
         code: "never-completes",
         severity: Error,
         title: "a service waits for the end of one that never ends",
@@ -111,6 +129,15 @@ pub(super) const CODES: &[Code] = &[
         remedy: "Write `command: [./program, argument]`.",
         bad: "x-landfall: { runtime: process }\nservices:\n  web: { environment: { A: b } }\n",
         good: "x-landfall: { runtime: process }\nservices:\n  web: { command: [run] }\n",
+    },
+    Code {
+        code: "no-network",
+        severity: Error,
+        title: "a service with routes has no network of its own",
+        reason: "The proxy reaches services over the app's network; one that shares the host's, or has none, cannot be reached side by side.",
+        remedy: "Remove `network_mode`, or the routes.",
+        bad: "services:\n  web:\n    image: nginx:1.27\n    network_mode: none\n    x-landfall: { port: 80, routes: [/] }\n",
+        good: "services:\n  web:\n    image: nginx:1.27\n    x-landfall: { port: 80, routes: [/] }\n",
     },
     Code {
         code: "no-port",
@@ -160,10 +187,10 @@ pub(super) const CODES: &[Code] = &[
     Code {
         code: "refused",
         severity: Error,
-        title: "a key would give away the server",
-        reason: "A container with it can read, change or stop everything else on the machine.",
-        remedy: "Remove it, or run this service outside Landfall.",
-        bad: "services:\n  web:\n    image: nginx:1.27\n    privileged: true\n",
+        title: "a key asks for what Landfall does not do and must not ignore",
+        reason: "The app would start, but not as its author means it: with data elsewhere, without a name it expects, or open to the server.",
+        remedy: "Do it in the way that the message names, or remove the key.",
+        bad: "services:\n  web:\n    image: nginx:1.27\n    external_links: [legacy_db]\n",
         good: "services:\n  web:\n    image: nginx:1.27\n",
     },
     Code {

@@ -51,14 +51,20 @@ pub fn find(word: &str) -> Option<Code> {
     compile().copied().chain(crate::compose::rules()).find(|code| code.code == word)
 }
 
+/// The code that is spelt most like a word, if any is.
+pub fn nearest(word: &str) -> Option<&'static str> {
+    crate::compose::suggest::nearest(word, all().into_iter().map(|code| code.code))
+}
+
 /// The page that lists the pages.
 pub fn index() -> String {
     let mut page = String::from(
         "# What Landfall complains about\n\nEvery complaint about a Compose file carries one of these codes. `landfall explain CODE` prints the \
          same page.\n\n| code | severity | what is wrong |\n| --- | --- | --- |\n",
     );
-    for Code { code, severity, title, .. } in all() {
-        let severity = match severity {
+    for known in all() {
+        let (code, title) = (known.code, known.headline());
+        let severity = match known.severity {
             Severity::Error => "error",
             Severity::Warning => "warning",
         };
@@ -75,7 +81,7 @@ impl Code {
             Severity::Error => "error: the file cannot be used",
             Severity::Warning => "warning: the file can be used, but not as its author may think",
         };
-        let mut page = format!("# {}\n\n{}.\n\n*{severity}*\n", self.code, capital(self.title));
+        let mut page = format!("# {}\n\n{}.\n\n*{severity}*\n", self.code, self.headline());
         // Writing to a String cannot fail.
         let _ = write!(page, "\n**Why:** {}\n\n**What to do:** {}\n", self.reason, self.remedy);
         if self.can_be_allowed() {
@@ -97,6 +103,12 @@ impl Code {
         page
     }
 
+    /// The title as a line of its own begins.
+    pub fn headline(&self) -> String {
+        let mut chars = self.title.chars();
+        chars.next().map_or_else(String::new, |first| first.to_uppercase().chain(chars).collect())
+    }
+
     /// Whether a comment in the file may allow it: a production rule's complaint, and no other's.
     pub fn can_be_allowed(&self) -> bool {
         compile().all(|code| code.code != self.code) && !self.code.contains("suppression")
@@ -113,11 +125,6 @@ fn files(example: &str) -> impl Iterator<Item = (&str, &str)> {
 /// With the end of its last line.
 fn ended(text: &str) -> String {
     if text.ends_with('\n') { text.to_owned() } else { format!("{text}\n") }
-}
-
-fn capital(text: &str) -> String {
-    let mut chars = text.chars();
-    chars.next().map_or_else(String::new, |first| first.to_uppercase().chain(chars).collect())
 }
 
 #[cfg(test)]

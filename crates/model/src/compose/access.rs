@@ -3,14 +3,13 @@
 
 use super::check::App;
 use super::mount::SourceFile;
-use super::node::Value;
 use super::path;
 use super::reader::{Field, Fields, named};
 use super::report::{Located, Place, Report};
 use super::service::ServiceFile;
 use crate::container::{Container, Device, Gpus, Namespace};
 use crate::name::ServiceName;
-use crate::power::{Power, USUAL_CAPABILITIES, of_volume, takes_walls_away};
+use crate::power::{Power, USUAL_CAPABILITIES, grant_line, of_volume, takes_walls_away};
 use crate::spec::{Network, Spec};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -76,29 +75,13 @@ pub(crate) fn capabilities(field: &Field<'_>, report: &mut Report) -> Vec<Locate
     field.texts(report).unwrap_or_default().into_iter().map(upper).collect()
 }
 
-/// `source[:target[:permissions]]`, or each by its key.
+/// A device of the host, its short form written out.
 fn device(item: &Field<'_>, report: &mut Report) -> Option<Device> {
-    let (source, target, permissions) = if let Value::Map(_) = item.node.value {
-        let mut fields = Fields::open(item, report)?;
-        let mut text = |key: &'static str| fields.take(key).and_then(|f| f.text(report)).map(|t| t.value);
-        let parts = (text("source"), text("target"), text("permissions"));
-        fields.finish(report);
-        parts
-    } else {
-        let text = item.text(report)?;
-        let mut parts = text.value.splitn(3, ':').map(str::to_owned);
-        let (source, second, third) = (parts.next(), parts.next(), parts.next());
-        match second {
-            // `/dev/x:rw` says permissions where a target may stand.
-            Some(word) if third.is_none() && !word.is_empty() && word.bytes().all(|b| b"rwm".contains(&b)) => (source, None, Some(word)),
-            second => (source, second, third),
-        }
-    };
-    let source = source.filter(|s| !s.is_empty());
-    if source.is_none() {
-        item.wrong(report, "a device such as `/dev/dri`");
-    }
-    let source = source?;
+    let mut fields = Fields::open(item, report)?;
+    let mut text = |key: &'static str| fields.take(key).and_then(|f| f.text(report)).map(|t| t.value);
+    let (source, target, permissions) = (text("source"), text("target"), text("permissions"));
+    fields.finish(report);
+    let source = source.filter(|s| !s.is_empty())?;
     Some(Device { target: target.unwrap_or_else(|| source.clone()), permissions: permissions.unwrap_or_else(|| "rwm".into()), source })
 }
 
@@ -149,6 +132,7 @@ fn namespaces(fields: &mut Fields<'_>, out: &mut Container, demands: &mut Demand
                 demands.push((Power::of("namespace", namespace.as_str()), field.key_place));
             }
             (word, Namespace::Ipc) if own.contains(&word) => out.ipc = word.to_owned(),
+            ("private", Namespace::Cgroup) => out.private_cgroup = true,
             ("none", Namespace::Network) => out.access.no_network = true,
             (word, _) if own.contains(&word) => {}
             (word, _) => {
@@ -178,7 +162,7 @@ pub(crate) fn warn(spec: &Spec, app: &App<'_>, report: &mut Report) {
             // With a variable in it the value may be a secret.
             let secret = report.written(place, "$") == "$";
             let shown = if secret { format!("{}:…", power.kind()) } else { power.to_string() };
-            let line = format!("{}: {{ {name}: [{}] }}", spec.app, serde_json::Value::from(shown.as_str()));
+            let line = grant_line(&spec.app, [(&name, vec![shown.clone()])]);
             report
                 .warning("needs-grant", place, format!("`{name}` needs `{shown}` from the server's owner: {}", power.reason()))
                 .hint(format!("the owner writes into `grants.yaml` in Landfall's home on the server: `{line}`"));

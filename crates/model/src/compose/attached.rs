@@ -6,7 +6,6 @@
 use super::check::App;
 use super::interpolate::Variables;
 use super::mount::SourceFile;
-use super::node::Value;
 use super::reader::{Field, Fields};
 use super::report::{Located, Report};
 use super::service::ServiceFile;
@@ -102,24 +101,18 @@ fn no_value(sort: Sort, name: &str, entry: &Field<'_>, report: &mut Report) -> O
 /// Reads `secrets:` or `configs:` of a service.
 pub(crate) fn read(field: &Field<'_>, sort: Sort, report: &mut Report) -> Vec<AttachedFile> {
     let items = field.items("a list of names", report).unwrap_or_default();
-    items.iter().filter_map(|item| attached(item, sort, report)).collect()
+    // One that is no mapping could not be written out, which was complained about.
+    items.iter().filter(|item| item.node.scalar().is_none()).filter_map(|item| attached(item, sort, report)).collect()
 }
 
 fn attached(item: &Field<'_>, sort: Sort, report: &mut Report) -> Option<AttachedFile> {
-    let (mut uid, mut gid, mut mode, mut target) = (None, None, None, None);
-    let source = if let Value::Map(_) = item.node.value {
-        let mut fields = Fields::open(item, report)?;
-        target = fields.take("target").and_then(|f| f.text(report));
-        let mut number =
-            |key: &'static str| fields.take(key).and_then(|f| f.integer(0..=u64::from(u32::MAX), report)).map(|n| n.value as u32);
-        (uid, gid) = (number("uid"), number("gid"));
-        mode = fields.take("mode").and_then(|f| permissions(&f, report));
-        let source = fields.take("source").and_then(|f| f.text(report));
-        fields.finish(report);
-        source
-    } else {
-        item.text(report)
-    };
+    let mut fields = Fields::open(item, report)?;
+    let target = fields.take("target").and_then(|f| f.text(report));
+    let mut number = |key: &'static str| fields.take(key).and_then(|f| f.integer(0..=u64::from(u32::MAX), report)).map(|n| n.value as u32);
+    let (uid, gid) = (number("uid"), number("gid"));
+    let mode = fields.take("mode").and_then(|f| permissions(&f, report));
+    let source = fields.take("source").and_then(|f| f.text(report));
+    fields.finish(report);
     let Some(source) = source else {
         if item.node.get("source").is_none() {
             report

@@ -9,7 +9,9 @@ use super::interpolate::Variables;
 use super::node::{Entry, Kind, Node, Scalar, Value};
 use super::report::{Place, Report};
 use super::shape::Enabled;
+use super::typed::decode::EXTENSIONS;
 use super::typed::number::boolean;
+use super::typed::number::sprint;
 use super::yaml::shorten;
 use super::{FileProblem, Input, MAX_TEXT, path};
 use crate::diagnostic::Diagnostic;
@@ -175,7 +177,7 @@ fn secret(place: Place, text: String) -> Node {
     node
 }
 
-/// Works `env_file` and `label_file` of every service into its `environment` and `labels`, and takes the names of the files away.
+/// Works `env_file` and `label_file` of every service into its `environment` and `labels`, and takes the names of the label files away.
 pub(crate) fn read_files(root: &mut Node, input: &Input<'_>, variables: &mut Variables, report: &mut Report) {
     let mut reader = Reader { input, variables, known: BTreeMap::new(), bytes: 0 };
     for service in root.get_mut("services").and_then(Node::entries_mut).into_iter().flatten() {
@@ -183,16 +185,17 @@ pub(crate) fn read_files(root: &mut Node, input: &Input<'_>, variables: &mut Var
             continue;
         }
         let project = Arc::clone(&reader.variables.values);
-        let env_files = service.value.remove("env_file").map(|e| e.value);
+        let env_files = service.value.get("env_file").cloned();
         if env_files.is_some() || service.value.get("environment").is_some() {
             let own = service.value.get("environment").map(|n| named(n, Some(&project))).unwrap_or_default();
             let all = reader.all(env_files.as_ref(), Some(&project), own, report);
             set(&mut service.value, "environment", all, env_files.as_ref());
         }
-        if let Some(files) = service.value.remove("label_file").map(|e| e.value) {
+        let label_files = service.value.remove("label_file").map(|e| e.value);
+        if label_files.is_some() || service.value.get("labels").is_some() {
             let own = service.value.get("labels").map(|n| named(n, None)).unwrap_or_default();
-            let all = reader.all(Some(&files), None, own, report);
-            set(&mut service.value, "labels", all, Some(&files));
+            let all = reader.all(label_files.as_ref(), None, own, report);
+            set(&mut service.value, "labels", all, label_files.as_ref());
         }
     }
 }
@@ -220,7 +223,13 @@ fn named(node: &Node, outside: Option<&BTreeMap<String, String>>) -> Vec<Entry> 
             }
         }
     };
-    for entry in node.entries() {
+    let (own, entries): (Vec<&Entry>, Vec<&Entry>) = node.entries().iter().partition(|e| e.key.starts_with("x-"));
+    if let Some(first) = own.first() {
+        // Compose gathers these before it looks for variables, and then takes what it gathered for one.
+        let gathered = Node::map(first.key_place, own.iter().map(|e| (*e).clone()).collect());
+        put(EXTENSIONS, first.key_place, Node::text(first.key_place, sprint(&gathered)));
+    }
+    for entry in entries {
         let value = if entry.value.scalar().is_some() { entry.value.clone() } else { Node::made(entry.value.place, Kind::Null, "") };
         put(&entry.key, entry.key_place, value);
     }

@@ -47,7 +47,7 @@ pub mod schema;
 mod service;
 mod shape;
 mod size;
-mod suggest;
+pub(crate) mod suggest;
 mod support;
 mod typed;
 mod validate;
@@ -190,6 +190,7 @@ fn compile(input: &Input<'_>, loaded: Loaded, output: &mut Output, report: &mut 
 /// The stages that come once for the whole project, in the order of Compose.
 fn complete(input: &Input<'_>, loaded: Loaded, report: &mut Report) -> Model {
     let Loaded { mut root, name, mut variables } = loaded;
+    canonical::restore(&mut root);
     normalize::normalize(&mut root, &name, &variables.values, report);
     typed::decode::check(&root, report);
     let profiles = profiles(input, &variables);

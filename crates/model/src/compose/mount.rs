@@ -1,8 +1,7 @@
-//! `volumes` and `tmpfs` of a service, short and long syntax. What a relative path is relative to is `resolve`'s business.
+//! `volumes` and `tmpfs` of a service. What a relative path is relative to is `resolve`'s business.
 
-use super::node::Value;
 use super::reader::{Field, Fields, named};
-use super::report::{Located, Place, Report};
+use super::report::{Place, Report};
 use super::size;
 use super::suggest::one_of;
 use crate::name::VolumeName;
@@ -42,14 +41,11 @@ pub(crate) enum SourceFile {
     Memory(String),
 }
 
-/// The value of `volumes`.
+/// The value of `volumes`, its short forms written out.
 pub(crate) fn read(field: &Field<'_>, report: &mut Report) -> Vec<MountFile> {
     let items = field.items("a list of mounts such as `data:/var/lib/data`", report).unwrap_or_default();
-    let mount = |item: &Field<'_>| match &item.node.value {
-        Value::Map(_) => long(item, report),
-        _ => short(item, report),
-    };
-    items.iter().filter_map(mount).collect()
+    // One that is no mapping could not be written out, which was complained about.
+    items.iter().filter(|item| item.node.scalar().is_none()).filter_map(|item| long(item, report)).collect()
 }
 
 /// The value of `tmpfs`: paths, each with options after a colon.
@@ -83,39 +79,6 @@ fn mount(
     Some(MountFile { source, target: target.to_owned(), read_only, options, place })
 }
 
-fn short(item: &Field<'_>, report: &mut Report) -> Option<MountFile> {
-    let text = item.text(report)?;
-    let parts: Vec<&str> = text.value.split(':').collect();
-    let (source, target, mode) = match parts.as_slice() {
-        [target] => return mount(SourceFile::Anonymous, target, (false, MountOptions::default()), (text.place, report)),
-        [source, target] => (*source, *target, ""),
-        [source, target, mode] => (*source, *target, *mode),
-        _ => {
-            item.wrong(report, "`source:/target` or `source:/target:ro`");
-            return None;
-        }
-    };
-    let mut read_only = false;
-    // Of the short syntax alone: what is not there is made.
-    let mut options = MountOptions { create: true, ..MountOptions::default() };
-    for word in mode.split(',').filter(|w| !w.is_empty()) {
-        match word {
-            "ro" => read_only = true,
-            "z" | "Z" => options.relabel = word.to_owned(),
-            "nocopy" => options.no_copy = true,
-            // Hints for other platforms, without effect on what is mounted.
-            "rw" | "cached" | "delegated" | "consistent" => {}
-            word if propagation(word).is_some() => options.propagation = propagation(word).unwrap_or_default(),
-            other => {
-                let message = format!("the mount option `{}` is not honoured", report.written(text.place, other));
-                report.warning("not-honoured", text.place, message).hint("`ro` and `rw` are");
-            }
-        }
-    }
-    let source = source_of(&Located::new(source.to_owned(), text.place), report)?;
-    mount(source, target, (read_only, options), (text.place, report))
-}
-
 fn propagation(word: &str) -> Option<Propagation> {
     Some(match word {
         "rprivate" => Propagation::Rprivate,
@@ -126,19 +89,6 @@ fn propagation(word: &str) -> Option<Propagation> {
         "rshared" => Propagation::Rshared,
         _ => return None,
     })
-}
-
-/// A path or a volume's name.
-fn source_of(source: &Located<String>, report: &mut Report) -> Option<SourceFile> {
-    if source.value.starts_with(['.', '/', '~']) {
-        return Some(SourceFile::Bind(source.value.clone()));
-    }
-    if source.value.contains('/') {
-        let message = format!("`{}` is neither a path nor the name of a volume", report.written(source.place, &source.value));
-        report.error("bad-mount", source.place, message).hint("begin a path of the project with `./`");
-        return None;
-    }
-    named::<VolumeName>(source, "bad-name", report).map(|name| SourceFile::Volume(name.value))
 }
 
 const TYPES: [&str; 3] = ["volume", "bind", "tmpfs"];
@@ -158,7 +108,7 @@ fn long(item: &Field<'_>, report: &mut Report) -> Option<MountFile> {
     };
     let kind_text = kind.as_ref().map_or("volume", |k| k.value.as_str());
     let source = match (kind_text, source) {
-        ("volume", Some(name)) => source_of(&name, report)?,
+        ("volume", Some(name)) => SourceFile::Volume(named::<VolumeName>(&name, "bad-name", report)?.value),
         ("volume", None) => SourceFile::Anonymous,
         ("bind", Some(path)) => SourceFile::Bind(path.value),
         ("bind", None) => {

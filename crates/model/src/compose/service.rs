@@ -218,9 +218,6 @@ fn networks(
     aliases: &mut BTreeMap<NetworkName, BTreeSet<String>>,
     report: &mut Report,
 ) -> Option<Vec<Located<NetworkName>>> {
-    if !matches!(field.node.value, Value::Map(_)) {
-        return Some(field.items("a list or a mapping", report)?.iter().filter_map(|item| item.name("bad-name", report)).collect());
-    }
     let all = Fields::open(field, report)?;
     let mut out = Vec::new();
     for (key, entry) in all.all() {
@@ -239,17 +236,6 @@ fn networks(
 fn depends_on(field: &Field<'_>, report: &mut Report) -> BTreeMap<ServiceName, (Dependency, Place)> {
     const CONDITIONS: &str = "`service_started`, `service_healthy` or `service_completed_successfully`";
     let mut out = BTreeMap::new();
-    if !matches!(field.node.value, Value::Map(_)) {
-        for name in field
-            .items("a list or a mapping of services", report)
-            .unwrap_or_default()
-            .iter()
-            .filter_map(|i| i.name::<ServiceName>("bad-name", report))
-        {
-            out.insert(name.value, (Dependency { condition: Condition::ServiceStarted, required: true }, name.place));
-        }
-        return out;
-    }
     let Some(all) = Fields::open(field, report) else { return out };
     for (key, entry) in all.all() {
         let Some(name) = named::<ServiceName>(&Located::new(key.to_owned(), entry.key_place), "bad-name", report) else { continue };

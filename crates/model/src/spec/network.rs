@@ -37,9 +37,9 @@ pub struct Network {
 }
 
 impl Network {
-    /// The engine's name for having none of its own: whoever joins it is on the host's.
+    /// No network of its own: the engine's word for the host's, or for another container's.
     pub(crate) fn is_host(&self) -> bool {
-        self.external_name == "host"
+        self.external_name == "host" || self.external_name.contains(':')
     }
 }
 

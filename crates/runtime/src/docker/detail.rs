@@ -28,6 +28,7 @@ pub(crate) fn fill(host: &mut HostConfig, container: &Container) {
     };
     host.ulimits = (!container.ulimits.is_empty()).then(|| container.ulimits.iter().map(limit).collect());
     host.cap_drop = (!container.dropped.is_empty()).then(|| container.dropped.iter().cloned().collect());
+    host.cgroupns_mode = container.private_cgroup.then_some(HostConfigCgroupnsModeEnum::PRIVATE);
     host.ipc_mode = said(&container.ipc);
     share(host, &container.share);
     access(host, container);
@@ -104,8 +105,8 @@ pub(crate) fn bind(mount: &Mount) -> Option<String> {
         return None;
     }
     let mode = if mount.read_only { "ro" } else { "rw" };
-    let words = [mode, word(*propagation), relabel];
-    let words: Vec<&str> = words.into_iter().filter(|w| !w.is_empty()).collect();
+    let relabel = matches!(relabel.as_str(), "z" | "Z").then_some(relabel.as_str());
+    let words: Vec<&str> = [mode, word(*propagation)].into_iter().chain(relabel).collect();
     Some(format!("{path}:{}:{}", mount.target, words.join(",")))
 }
 

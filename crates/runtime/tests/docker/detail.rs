@@ -97,6 +97,7 @@ fn everything() -> Container {
         stdin_open: true,
         tmpfs: pairs(&[("/scratch", "size=1m,mode=700")]),
         ipc: "private".into(),
+        private_cgroup: true,
         security: text(&["no-new-privileges:true"]),
         dropped: BTreeSet::from(["NET_RAW".into()]),
         share: Share { cpu_shares: 512, memory_reservation: 16 << 20, oom_score: 100, cores: "0".into(), ..Share::default() },

@@ -15,7 +15,13 @@ const WANTED: &str = "`source:/target` or `source:/target:ro`";
 pub(super) fn write_out(path: &str, node: &mut Node, report: &mut Report) {
     let Some(text) = node.scalar().filter(|s| s.kind == Kind::Text && !s.spoiled).map(|s| s.text.clone()) else { return };
     match parse(&text) {
-        Some(mount) => *node = mount.node(node),
+        Some(mount) => {
+            for option in &mount.unknown {
+                let message = format!("the mount option `{}` has no effect", report.written(node.place, option));
+                report.warning("not-honoured", node.place, message).hint("`ro`, `rw`, `nocopy`, `z`, `Z` and propagation words have one");
+            }
+            *node = mount.node(node);
+        }
         None => wrong(path, node, WANTED, report),
     }
 }
@@ -29,6 +35,8 @@ struct Mount {
     nocopy: bool,
     propagation: Option<String>,
     selinux: Option<String>,
+    /// Passed over by Compose.
+    unknown: Vec<String>,
     /// Written so short that Compose fills nothing in.
     bare: bool,
 }
@@ -91,7 +99,6 @@ fn parse(text: &str) -> Option<Mount> {
 }
 
 impl Mount {
-    /// Unknown options are passed over, as Compose does.
     fn option(&mut self, option: &str) {
         match option {
             "ro" => self.read_only = true,
@@ -99,7 +106,9 @@ impl Mount {
             "nocopy" => self.nocopy = true,
             "rprivate" | "private" | "rshared" | "shared" | "rslave" | "slave" => self.propagation = Some(option.to_owned()),
             "z" | "Z" => self.selinux = Some(option.to_owned()),
-            _ => {}
+            // Hints for other platforms, without effect on what is mounted.
+            "" | "cached" | "delegated" | "consistent" => {}
+            other => self.unknown.push(other.to_owned()),
         }
     }
 }

@@ -44,3 +44,35 @@ fn what_is_written_is_read_again_and_has_no_second_first_time() {
     assert_eq!(written.routed.len(), 1);
     assert_eq!(init(&written.text), Err(Refusal::Already));
 }
+
+/// Every Compose file among the cases, whatever is wrong with it.
+fn files(folder: &Path, out: &mut Vec<String>) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            files(&path, out);
+        } else if path.extension().is_some_and(|e| e == "case") {
+            let text = std::fs::read_to_string(&path).unwrap_or_default();
+            out.extend(text.split("\n---- ").map(|part| part.split_once('\n').map_or("", |(_, body)| body).to_owned()));
+            out.push(text);
+        }
+    }
+}
+
+#[test]
+fn whatever_a_file_is_it_is_written_into_well_or_not_at_all() {
+    let mut all = Vec::new();
+    files(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../../cases"), &mut all);
+    let mut written = 0;
+    for text in &all {
+        let Ok(new) = init(text) else { continue };
+        written += 1;
+        assert_eq!(init(&new.text), Err(Refusal::Already), "{}", new.text);
+        // Nothing is taken out: the old lines are there, in their order, or longer by what stands behind a brace.
+        let mut lines = new.text.lines();
+        for old in text.lines() {
+            assert!(lines.any(|line| line == old || line.contains("x-landfall")), "{old:?} is lost in\n{}", new.text);
+        }
+    }
+    assert!(written > 100, "{written} of {} files", all.len());
+}

@@ -92,17 +92,21 @@ impl Loader<'_> {
             return None;
         }
         let wanted_name = wanted.scalar().map(|s| s.text.clone()).unwrap_or_default();
-        let mut base = match &file {
-            Some(file) => {
-                let file_name = file.scalar().map(|s| s.text.clone()).unwrap_or_default();
-                let from = self.base((&file_name, file.place), scope)?;
+        let file_name = file.as_ref().and_then(|f| f.scalar()).map(|s| s.text.clone()).unwrap_or_default();
+        let from = match &file {
+            Some(file) => Some(self.base((&file_name, file.place), scope)?),
+            None => None,
+        };
+        // What the other file marks is taken out of what is copied from it, too: Compose does not tell whose mark it is.
+        let marks: Vec<&[Mark]> = marks.iter().copied().chain(from.iter().map(|f| f.marks.as_slice())).collect();
+        let mut base = match (&file, &from) {
+            (Some(file), Some(from)) => {
                 let shown = self.report.written(file.place, &file_name);
                 if from.services.entry(&wanted_name).is_none() {
                     self.unknown(&wanted_name, wanted.place, (&by_name(&from.services), &shown));
                     return None;
                 }
                 self.enter(&file_name, name, chain, extends.place)?;
-                let marks: Vec<&[Mark]> = marks.iter().copied().chain([from.marks.as_slice()]).collect();
                 let mut others = Services {
                     written: by_name(&from.services),
                     file: file_name,
@@ -112,7 +116,7 @@ impl Loader<'_> {
                 };
                 self.service(&wanted_name, &mut others, scope, (chain, &marks))?
             }
-            None => {
+            _ => {
                 if !services.written.contains_key(wanted_name.as_str()) {
                     let file = services.file.clone();
                     self.unknown(&wanted_name, wanted.place, (&services.written, &file));
@@ -120,7 +124,7 @@ impl Loader<'_> {
                 }
                 let origin = services.origin.clone();
                 self.enter(&origin, name, chain, extends.place)?;
-                self.service(&wanted_name, services, scope, (chain, marks))?
+                self.service(&wanted_name, services, scope, (chain, &marks))?
             }
         };
         chain.pop();

@@ -187,7 +187,7 @@ impl Loader<'_> {
 
     /// One document on top of those before it.
     fn document(&mut self, document: Document, mut dict: Node, scope: &mut Scope, file: &str) -> Node {
-        let Document { mut root, marks } = document;
+        let Document { mut root, marks, .. } = document;
         if !self.is_mapping(&root) {
             return dict;
         }
@@ -210,7 +210,7 @@ impl Loader<'_> {
 
     /// The document of a file that is only extended: its own `extends` is followed later, service by service, and the merged result is checked.
     fn base_document(&mut self, document: Document, mut dict: Node, scope: &mut Scope) -> (Node, Vec<Mark>) {
-        let Document { mut root, marks } = document;
+        let Document { mut root, marks, .. } = document;
         if !self.is_mapping(&root) {
             return (dict, marks);
         }

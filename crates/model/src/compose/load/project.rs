@@ -5,10 +5,10 @@
 use super::File;
 use crate::compose::Input;
 use crate::compose::interpolate::Variables;
-use crate::compose::node::{Kind, Node};
+use crate::compose::node::Kind;
 use crate::compose::path;
 use crate::compose::report::Report;
-use crate::compose::yaml::shorten;
+use crate::compose::yaml::{Document, shorten};
 use crate::diagnostic::Diagnostic;
 
 /// The name; `None` after a complaint.
@@ -23,8 +23,11 @@ pub(super) fn name(input: &Input<'_>, files: &[File], variables: &Variables, rep
         report.push(Diagnostic::error("bad-name", None, message)).maybe_hint(suggestion(given));
         return None;
     }
-    let named = |node: &Node| node.get("name").filter(|n| n.scalar().is_some_and(|s| s.kind != Kind::Null && !s.text.is_empty())).cloned();
-    let last = files.iter().flat_map(|f| &f.documents).filter_map(|d| named(&d.root)).next_back();
+    let named = |document: &Document| {
+        let name = document.name.as_ref();
+        name.filter(|n| n.scalar().is_some_and(|s| s.kind != Kind::Null && !s.text.is_empty())).cloned()
+    };
+    let last = files.iter().flat_map(|f| &f.documents).filter_map(named).next_back();
     let mut from_file = String::new();
     if let Some(node) = &last {
         let text = node.scalar().map(|s| s.text.clone()).unwrap_or_default();
@@ -34,7 +37,7 @@ pub(super) fn name(input: &Input<'_>, files: &[File], variables: &Variables, rep
         return Some(from_file);
     }
     // Compose looks for a name that bars the directory's only in the first document of each file.
-    let barred = files.iter().filter_map(|f| f.documents.first()).any(|d| named(&d.root).is_some());
+    let barred = files.iter().filter_map(|f| f.documents.first()).any(|d| named(d).is_some());
     let directory = if barred { String::new() } else { plain(path::base_name(input.project_dir)) };
     if directory.is_empty() && !report.failed() {
         let span = last.and_then(|n| report.span(n.place));

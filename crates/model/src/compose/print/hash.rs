@@ -3,8 +3,10 @@
 
 use super::super::model::Model;
 use super::super::node::Node;
+use super::super::report::Place;
 use super::super::typed::decode;
-use super::super::typed::out::Language;
+use super::super::typed::number::boolean;
+use super::super::typed::out::{Language, Out};
 use super::super::typed::table::{SERVICE, Type};
 use super::json;
 use sha2::{Digest as _, Sha256};
@@ -26,7 +28,40 @@ fn hash(service: &Node) -> String {
     if let Some(deploy) = service.get_mut("deploy") {
         deploy.remove("replicas");
     }
-    let out = decode::value(&service, &Type::Struct(&SERVICE), Language::Json);
+    let files = env_files(&service);
+    // The digest is of the names of these files and not of what they hold; what came from one stands where its name does.
+    let places: Vec<Place> = files.iter().map(|(path, _)| path.place).collect();
+    if let Some(environment) = service.get_mut("environment").and_then(Node::entries_mut) {
+        environment.retain(|e| !places.contains(&e.key_place));
+    }
+    let files = files.iter().map(|(path, file)| env_file(path, file)).collect();
+    let out = with_env_files(decode::value(&service, &Type::Struct(&SERVICE), Language::Json), files);
     let digest = Sha256::digest(json::compact(&out).as_bytes());
     digest.iter().map(|b| format!("{b:02x}")).collect()
+}
+
+fn env_files(service: &Node) -> Vec<(Node, Node)> {
+    let items = service.get("env_file").map(Node::items).unwrap_or_default();
+    items.iter().filter_map(|file| Some((file.get("path")?.clone(), file.clone()))).collect()
+}
+
+fn env_file(path: &Node, file: &Node) -> Out {
+    let text = |node: &Node| Out::Text(node.scalar().map(|s| s.text.clone()).unwrap_or_default());
+    if file.get("required").and_then(Node::scalar).and_then(boolean) != Some(false) {
+        return text(path);
+    }
+    let mut out = vec![("path".to_owned(), text(path)), ("required".to_owned(), Out::Bool(false))];
+    out.extend(file.get("format").map(|format| ("format".to_owned(), text(format))));
+    Out::Map(out)
+}
+
+/// Puts the files where Compose's structure has them.
+fn with_env_files(service: Out, files: Vec<Out>) -> Out {
+    let Out::Map(mut keys) = service else { return service };
+    if !files.is_empty() {
+        let order = |name: &str| SERVICE.keys.iter().position(|key| key.name == name);
+        let at = keys.iter().position(|(name, _)| order(name) > order("env_file")).unwrap_or(keys.len());
+        keys.insert(at, ("env_file".to_owned(), Out::List(files)));
+    }
+    Out::Map(keys)
 }

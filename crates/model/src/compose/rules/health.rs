@@ -13,7 +13,7 @@ pub(super) const RULES: &[Rule] = &[
         "no-health-check",
         [
             "A service that others rely on has no health check",
-            "It counts as up as soon as its program runs, so a release switches to one that is still starting, or that never answers.",
+            "It counts as up as soon as its program runs or its port opens, so a release switches to one that is still starting, or that answers nothing but errors.",
             "Add `x-landfall: { health: { path: /health } }`, or a `healthcheck`.",
             "services:\n  web:\n    image: acme/web:1.4\n    x-landfall: { port: 8000, routes: [/] }\n",
             "services:\n  web:\n    image: acme/web:1.4\n    x-landfall: { port: 8000, routes: [/], health: { path: /health } }\n",

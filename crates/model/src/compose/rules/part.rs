@@ -3,6 +3,7 @@
 use super::super::node::{Entry, Node, Scalar, Value};
 use super::super::report::{Place, Report};
 use super::super::{duration, path, size, words};
+use super::secret::{self, Secret};
 use super::url::Url;
 
 /// An image reference, taken apart.
@@ -29,6 +30,8 @@ pub(super) struct Var<'a> {
     pub(super) written: bool,
     /// The value as a URL.
     pub(super) url: Option<Url<'a>>,
+    /// The secret in it.
+    pub(super) secret: Option<Secret<'a>>,
 }
 
 /// A published port.
@@ -226,7 +229,8 @@ pub(super) fn variables<'a>(node: Option<&'a Node>, report: &Report) -> Vec<Var<
         let pair = format!("={text}");
         let there = raw == text || bare == text || raw.ends_with(&pair) || bare.ends_with(&pair);
         let written = !scalar.substituted && report.is_shown(place.file) && there;
-        Var { name, text, place: if text.is_empty() { key_place } else { place }, written, url: Url::parse(text) }
+        let url = Url::parse(text);
+        Var { name, text, place: if text.is_empty() { key_place } else { place }, written, url, secret: secret::of(name, text, url) }
     };
     match &node.value {
         Value::Map(entries) => entries

@@ -49,8 +49,37 @@ pub(super) fn class(name: &str) -> Option<Class> {
     ends(&["_TOKEN", "API_KEY", "APIKEY", "ACCESS_KEY", "PRIVATE_KEY"]).then_some(Class::Token)
 }
 
-/// The secret in a variable's value, and what it is for: by the name, or the password in a URL.
-pub(super) fn of<'a>(name: &str, text: &'a str, url: Option<Url<'a>>) -> Option<(&'a str, Class)> {
+/// What a value is worth.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Worth {
+    /// Somebody meant to replace it.
+    Placeholder,
+    /// It stands in documentation or in everybody's list of passwords.
+    Known,
+    /// Neither; how good it is, nobody can tell by looking.
+    Own,
+}
+
+/// A secret with a value.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Secret<'a> {
+    pub(super) value: &'a str,
+    pub(super) class: Class,
+    pub(super) worth: Worth,
+}
+
+/// The secret in a variable's value: by the name, or the password in a URL.
+pub(super) fn of<'a>(name: &str, text: &'a str, url: Option<Url<'a>>) -> Option<Secret<'a>> {
+    let (value, class) = value(name, text, url).filter(|(value, _)| !value.is_empty())?;
+    let worth = match (is_placeholder(value), is_known(value)) {
+        (true, _) => Worth::Placeholder,
+        (false, true) => Worth::Known,
+        (false, false) => Worth::Own,
+    };
+    Some(Secret { value, class, worth })
+}
+
+fn value<'a>(name: &str, text: &'a str, url: Option<Url<'a>>) -> Option<(&'a str, Class)> {
     if name == "NEO4J_AUTH" {
         return text.split_once('/').map(|(_, password)| (password, Class::Password));
     }
@@ -137,13 +166,13 @@ const KNOWN: [&str; 71] = [
 ];
 
 /// True for a value that stands in documentation or in everybody's list of passwords.
-pub(super) fn is_known(value: &str) -> bool {
+fn is_known(value: &str) -> bool {
     let lower = value.trim().to_ascii_lowercase();
     KNOWN.binary_search(&lower.as_str()).is_ok() || lower.starts_with("django-insecure-")
 }
 
 /// True for a value somebody meant to replace.
-pub(super) fn is_placeholder(value: &str) -> bool {
+fn is_placeholder(value: &str) -> bool {
     let lower = value.trim().to_ascii_lowercase();
     let starts = ["replace", "insert-", "insert_", "enter-", "enter_", "put-your", "my-super-secret", "todo:"];
     let ends = ["-here", "_here", "-goes-here", "-change-me", "_change_me", "-changeme", "-in-production", "_in_production"];

@@ -2,7 +2,7 @@
 
 use super::super::node::Node;
 use super::super::report::Place;
-use super::secret::{self, Class};
+use super::secret::{self, Class, Secret, Worth};
 use super::url::Url;
 use super::view::{Kind, Service, Var, View, one_or_more, text};
 use super::{Check, Findings, Rule, error, warning};
@@ -191,20 +191,25 @@ pub(super) const RULES: &[Rule] = &[
     ),
 ];
 
-/// Secrets of a service that have a value, with what they are for. A database reads no keys of others, though an `env_file` gives it all.
-fn secrets<'s>(service: &'s Service<'_>) -> impl Iterator<Item = (&'s Var<'s>, &'s str, Class)> {
-    let found = service.vars.iter().filter_map(|v| secret::of(v.name, v.text, v.url).map(|(value, class)| (v, value, class)));
-    found.filter(|(_, value, class)| !value.is_empty() && (service.engine.is_none() || *class == Class::Password))
+/// Secrets of a service that have a value. A database reads no keys of others, though an `env_file` gives it all.
+fn secrets<'s>(service: &'s Service<'_>) -> impl Iterator<Item = (&'s Var<'s>, Secret<'s>)> {
+    let found = service.vars.iter().filter_map(|v| Some((v, v.secret?)));
+    found.filter(|(_, secret)| service.engine.is_none() || secret.class == Class::Password)
+}
+
+/// Those about which nothing worse is known.
+fn own<'s>(service: &'s Service<'_>) -> impl Iterator<Item = (&'s Var<'s>, Secret<'s>)> {
+    secrets(service).filter(|(_, secret)| secret.worth == Worth::Own)
 }
 
 fn placeholder(view: &View<'_>, service: &Service<'_>, out: &mut Findings) {
-    for (var, value, class) in secrets(service).filter(|(_, v, _)| secret::is_placeholder(v)) {
+    for (var, secret) in secrets(service).filter(|(_, s)| s.worth == Worth::Placeholder) {
         // The contract says the same of what it calls a secret.
-        if value.len() == var.text.len() && view.in_contract(var.name, "secret") {
+        if secret.value.len() == var.text.len() && view.in_contract(var.name, "secret") {
             continue;
         }
-        let message = format!("{} still has a placeholder for a value", called(service, var, value));
-        match class {
+        let message = format!("{} still has a placeholder for a value", called(service, var, secret));
+        match secret.class {
             Class::Token => out.var_hinted(var, message, "set the one its issuer gave you, and keep it outside of the file"),
             _ => out.var(var, message),
         }
@@ -212,16 +217,20 @@ fn placeholder(view: &View<'_>, service: &Service<'_>, out: &mut Findings) {
 }
 
 fn known(_: &View<'_>, service: &Service<'_>, out: &mut Findings) {
-    for (var, value, class) in secrets(service) {
-        if secret::is_placeholder(value) {
-            continue;
-        }
-        if secret::is_known(value) {
-            out.var(var, format!("{} is one everybody knows", called(service, var, value)));
-        } else if class == Class::Password && user_of(service, var) == Some(value) {
-            out.var(var, format!("{} is the name of its user", called(service, var, value)));
+    for (var, secret) in secrets(service) {
+        match secret.worth {
+            Worth::Known => out.var(var, format!("{} is one everybody knows", called(service, var, secret))),
+            Worth::Own if is_user(service, var, secret) => {
+                out.var(var, format!("{} is the name of its user", called(service, var, secret)))
+            }
+            _ => {}
         }
     }
+}
+
+/// A password that is its user's name.
+fn is_user(service: &Service<'_>, var: &Var<'_>, secret: Secret<'_>) -> bool {
+    secret.class == Class::Password && user_of(service, var) == Some(secret.value)
 }
 
 /// The user a password belongs to: in the same URL, or in the variable beside it.
@@ -234,27 +243,21 @@ fn user_of<'s>(service: &'s Service<'_>, var: &'s Var<'_>) -> Option<&'s str> {
 }
 
 fn short(view: &View<'_>, service: &Service<'_>, out: &mut Findings) {
-    for (var, value, _) in secrets(service).filter(|(_, v, c)| *c == Class::Signing && !is_bad(v)) {
-        let length = value.chars().count();
+    for (var, secret) in own(service).filter(|(_, s)| s.class == Class::Signing) {
+        let length = secret.value.chars().count();
         if length < SIGNING && !view.in_contract(var.name, "min_length") {
-            out.var(var, format!("`{}` of `{}` signs or encrypts and has {length} characters", var.name, service.name));
+            out.var(var, format!("`{}` of `{}` signs or encrypts and has {}", var.name, service.name, characters(length)));
         }
     }
 }
 
 fn short_password(view: &View<'_>, service: &Service<'_>, out: &mut Findings) {
-    for (var, value, _) in secrets(service).filter(|(_, v, c)| *c == Class::Password && !is_bad(v)) {
-        let length = value.chars().count();
-        let named = user_of(service, var) == Some(value);
-        if length < PASSWORD && !named && !view.in_contract(var.name, "min_length") {
-            out.var(var, format!("{} has {length} characters", called(service, var, value)));
+    for (var, secret) in own(service).filter(|(_, s)| s.class == Class::Password) {
+        let length = secret.value.chars().count();
+        if length < PASSWORD && !is_user(service, var, secret) && !view.in_contract(var.name, "min_length") {
+            out.var(var, format!("{} has {}", called(service, var, secret), characters(length)));
         }
     }
-}
-
-/// Complained about by a rule that says worse.
-fn is_bad(value: &str) -> bool {
-    secret::is_placeholder(value) || secret::is_known(value)
 }
 
 fn empty(_: &View<'_>, service: &Service<'_>, out: &mut Findings) {
@@ -269,8 +272,8 @@ fn empty(_: &View<'_>, service: &Service<'_>, out: &mut Findings) {
 }
 
 fn in_file(_: &View<'_>, service: &Service<'_>, out: &mut Findings) {
-    for (var, value, _) in secrets(service).filter(|(v, value, _)| v.written && !is_bad(value) && secret::issued(value).is_none()) {
-        out.var(var, format!("{} is written in this file", called(service, var, value)));
+    for (var, secret) in own(service).filter(|(v, s)| v.written && secret::issued(s.value).is_none()) {
+        out.var(var, format!("{} is written in this file", called(service, var, secret)));
     }
 }
 
@@ -365,11 +368,11 @@ fn password_argument(words: &[(&str, Place)], view: &View<'_>) -> Option<Place> 
 }
 
 fn reused(view: &View<'_>, out: &mut Findings) {
-    let all: Vec<(&Var<'_>, &str, Class)> = view.services.iter().flat_map(secrets).filter(|(_, v, _)| v.len() >= 8 && !is_bad(v)).collect();
+    let all: Vec<(&Var<'_>, Secret<'_>)> = view.services.iter().flat_map(own).filter(|(_, s)| s.value.len() >= 8).collect();
     let passwords: std::collections::BTreeMap<&str, &str> =
-        all.iter().filter(|(_, _, c)| *c == Class::Password).map(|(var, value, _)| (*value, var.name)).collect();
-    for (var, value, _) in all.iter().filter(|(_, _, c)| *c == Class::Signing) {
-        if let Some(other) = passwords.get(value) {
+        all.iter().filter(|(_, s)| s.class == Class::Password).map(|(var, secret)| (secret.value, var.name)).collect();
+    for (var, secret) in all.iter().filter(|(_, s)| s.class == Class::Signing) {
+        if let Some(other) = passwords.get(secret.value) {
             out.var(var, format!("`{}` has the same value as `{other}`", var.name));
         }
     }
@@ -391,7 +394,7 @@ fn env_in_git(view: &View<'_>, out: &mut Findings) {
         let secret = pairs
             .map(|(k, v)| (k.trim().trim_start_matches("export "), v.trim()))
             .map(|(k, v)| (k, v.trim_matches(['"', '\''])))
-            .find(|(k, v)| secret::of(k, v, Url::parse(v)).is_some_and(|(s, _)| !s.is_empty() && !s.starts_with('$')));
+            .find(|(k, v)| secret::of(k, v, Url::parse(v)).is_some_and(|s| !s.value.starts_with('$')));
         if let Some((name, _)) = secret {
             let shown = view.relative(path);
             out.hinted(
@@ -449,9 +452,13 @@ fn mounted_writable(view: &View<'_>, service: &Service<'_>, out: &mut Findings) 
     }
 }
 
+fn characters(count: usize) -> String {
+    if count == 1 { "1 character".into() } else { format!("{count} characters") }
+}
+
 /// How a secret is called in a message: by its variable, never by its value.
-fn called(service: &Service<'_>, var: &Var<'_>, value: &str) -> String {
-    if value.len() < var.text.len() {
+fn called(service: &Service<'_>, var: &Var<'_>, secret: Secret<'_>) -> String {
+    if secret.value.len() < var.text.len() {
         format!("the password in `{}` of `{}`", var.name, service.name)
     } else {
         format!("`{}` of `{}`", var.name, service.name)

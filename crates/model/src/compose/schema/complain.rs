@@ -3,6 +3,7 @@
 //! `oneOf` is where validators become unreadable. Here the branch meant is the one whose type the value has, and the complaint is that branch's;
 //! when no branch has the type, all that are allowed are named together.
 
+use super::super::canonical::is_lost;
 use super::super::node::{Entry, Kind, Node, Value};
 use super::super::reader::{Field, join};
 use super::super::report::Report;
@@ -197,6 +198,9 @@ fn remedy(node: &Node, types: &[Type]) -> Option<String> {
     match s.kind {
         Kind::Int | Kind::Float | Kind::Bool if types.contains(&Type::String) && shown() => {
             Some(format!("put it in quotes: \"{}\"", shorten(&s.text)))
+        }
+        Kind::Null if is_lost(node) => {
+            Some("Compose loses an empty list when another file or document follows: leave the key out".to_owned())
         }
         Kind::Null => Some("give it a value, or leave the key out".to_owned()),
         Kind::Text | Kind::Int | Kind::Float if types.contains(&Type::Array) && !types.contains(&Type::Object) && shown() => {

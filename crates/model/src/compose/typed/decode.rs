@@ -14,7 +14,7 @@ use super::table::{FILE, Print, Struct, Type};
 use std::borrow::Cow;
 
 /// The key Compose puts `x-` keys under while it reads. It shows when a mapping of the user's own names has one.
-const EXTENSIONS: &str = "#extensions";
+pub(crate) const EXTENSIONS: &str = "#extensions";
 
 /// Complains about every value that its key cannot hold.
 pub(crate) fn check(root: &Node, report: &mut Report) {
@@ -59,7 +59,7 @@ impl Decoder<'_> {
                 Value::Scalar(s) => Out::List(vec![Out::Text("CMD-SHELL".into()), Out::Text(s.canonical())]),
                 _ => self.texts(node, &Type::Texts),
             },
-            Type::Mapping | Type::Environment | Type::Strings => self.pairs(node, of),
+            Type::Mapping | Type::Environment | Type::Strings | Type::Labels | Type::Variables => self.pairs(node, of),
             Type::Hosts => self.hosts(node),
             Type::Ssh => ssh(node),
             Type::Ulimit => self.ulimit(node),
@@ -180,7 +180,7 @@ impl Decoder<'_> {
                 let text = sprint(item);
                 match (text.split_once('='), of) {
                     (Some((key, value)), _) => (key.to_owned(), Out::Text(value.to_owned())),
-                    (None, Type::Environment) => (text, Out::Null),
+                    (None, Type::Environment | Type::Variables) => (text, Out::Null),
                     (None, _) => (text, Out::Text(String::new())),
                 }
             };
@@ -188,10 +188,11 @@ impl Decoder<'_> {
         }
         let length = self.path.len();
         let mut out = Vec::new();
-        for (key, value) in members(node) {
+        let own = if matches!(of, Type::Labels | Type::Variables) { plain(node) } else { members(node) };
+        for (key, value) in own {
             push_key(&mut self.path, &key);
             let shown = match (of, value.is_null()) {
-                (Type::Environment, true) => Out::Null,
+                (Type::Environment | Type::Variables, true) => Out::Null,
                 (_, true) => Out::Text(String::new()),
                 (Type::Strings, false) => self.text(&value),
                 (_, false) => Out::Text(sprint(&value)),

@@ -33,6 +33,10 @@ pub(crate) enum Type {
     Mapping,
     /// `NAME=value`, where nothing stays nothing.
     Environment,
+    /// The labels of a service, once its files have been worked in: every name is the user's.
+    Labels,
+    /// Its environment, likewise.
+    Variables,
     /// A mapping to texts; whole numbers count.
     Strings,
     Hosts,
@@ -105,8 +109,8 @@ const fn closed(keys: &'static [Key]) -> Struct {
 
 use Print::{Always, Given, Inline, Never};
 use Type::{
-    Bool, Bytes, Command, Count, Duration, Environment, Float, Hosts, Int, List, Map, Mapping, Names, OneOrTexts, Ports, Ssh, Strings,
-    Test, Text, Texts, Uint, Ulimit,
+    Bool, Bytes, Command, Count, Duration, Environment, Float, Hosts, Int, Labels, List, Map, Mapping, Names, OneOrTexts, Ports, Ssh,
+    Strings, Test, Text, Texts, Uint, Ulimit, Variables,
 };
 
 /// The whole file. The name stands first and is the printer's.
@@ -151,7 +155,7 @@ pub(crate) const SERVICE: Struct = open(&[
     key("dns_search", OneOrTexts),
     key("domainname", Text),
     key("entrypoint", Command).when(Print::Command),
-    key("environment", Environment),
+    key("environment", Variables),
     key("env_file", List(&Type::Struct(&ENV_FILE))).when(Never),
     key("expose", Ports),
     key("external_links", Texts),
@@ -164,7 +168,7 @@ pub(crate) const SERVICE: Struct = open(&[
     key("init", Bool).when(Given),
     key("ipc", Text),
     key("isolation", Text),
-    key("labels", Mapping),
+    key("labels", Labels),
     key("label_file", Texts).when(Never),
     key("links", Texts),
     key("logging", Type::Struct(&LOGGING)).when(Given),

@@ -62,6 +62,7 @@ pub(super) struct Builder<'r> {
     kept: Size,
     /// Of the document being read: paths with their merge keys, and whether the value stays.
     marks: Vec<(Mark, Tagged)>,
+    name: Option<Node>,
     pub(super) documents: Vec<Document>,
 }
 
@@ -76,6 +77,7 @@ impl<'r> Builder<'r> {
             spent: Size::default(),
             kept: Size::default(),
             marks: Vec::new(),
+            name: None,
             documents: Vec::new(),
         }
     }
@@ -320,6 +322,7 @@ impl<'r> Builder<'r> {
         if tagged != Tagged::No && !self.is_key_next() {
             self.mark(self.path(), tagged, node.place)?;
         }
+        let top = self.stack.len() == 1;
         let Some(frame) = self.stack.last_mut() else {
             let node = if gone { Node::made(node.place, Kind::Null, "") } else { node };
             let marks = std::mem::take(&mut self.marks).iter().map(|(path, _)| plain(path)).collect();
@@ -330,7 +333,8 @@ impl<'r> Builder<'r> {
                     .hint("remove the `---` between them");
                 return None;
             }
-            self.documents.push(Document { root: node, marks });
+            let name = self.name.take().or_else(|| node.get("name").cloned());
+            self.documents.push(Document { root: node, name, marks });
             return Some(());
         };
         let Some(map) = frame.map.as_mut() else {
@@ -341,6 +345,7 @@ impl<'r> Builder<'r> {
         };
         match std::mem::replace(&mut map.key, Key::Wanted) {
             Key::Wanted => map.key = key(node, plain_word, self.report),
+            Key::Named(name, ..) if gone && top && name == "name" => self.name = Some(node),
             Key::Named(name, key_place, merge) if !gone => {
                 if let Some(line) = map.seen.get(&name) {
                     let message = format!("the key `{}` is given twice; the first is on line {line}", shorten(&name));

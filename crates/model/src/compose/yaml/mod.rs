@@ -26,7 +26,7 @@ pub const MAX_TEXT: usize = 1024 * 1024;
 /// Deepest nesting.
 pub const MAX_DEPTH: usize = 64;
 /// Most nodes after aliases are expanded.
-pub const MAX_NODES: usize = 60_000;
+pub const MAX_NODES: usize = 40_000;
 /// Most documents in one file.
 const MAX_DOCUMENTS: usize = 100;
 /// Most bytes of scalars and keys after aliases are expanded.
@@ -36,6 +36,8 @@ pub const MAX_EXPANDED: usize = 4 * 1024 * 1024;
 #[derive(Debug, Clone)]
 pub(crate) struct Document {
     pub(crate) root: Node,
+    /// Its `name`, marked or not: Compose reads that before it looks at marks.
+    pub(crate) name: Option<Node>,
     /// What the document takes out of the ones before it.
     pub(crate) marks: Vec<Mark>,
 }
