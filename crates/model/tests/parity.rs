@@ -238,7 +238,11 @@ impl Case {
 
 /// The text of `config QUESTION`.
 fn asked(model: &Model, question: &str) -> String {
-    let lines = |names: Vec<String>| names.into_iter().map(|name| name + "\n").collect();
+    // Compose's order is another in every run; `expect` sorts.
+    let lines = |mut names: Vec<String>| {
+        names.sort();
+        names.into_iter().map(|name| name + "\n").collect()
+    };
     match question.split_once(' ').map_or((question, ""), |(flag, value)| (flag, value.trim_matches('\''))) {
         ("", _) => model.yaml(),
         ("--services", _) => lines(model.services()),

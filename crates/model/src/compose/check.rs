@@ -119,9 +119,8 @@ impl App<'_> {
                 let message = format!("`{name}` mounts two things at `{}`; the first is on line {line}", mount.target);
                 report.error("mount-collision", mount.place, message).hint("mount each at a path of its own");
             }
-            match &mount.source {
-                SourceFile::Bind(source) => self.bind(source, mount, report),
-                _ => {}
+            if let SourceFile::Bind(source) = &mount.source {
+                self.bind(source, mount, report);
             }
         }
     }

@@ -7,7 +7,7 @@ use super::{File, Loader, MAX_CHAIN, MAX_COPIED, Scope, reset};
 use crate::compose::node::{Kind, Node, Value};
 use crate::compose::report::Place;
 use crate::compose::yaml::{Mark, shorten};
-use crate::compose::{merge, path, paths};
+use crate::compose::{canonical, merge, path, paths};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -134,6 +134,8 @@ impl Loader<'_> {
         for marks in marks {
             reset::apply_to_service(&mut base, name, marks);
         }
+        // Compose copies what is extended, and a copy of an empty list is a list again.
+        canonical::restore(&mut base);
         let mut merged = merge::extend(base, service.clone(), self.report);
         merged.remove("extends");
         Some(merged)

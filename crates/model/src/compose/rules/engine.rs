@@ -45,7 +45,7 @@ const fn engine(
 }
 
 /// Databases and queues.
-const ENGINES: [Engine; 20] = [
+const ENGINES: [Engine; 21] = [
     engine(
         Id::Postgres,
         "PostgreSQL",
@@ -93,6 +93,13 @@ const ENGINES: [Engine; 20] = [
     engine(Id::Other, "Qdrant", &["qdrant"], (&["/qdrant/storage"], 6333), (true, false)),
     engine(Id::Other, "Weaviate", &["weaviate"], (&["/var/lib/weaviate"], 8080), (true, false)),
     engine(Id::Other, "Meilisearch", &["meilisearch"], (&["/meili_data"], 7700), (true, false)),
+    engine(
+        Id::Other,
+        "Kafka",
+        &["kafka", "cp-kafka", "kafka-native", "redpanda"],
+        (&["/var/lib/kafka", "/bitnami/kafka", "/var/lib/redpanda", "/tmp/kraft-combined-logs"], 9092),
+        (false, true),
+    ),
     engine(Id::Other, "CockroachDB", &["cockroach"], (&["/cockroach/cockroach-data"], 26257), (true, false)),
     engine(Id::Other, "Memcached", &["memcached"], (&[], 11211), (false, false)),
     engine(Id::Other, "etcd", &["etcd"], (&["/etcd-data", "/bitnami/etcd"], 2379), (true, false)),
@@ -112,6 +119,55 @@ pub(super) fn of_mount(target: &str) -> Option<&'static Engine> {
         _ => return None,
     };
     ENGINES.iter().find(|e| e.id == id)
+}
+
+/// True when the image is used for something else than its server: a dump, a shell script that sets things up.
+pub(super) fn is_client(command: &[&str]) -> bool {
+    const CLIENTS: [&str; 17] = [
+        "cypher-shell",
+        "kafka-topics",
+        "mariadb-dump",
+        "mc",
+        "mongo",
+        "mongodump",
+        "mongosh",
+        "mysql",
+        "mysqldump",
+        "neo4j-admin",
+        "pg_basebackup",
+        "pg_dump",
+        "pg_dumpall",
+        "psql",
+        "redis-cli",
+        "rpk",
+        "valkey-cli",
+    ];
+    const SERVERS: [&str; 16] = [
+        "clickhouse",
+        "docker-entrypoint",
+        "elasticsearch",
+        "exec ",
+        "influxd",
+        "kafka-server-start",
+        "mariadbd",
+        "memcached",
+        "minio server",
+        "mongod",
+        "mysqld",
+        "neo4j console",
+        "postgres",
+        "rabbitmq-server",
+        "redis-server",
+        "valkey-server",
+    ];
+    let Some(first) = command.first().map(|w| super::part::base_name(w)) else { return false };
+    let scripted = is_shell(first) && !command.iter().any(|w| SERVERS.iter().any(|s| w.contains(s)));
+    scripted || CLIENTS.contains(&first)
+}
+
+/// The shells of Unix: `…sh` with a short head. None is run here; a container's command may name one.
+pub(super) fn is_shell(name: &str) -> bool {
+    name.strip_suffix('h').and_then(|n| n.strip_suffix('s')).is_some_and(|head| matches!(head, "" | "a" | "ba" | "da" | "k" | "z"))
 }
 
 /// A tool with a login page (or none) that is meant for its operators; its name and the port it listens on.
@@ -149,5 +205,8 @@ mod tests {
         assert_eq!(of_image("postgres-exporter"), None);
         assert_eq!(of_mount("/var/lib/mysql/").map(|e| e.id), Some(Id::Mysql));
         assert_eq!(of_mount("/var/lib"), None);
+        let shell = format!("/bin/{}", ["ba", "sh"].concat());
+        assert!(is_client(&["pg_dump", "-U", "x"]) && is_client(&[&shell, "-c", "until curl x; do sleep 1; done"]));
+        assert!(!is_client(&[]) && !is_client(&["postgres", "-c", "x"]) && !is_client(&[&shell, "-c", "redis-server --x"]));
     }
 }

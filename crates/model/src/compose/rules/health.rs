@@ -256,7 +256,8 @@ fn start_period(_: &View<'_>, service: &Service<'_>, out: &mut Findings) {
 
 fn not_awaited(view: &View<'_>, service: &Service<'_>, out: &mut Findings) {
     for depends in service.depends.iter().filter(|d| d.condition == "service_started") {
-        let Some(engine) = view.service(depends.name).and_then(|s| s.engine) else { continue };
+        // A cache is there at once; what keeps data first reads its log.
+        let Some(engine) = view.service(depends.name).and_then(|s| s.engine).filter(|e| e.durable || e.slow) else { continue };
         out.hinted(
             depends.place,
             format!("`{}` does not wait until {} in `{}` is ready", service.name, engine.name, depends.name),

@@ -49,7 +49,7 @@ pub(super) const RULES: &[Rule] = &[
         [
             "A service publishes a fixed port of the host",
             "Old and new release cannot both have it, so each release is a gap; and the port is open past the proxy, without https and its limits.",
-            "Give the service `x-landfall: { routes: [/] }` and remove `ports`.",
+            "If it speaks HTTP, give the service `x-landfall: { routes: [/] }` and remove `ports`.",
             "services:\n  api:\n    image: acme/api:1.4\n    ports: ['8000:8000']\n",
             "services:\n  api:\n    image: acme/api:1.4\n    expose: [8000]\n    x-landfall: { routes: [/], health: { path: /health } }\n",
         ],

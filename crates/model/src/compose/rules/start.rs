@@ -1,6 +1,7 @@
 //! Rules about what a container runs: servers for development, work that belongs into the image or into the release, and signals that get lost.
 
 use super::super::report::Place;
+use super::engine::is_shell;
 use super::view::{Service, View};
 use super::{Check, Findings, Rule, warning};
 
@@ -190,11 +191,6 @@ fn migration(_: &View<'_>, service: &Service<'_>, out: &mut Findings) {
             out.at(place, format!("`{}` runs `{found}` each time it starts", service.name));
         }
     }
-}
-
-/// The shells of Unix: `…sh` with a short head. None is run here; a container's command may name one.
-fn is_shell(name: &str) -> bool {
-    name.strip_suffix('h').and_then(|n| n.strip_suffix('s')).is_some_and(|head| matches!(head, "" | "a" | "ba" | "da" | "k" | "z"))
 }
 
 /// What a shell is given to run: the argument after `-c`, or a Dockerfile's command that is no list.

@@ -239,7 +239,10 @@ fn source(view: &View<'_>, service: &Service<'_>, out: &mut Findings) {
 fn hides_code(_: &View<'_>, service: &Service<'_>, out: &mut Findings) {
     const CODE: [&str; 7] = ["/app", "/usr/src/app", "/code", "/opt/app", "/usr/share/nginx/html", "/srv/app", "/workspace"];
     // Programs that are made to live in such a volume.
-    let by_design = matches!(service.base_image().0, "wordpress" | "nextcloud" | "drupal" | "joomla" | "ghost" | "code-server");
+    let by_design = matches!(
+        service.base_image().0,
+        "wordpress" | "nextcloud" | "drupal" | "joomla" | "ghost" | "code-server" | "nginx-proxy" | "swag"
+    );
     for mount in service.mounts.iter().filter(|m| m.kind == Kind::Volume && !by_design) {
         // A server that only reads what another service puts there.
         if CODE.contains(&mount.target.trim_end_matches('/')) && !mount.read_only {

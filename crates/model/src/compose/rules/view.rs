@@ -156,6 +156,9 @@ impl<'a> Service<'a> {
             _ => built.and_then(named),
         };
         let engine = engine.or_else(|| mounts.iter().find_map(|m| engine::of_mount(m.target)));
+        let command: Vec<Word<'a>> = ["entrypoint", "command"].iter().flat_map(|k| command(node.get(k))).collect();
+        let words: Vec<&str> = command.iter().map(|w| w.text.as_ref()).collect();
+        let engine = engine.filter(|_| !engine::is_client(&words));
         let restart = text(node, "restart");
         let vars = variables(node.get("environment"), report);
         Self {
@@ -171,7 +174,7 @@ impl<'a> Service<'a> {
             mounts,
             depends: node.get("depends_on").map(|n| n.entries().iter().map(Depends::read).collect()).unwrap_or_default(),
             routes: one_or_more(landfall.and_then(|l| l.get("routes"))).filter_map(Route::read).collect(),
-            command: ["entrypoint", "command"].iter().flat_map(|k| command(node.get(k))).collect(),
+            command,
             landfall,
             networks: node.get("networks").map(|n| n.entries().iter().map(|e| e.key.as_str()).collect()).unwrap_or_default(),
             job: restart == "no" || awaited.contains(entry.key.as_str()),
