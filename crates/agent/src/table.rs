@@ -104,6 +104,7 @@ impl Table {
                 upstream: upstream_key(app, name),
                 timeout_ms: r.timeout_ms,
                 idle_timeout_ms: r.idle_timeout_ms,
+                filters: r.filters.clone(),
             })
         });
         Site { app: app.to_string(), hosts, redirect_hosts, https: spec.tls != Tls::Off, routes: routes.collect() }

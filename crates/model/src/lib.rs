@@ -13,6 +13,7 @@ pub mod container;
 pub mod control;
 pub mod diagnostic;
 pub mod digest;
+pub mod filter;
 pub mod name;
 pub mod observed;
 pub mod plan;

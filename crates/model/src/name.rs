@@ -21,7 +21,7 @@ pub struct NameError {
 }
 
 impl NameError {
-    fn new(kind: &'static str, text: &str, want: &'static str) -> Self {
+    pub(crate) fn new(kind: &'static str, text: &str, want: &'static str) -> Self {
         let mut shown: String = text.chars().take(60).flat_map(char::escape_debug).collect();
         if text.chars().count() > 60 {
             shown.push('…');

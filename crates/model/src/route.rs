@@ -3,6 +3,7 @@
 //! It is made by the agent from every app's current release and read by the proxy alone. The lookup is pure and lives here so
 //! that it can be tested without a socket: `find` takes a host and a path that were canonicalised once, and nothing else.
 
+use crate::filter::Filters;
 use crate::name::{Domain, RoutePath};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -74,6 +75,9 @@ pub struct SiteRoute {
     pub timeout_ms: u64,
     /// Of a WebSocket or stream without any byte, milliseconds.
     pub idle_timeout_ms: u64,
+    /// What is done to its requests and answers on their way.
+    #[serde(default, skip_serializing_if = "Filters::is_empty")]
+    pub filters: Filters,
 }
 
 /// A service's endpoints.
@@ -186,6 +190,7 @@ mod tests {
             upstream: upstream.into(),
             timeout_ms: 1,
             idle_timeout_ms: 1,
+            filters: Filters::default(),
         };
         RouteTable {
             sites: vec![

@@ -5,6 +5,7 @@
 
 use crate::container::{Container, is_default};
 use crate::digest::{Revision, digest};
+use crate::filter::Filters;
 use crate::name::{AppName, Domain, EnvKey, ImageId, ImageRef, NetworkName, RoutePath, ServiceName, VolumeName};
 pub use crate::tls::Tls;
 use serde::{Deserialize, Serialize};
@@ -330,6 +331,9 @@ pub struct Route {
     pub timeout_ms: u64,
     /// Of a WebSocket or stream without any byte, milliseconds.
     pub idle_timeout_ms: u64,
+    /// What is done to its requests and answers on their way.
+    #[serde(default, skip_serializing_if = "Filters::is_empty")]
+    pub filters: Filters,
 }
 
 /// What a new replica must pass.

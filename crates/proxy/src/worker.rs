@@ -1,6 +1,7 @@
 //! A worker: one thread, one event loop, everything it touches in `Rc`. Requests never change threads.
 
 use crate::edge::connection::{Conn, Order, Origin};
+use crate::edge::filter::{Filters, RequestIds};
 use crate::edge::quota::{Quota, Share};
 use crate::edge::serve::{self, serve_http, serve_https};
 use crate::edge::watch::{Clock, IDLE_LIMIT, SWEEP};
@@ -100,6 +101,8 @@ pub(crate) struct Worker {
     quota: Rc<Quota>,
     /// WebSockets and event streams.
     pub(crate) streams: Rc<Streams>,
+    /// Names of its requests.
+    pub(crate) request_ids: RequestIds,
     /// For the connections' limits.
     pub(crate) clock: Arc<Clock>,
     /// For HTTPS.
@@ -161,6 +164,7 @@ impl Worker {
             idle_limit: Cell::new(IDLE_LIMIT),
             quota: Quota::new(shared.max_per_address),
             streams: Rc::default(),
+            request_ids: RequestIds::new(),
             clock: Clock::new(),
             tls: TlsAcceptor::from(Arc::clone(&shared.tls)),
             http1: serve::http1_builder(),
@@ -270,7 +274,8 @@ impl Worker {
             left.retire();
         }
         *known = named;
-        *self.table.borrow_mut() = Rc::new(LocalTable { compiled, upstreams });
+        *self.table.borrow_mut() =
+            Rc::new(LocalTable { filters: compiled.filters.iter().map(Filters::new).collect(), compiled, upstreams });
     }
 
     fn listen(self: &Rc<Self>, listener: std::net::TcpListener, origin: Origin) -> Option<JoinHandle<()>> {

@@ -7,6 +7,7 @@ use super::reader::{Field, Fields, join};
 use super::report::{Located, Place, Report};
 use super::suggest::nearest;
 use super::tls::{self, TlsFile};
+use crate::filter::Filters;
 use crate::name::{Domain, EnvKey, RoutePath};
 use crate::spec::RuntimeKind;
 
@@ -49,6 +50,7 @@ pub(crate) struct RouteFile {
     pub(crate) path: Located<RoutePath>,
     pub(crate) timeout_ms: Option<u64>,
     pub(crate) idle_timeout_ms: Option<u64>,
+    pub(crate) filters: Filters,
 }
 
 /// How a replica is asked for its health.
@@ -96,7 +98,7 @@ pub(crate) fn read(field: &Field<'_>, report: &mut Report) -> LandfallFile {
 }
 
 /// A list, or one value in place of a list of one.
-fn one_or_more<'a>(field: &Field<'a>, report: &mut Report) -> Vec<Field<'a>> {
+pub(crate) fn one_or_more<'a>(field: &Field<'a>, report: &mut Report) -> Vec<Field<'a>> {
     if field.node.scalar().is_some() { vec![field.clone()] } else { field.items("a list", report).unwrap_or_default() }
 }
 
@@ -190,7 +192,8 @@ pub(crate) fn argv(field: &Field<'_>, report: &mut Report) -> Option<Located<Vec
 
 fn route(field: &Field<'_>, report: &mut Report) -> Option<RouteFile> {
     if field.node.scalar().is_some() {
-        return Some(RouteFile { path: field.name("bad-route", report)?, timeout_ms: None, idle_timeout_ms: None });
+        let path = field.name("bad-route", report)?;
+        return Some(RouteFile { path, timeout_ms: None, idle_timeout_ms: None, filters: Filters::default() });
     }
     let mut fields = Fields::open(field, report)?;
     let path = fields.take("path");
@@ -200,9 +203,9 @@ fn route(field: &Field<'_>, report: &mut Report) -> Option<RouteFile> {
     let path = path.and_then(|f| f.name("bad-route", report));
     let mut duration = |key: &'static str| fields.take(key).and_then(|f| f.duration(report)).map(|d| d.value);
     let (timeout_ms, idle_timeout_ms) = (duration("timeout"), duration("idle_timeout"));
-    fields.later(&["max_body", "rate_limit"], report);
+    let filters = super::filter::read(&mut fields, report);
     fields.finish(report);
-    Some(RouteFile { path: path?, timeout_ms, idle_timeout_ms })
+    Some(RouteFile { path: path?, timeout_ms, idle_timeout_ms, filters })
 }
 
 fn health(field: &Field<'_>, report: &mut Report) -> Option<HealthPath> {

@@ -20,6 +20,7 @@ mod duration;
 mod env;
 pub mod extension;
 mod file;
+mod filter;
 #[cfg(fuzzing)]
 pub mod fuzzing;
 mod grant;

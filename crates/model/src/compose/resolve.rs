@@ -253,6 +253,7 @@ fn route(file: &super::landfall::RouteFile) -> Route {
         path: file.path.value.clone(),
         timeout_ms: file.timeout_ms.unwrap_or(ROUTE_TIMEOUT_MS),
         idle_timeout_ms: file.idle_timeout_ms.unwrap_or(ROUTE_IDLE_MS),
+        filters: file.filters.clone(),
     }
 }
 

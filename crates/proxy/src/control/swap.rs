@@ -47,7 +47,7 @@ impl Control {
         let certificates = Certificates::read(&table, &self.certificates.current(), |error| strictness.about(error))?;
         let opened = sockets.open_missing(&table, |error| strictness.about(error))?;
 
-        let compiled = Arc::new(Compiled::new(&table, &mut self.endpoints.borrow_mut()));
+        let compiled = Arc::new(Compiled::new(&table, &mut self.endpoints.borrow_mut(), &self.current.borrow()));
         self.certificates.set(certificates);
         self.hand_out(&compiled).await?;
         *self.current.borrow_mut() = compiled;

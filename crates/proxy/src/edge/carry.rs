@@ -1,6 +1,7 @@
 //! The way of one request: canonicalise, find, prepare, forward, and turn whatever happens into an answer.
 
 use crate::edge::connection::{Conn, Origin};
+use crate::edge::filter::{self, Filters, Passage, Stop};
 use crate::edge::header;
 use crate::edge::refusal::{Asked, Refusal, plain, redirect};
 use crate::edge::target::{Host, canonical_target};
@@ -25,33 +26,93 @@ pub(crate) async fn carry(conn: Rc<Conn>, request: Request<Incoming>) -> Result<
     let in_flight = conn.watch.begin();
     let asked = Asked::of(request.method(), request.headers(), conn.http2);
     conn.worker.count_request();
-    let answer = answer(&conn, request, in_flight).await;
-    let mut response = answer.unwrap_or_else(|refusal| {
-        if refusal.is_failure() {
-            conn.worker.count_failure();
-        }
-        refusal.response(&asked)
-    });
+    let answer = answer(&conn, request, in_flight, &asked).await;
+    let mut response = answer.unwrap_or_else(|refusal| refuse(&conn, refusal, &asked));
     if conn.is_last_answer() && response.status() != StatusCode::SWITCHING_PROTOCOLS {
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
     Ok(response)
 }
 
-async fn answer(conn: &Rc<Conn>, request: Request<Incoming>, in_flight: InFlight) -> Result<Response<ResponseBody>, Refusal> {
+fn refuse(conn: &Conn, refusal: Refusal, asked: &Asked) -> Response<ResponseBody> {
+    if refusal.is_failure() {
+        conn.worker.count_failure();
+    }
+    refusal.response(asked)
+}
+
+async fn answer(
+    conn: &Rc<Conn>,
+    request: Request<Incoming>,
+    in_flight: InFlight,
+    asked: &Asked,
+) -> Result<Response<ResponseBody>, Refusal> {
     let (host, target) = admit(conn, &request)?;
     let table = conn.worker.table();
     if let Some(challenge) = table.compiled.challenge(host.name(), target.path()).filter(|_| !matches!(conn.origin, Origin::Internal(_))) {
         return Ok(plain(challenge.clone()));
     }
-    let route = match decide(conn, &table, &host, &target)? {
-        Decision::Forward(route) => route,
-        Decision::Redirect(location) => return Ok(redirect(&location)),
+    let (site, route) = match decide(conn, &table, &host, &target)? {
+        Decision::Forward(site, route) => (site, route),
+        Decision::Redirect(site, location) => {
+            let mut response = redirect(&location);
+            if site.hsts && is_secure(conn, site, &host) {
+                filter::hsts(response.headers_mut());
+            }
+            return Ok(response);
+        }
     };
+    let Some(filters) = route.filters.and_then(|index| table.filters.get(index)) else {
+        return pass(conn, &table, route, Arrived { request, host, target, in_flight, filtered: None }).await;
+    };
+    let secure = site.is_some_and(|site| is_secure(conn, site, &host));
+    let mut passage = Passage::new(conn.worker.request_ids.next(), secure);
+    let passed = match filters.admit(conn.client, &request, &mut passage) {
+        Ok(()) => {
+            let filtered = Some((filters, &passage));
+            pass(conn, &table, route, Arrived { request, host, target, in_flight, filtered }).await
+        }
+        Err(stop) => {
+            filter::linger(request);
+            match stop {
+                Stop::Refuse(refusal) => Err(refusal),
+                Stop::Answer(response) => Ok(*response),
+            }
+        }
+    };
+    let mut response = passed.unwrap_or_else(|refusal| refuse(conn, refusal, asked));
+    if response.status() != StatusCode::SWITCHING_PROTOCOLS {
+        filters.relay(&mut response, passage);
+    }
+    Ok(response)
+}
+
+/// The client may be told to come by HTTPS only from now on.
+fn is_secure(conn: &Conn, site: &CompiledSite, host: &Host) -> bool {
+    conn.origin == Origin::Https && site.canonical.is_some() && filter::is_public(host.name())
+}
+
+/// A request that may pass.
+struct Arrived<'a> {
+    request: Request<Incoming>,
+    host: Host,
+    target: PathAndQuery,
+    in_flight: InFlight,
+    /// Absent for calls between services.
+    filtered: Option<(&'a Filters, &'a Passage)>,
+}
+
+/// Takes a request to its application and the answer back.
+async fn pass(
+    conn: &Rc<Conn>,
+    table: &Rc<LocalTable>,
+    route: &CompiledRoute,
+    arrived: Arrived<'_>,
+) -> Result<Response<ResponseBody>, Refusal> {
     let upstream = route.upstream.ok_or(Refusal::NoEndpoint)?;
-    let Prepared { request, upload, upgrade } = prepare(conn, request, &host, target);
+    let (Prepared { request, upload, upgrade }, in_flight) = prepare(conn, arrived);
     let outbound = Outbound { request, upload: upload.clone(), upstream, timeout: route.timeout };
-    let inbound = forward(&conn.worker, &table, outbound).await?;
+    let inbound = forward(&conn.worker, table, outbound).await?;
     if inbound.response.status() == StatusCode::SWITCHING_PROTOCOLS {
         return accept(conn, inbound, upgrade, route.idle);
     }
@@ -74,21 +135,22 @@ fn admit(conn: &Conn, request: &Request<Incoming>) -> Result<(Host, PathAndQuery
 
 /// What the table says, as far as this connection may use it.
 enum Decision<'a> {
-    Forward(&'a CompiledRoute),
-    Redirect(String),
+    /// Calls between services have a route and no site.
+    Forward(Option<&'a CompiledSite>, &'a CompiledRoute),
+    Redirect(&'a CompiledSite, String),
 }
 
 fn decide<'a>(conn: &Conn, table: &'a LocalTable, host: &Host, target: &PathAndQuery) -> Result<Decision<'a>, Refusal> {
     if let Origin::Internal(address) = conn.origin {
-        return table.compiled.internal(address).map(Decision::Forward).ok_or(Refusal::NoEndpoint);
+        return table.compiled.internal(address).map(|route| Decision::Forward(None, route)).ok_or(Refusal::NoEndpoint);
     }
     let plain = conn.origin == Origin::Http;
     match table.compiled.find(host.name(), target.path()) {
-        Found::Redirect(site, canonical) => Ok(Decision::Redirect(location(conn, site, canonical, target))),
+        Found::Redirect(site, canonical) => Ok(Decision::Redirect(site, location(conn, site, canonical, target))),
         Found::Route(site, _) | Found::NoRoute(site) if plain && site.https => {
-            Ok(Decision::Redirect(location(conn, site, host.name(), target)))
+            Ok(Decision::Redirect(site, location(conn, site, host.name(), target)))
         }
-        Found::Route(_, route) => Ok(Decision::Forward(route)),
+        Found::Route(site, route) => Ok(Decision::Forward(Some(site), route)),
         Found::NoRoute(site) => {
             tracing::debug!(app = site.app, path = target.path(), "no route");
             Err(Refusal::NoRoute)
@@ -115,18 +177,24 @@ struct Prepared {
     upgrade: Option<OnUpgrade>,
 }
 
-fn prepare(conn: &Conn, mut request: Request<Incoming>, host: &Host, target: PathAndQuery) -> Prepared {
+fn prepare(conn: &Conn, arrived: Arrived<'_>) -> (Prepared, InFlight) {
+    let Arrived { mut request, host, mut target, in_flight, filtered } = arrived;
     let websocket =
         request.version() == Version::HTTP_11 && request.method() == Method::GET && header::asks_for_websocket(request.headers());
     let upgrade = websocket.then(|| hyper::upgrade::on(&mut request));
     let (mut head, incoming) = request.into_parts();
-    header::to_upstream(&mut head.headers, host, conn.peer.as_ref(), websocket);
-    let (body, upload) = RequestBody::new(incoming);
+    header::to_upstream(&mut head.headers, &host, conn.peer.as_ref(), websocket);
+    let mut max_body = u64::MAX;
+    if let Some((filters, passage)) = filtered {
+        target = filters.prepare(passage, &mut head.headers, target);
+        max_body = filters.max_body;
+    }
+    let (body, upload) = RequestBody::new(incoming, max_body);
     let mut request = Request::new(body);
     *request.method_mut() = head.method;
     *request.uri_mut() = Uri::from(target);
     *request.headers_mut() = head.headers;
-    Prepared { request, upload, upgrade }
+    (Prepared { request, upload, upgrade }, in_flight)
 }
 
 /// The application agreed to a WebSocket: from here on it is a tunnel.

@@ -43,6 +43,8 @@ pub(crate) struct Conn {
     pub(crate) watch: Arc<Watch>,
     /// Where it came in.
     pub(crate) origin: Origin,
+    /// Its address, as its own socket says.
+    pub(crate) client: IpAddr,
     /// Absent for calls between services, which are carried as they are.
     pub(crate) peer: Option<Peer>,
     /// The name its TLS handshake asked for.
@@ -69,6 +71,7 @@ impl Conn {
             worker: Rc::clone(accepted.worker()),
             _accepted: accepted,
             origin,
+            client: peer.to_canonical(),
             peer: address.map(|address| Peer { address, scheme }),
             server_name: None,
             http2: false,

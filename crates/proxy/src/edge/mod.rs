@@ -2,6 +2,7 @@
 
 pub(crate) mod carry;
 pub(crate) mod connection;
+pub(crate) mod filter;
 mod gate;
 mod header;
 mod io;

@@ -28,6 +28,17 @@ pub(crate) enum Refusal {
     Timeout,
     /// The client did not finish sending its request.
     Unfinished,
+    /// The body is larger than the route takes.
+    TooLarge,
+    /// Clients of this address are not served here.
+    Forbidden,
+    /// Who asks has not shown that they may.
+    Unauthorized,
+    /// The client asks more often than the route allows.
+    TooMany {
+        /// Seconds.
+        retry_after: u32,
+    },
 }
 
 impl Refusal {
@@ -41,6 +52,10 @@ impl Refusal {
             Refusal::BadGateway => StatusCode::BAD_GATEWAY,
             Refusal::Timeout => StatusCode::GATEWAY_TIMEOUT,
             Refusal::Unfinished => StatusCode::REQUEST_TIMEOUT,
+            Refusal::Forbidden => StatusCode::FORBIDDEN,
+            Refusal::Unauthorized => StatusCode::UNAUTHORIZED,
+            Refusal::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Refusal::TooMany { .. } => StatusCode::TOO_MANY_REQUESTS,
         }
     }
 
@@ -56,6 +71,10 @@ impl Refusal {
             Refusal::BadGateway => "The service could not be reached",
             Refusal::Timeout => "The service did not answer in time",
             Refusal::Unfinished => "The request was not sent to its end in time",
+            Refusal::Forbidden => "This is not open to you",
+            Refusal::Unauthorized => "A name and a password are needed here",
+            Refusal::TooLarge => "The request is too large",
+            Refusal::TooMany { .. } => "Too many requests; wait a little",
         }
     }
 
@@ -86,6 +105,7 @@ impl Refusal {
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
         headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         match self {
             Refusal::NoTable | Refusal::NoEndpoint => {
                 headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
@@ -93,8 +113,13 @@ impl Refusal {
             Refusal::Method => {
                 headers.insert(header::ALLOW, HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"));
             }
-            // What follows on such a connection cannot be trusted. In HTTP/2 the header would itself be an error.
-            Refusal::Ambiguous(_) | Refusal::Unfinished if !asked.http2 => {
+            Refusal::Unauthorized => {
+                let challenge = HeaderValue::from_static("Basic realm=\"restricted\", charset=\"UTF-8\"");
+                headers.insert(header::WWW_AUTHENTICATE, challenge);
+            }
+            Refusal::TooMany { retry_after } => drop(headers.insert(header::RETRY_AFTER, HeaderValue::from(retry_after))),
+            // What follows on such a connection cannot be trusted, or is a body nobody wants. In HTTP/2 the header would itself be an error.
+            Refusal::Ambiguous(_) | Refusal::Unfinished | Refusal::TooLarge if !asked.http2 => {
                 headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
             }
             _ => {}

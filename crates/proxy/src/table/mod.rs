@@ -5,6 +5,7 @@
 
 pub(crate) mod endpoint;
 
+use crate::edge::filter;
 use crate::table::endpoint::{EndpointState, Endpoints};
 use bytes::Bytes;
 use landfall_model::route::{CHALLENGE_PATH, ChallengeAnswer, RouteTable, Site, covers};
@@ -31,6 +32,8 @@ pub(crate) struct Compiled {
     internal: HashMap<SocketAddr, CompiledRoute>,
     /// Host, token and answer of each HTTP-01 challenge. There are few, and mostly none.
     challenges: Vec<(String, String, Bytes)>,
+    /// What routes do to requests and answers, by the index in the route.
+    pub(crate) filters: Vec<filter::Shared>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -46,7 +49,10 @@ pub(crate) struct CompiledSite {
     pub(crate) app: String,
     /// Plain HTTP is redirected to HTTPS.
     pub(crate) https: bool,
-    canonical: Option<String>,
+    /// No route says anything about HSTS of its own.
+    pub(crate) hsts: bool,
+    /// The first of its hosts; absent if it answers for every host.
+    pub(crate) canonical: Option<String>,
     routes: Vec<CompiledRoute>,
 }
 
@@ -60,6 +66,8 @@ pub(crate) struct CompiledRoute {
     pub(crate) timeout: Duration,
     /// Of a body, stream or WebSocket without any byte.
     pub(crate) idle: Duration,
+    /// Index into `filters`; absent for calls between services.
+    pub(crate) filters: Option<usize>,
 }
 
 /// A service's endpoints.
@@ -87,8 +95,8 @@ pub(crate) enum Found<'a> {
 }
 
 impl Compiled {
-    /// Compiles `table`; endpoint states are taken from, or added to, `endpoints`.
-    pub(crate) fn new(table: &RouteTable, endpoints: &mut Endpoints) -> Self {
+    /// Compiles `table`; endpoint states are taken from, or added to, `endpoints`, and what filters remember from the table `before`.
+    pub(crate) fn new(table: &RouteTable, endpoints: &mut Endpoints, before: &Self) -> Self {
         let mut compiled = Compiled { generation: table.generation, ..Compiled::default() };
         for (key, upstream) in &table.upstreams {
             compiled.upstream_index.insert(key.clone(), compiled.upstreams.len());
@@ -99,7 +107,7 @@ impl Compiled {
             });
         }
         for site in &table.sites {
-            compiled.add_site(site);
+            compiled.add_site(site, before);
         }
         for listener in &table.internal {
             let route = CompiledRoute {
@@ -107,6 +115,7 @@ impl Compiled {
                 upstream: compiled.upstream_index.get(&listener.upstream).copied(),
                 timeout: INTERNAL_LIMIT,
                 idle: INTERNAL_LIMIT,
+                filters: None,
             };
             compiled.internal.insert(listener.address, route);
         }
@@ -127,7 +136,7 @@ impl Compiled {
         self.challenges.iter().find(|(of, token, _)| of == host && token == asked).map(|(_, _, answer)| answer)
     }
 
-    fn add_site(&mut self, site: &Site) {
+    fn add_site(&mut self, site: &Site, before: &Self) {
         let index = self.sites.len();
         for host in &site.hosts {
             // A host that one site serves and another redirects is served; the first site that names it wins.
@@ -145,11 +154,15 @@ impl Compiled {
         let mut routes: Vec<CompiledRoute> = site
             .routes
             .iter()
-            .map(|route| CompiledRoute {
-                prefix: route.path.as_str().trim_end_matches('/').to_owned(),
-                upstream: self.upstream_index.get(&route.upstream).copied(),
-                timeout: Duration::from_millis(route.timeout_ms),
-                idle: Duration::from_millis(route.idle_timeout_ms),
+            .map(|route| {
+                self.filters.push(filter::Shared::new(&site.app, route.path.as_str(), &route.filters, &before.filters));
+                CompiledRoute {
+                    prefix: route.path.as_str().trim_end_matches('/').to_owned(),
+                    upstream: self.upstream_index.get(&route.upstream).copied(),
+                    timeout: Duration::from_millis(route.timeout_ms),
+                    idle: Duration::from_millis(route.idle_timeout_ms),
+                    filters: Some(self.filters.len() - 1),
+                }
             })
             .collect();
         // Reversed before the stable sort: of two equal prefixes the last one wins, as `Iterator::max_by_key` has it in the model.
@@ -158,6 +171,7 @@ impl Compiled {
         self.sites.push(CompiledSite {
             app: site.app.clone(),
             https: site.https,
+            hsts: !site.routes.iter().any(|r| r.filters.headers.keys().any(|k| k.as_str() == "strict-transport-security")),
             canonical: site.hosts.first().map(|d| d.as_str().to_owned()),
             routes,
         });
@@ -234,6 +248,7 @@ mod tests {
                     upstream: format!("app{index}/{i}"),
                     timeout_ms: i as u64,
                     idle_timeout_ms: 1,
+                    filters: Default::default(),
                 })
                 .collect(),
         })
@@ -254,7 +269,7 @@ mod tests {
             host in prop_oneof![host().prop_map(String::from), Just("other.example".to_owned())],
             path in path(),
         ) {
-            let compiled = Compiled::new(&table, &mut Endpoints::new(1));
+            let compiled = Compiled::new(&table, &mut Endpoints::new(1), &Compiled::default());
             let expected = match table.find(&host, &path) {
                 route::Found::Route(site, route) => format!("route {} {}", site.app, route.upstream),
                 route::Found::Redirect(site, domain) => format!("redirect {} {domain}", site.app),

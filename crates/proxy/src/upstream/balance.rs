@@ -1,5 +1,6 @@
 //! One worker's copy of the table, and which replica gets a request.
 
+use crate::edge::filter::Filters;
 use crate::table::Compiled;
 use crate::upstream::pool::LocalEndpoint;
 use std::cell::Cell;
@@ -13,6 +14,8 @@ pub(crate) struct LocalTable {
     pub(crate) compiled: Arc<Compiled>,
     /// In the order of the compiled table's upstreams.
     pub(crate) upstreams: Vec<LocalUpstream>,
+    /// In the order of the compiled table's filters.
+    pub(crate) filters: Vec<Filters>,
 }
 
 /// A service's endpoints.

@@ -3,6 +3,7 @@
 //! A body that ends too early ends as an error on the other side too (the connection is aborted, the HTTP/2 stream reset): a short answer
 //! must never look like a whole one.
 
+use crate::edge::filter::{Compressed, throw_away};
 use crate::edge::watch::InFlight;
 use crate::stream::StreamGuard;
 use crate::upstream::pool::{Held, Sender};
@@ -29,6 +30,12 @@ pub(crate) enum BodyError {
     /// Nothing came for too long.
     #[error("the body stalled")]
     Stalled,
+    /// It is larger than the route takes.
+    #[error("the body is too large")]
+    TooLarge,
+    /// It could not be compressed.
+    #[error("the body could not be compressed")]
+    Encoder(#[source] std::io::Error),
 }
 
 /// A request's body on its way to the application.
@@ -43,6 +50,8 @@ pub(crate) struct ClientBody {
     incoming: Incoming,
     upload: Rc<Upload>,
     idle: IdleLimit,
+    /// Bytes that may still come.
+    left: u64,
 }
 
 /// What became of a request's body.
@@ -50,6 +59,7 @@ pub(crate) struct ClientBody {
 pub(crate) struct Upload {
     ended: Cell<Option<Instant>>,
     failed: Cell<bool>,
+    too_large: Cell<bool>,
 }
 
 impl Upload {
@@ -63,6 +73,11 @@ impl Upload {
         self.ended.set(Some(Instant::now()));
     }
 
+    /// The client sent more than it may.
+    pub(crate) fn is_too_large(&self) -> bool {
+        self.too_large.get()
+    }
+
     /// The client broke off or stalled.
     pub(crate) fn failed(&self) -> bool {
         self.failed.get()
@@ -70,13 +85,13 @@ impl Upload {
 }
 
 impl RequestBody {
-    /// Wraps what the client sends; the second value tells how it goes and is absent when there is no body.
-    pub(crate) fn new(incoming: Incoming) -> (Self, Option<Rc<Upload>>) {
+    /// Wraps what the client sends, at most `limit` bytes; the second value tells how it goes and is absent when there is no body.
+    pub(crate) fn new(incoming: Incoming, limit: u64) -> (Self, Option<Rc<Upload>>) {
         if incoming.is_end_stream() {
             return (RequestBody::Empty, None);
         }
         let upload = Rc::new(Upload::default());
-        let body = ClientBody { incoming, upload: Rc::clone(&upload), idle: IdleLimit::new(UPLOAD_IDLE) };
+        let body = ClientBody { incoming, upload: Rc::clone(&upload), idle: IdleLimit::new(UPLOAD_IDLE), left: limit };
         (RequestBody::Client(Box::new(body)), Some(upload))
     }
 
@@ -90,7 +105,8 @@ impl Body for RequestBody {
     type Error = BodyError;
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        let RequestBody::Client(body) = self.get_mut() else { return Poll::Ready(None) };
+        let this = self.get_mut();
+        let RequestBody::Client(body) = this else { return Poll::Ready(None) };
         let frame = match Pin::new(&mut body.incoming).poll_frame(cx) {
             Poll::Ready(Some(frame)) => Some(frame.map_err(BodyError::from)),
             Poll::Ready(None) => None,
@@ -100,6 +116,16 @@ impl Body for RequestBody {
             }
         };
         body.idle.progress();
+        let length = frame.as_ref().and_then(|f| f.as_ref().ok()?.data_ref()).map_or(0, |data| data.len() as u64);
+        let Some(left) = body.left.checked_sub(length) else {
+            body.upload.failed.set(true);
+            body.upload.too_large.set(true);
+            if let RequestBody::Client(body) = std::mem::replace(this, RequestBody::Empty) {
+                throw_away(body.incoming);
+            }
+            return Poll::Ready(Some(Err(BodyError::TooLarge)));
+        };
+        body.left = left;
         match &frame {
             Some(Err(_)) => body.upload.failed.set(true),
             Some(Ok(_)) if !body.incoming.is_end_stream() => {}
@@ -129,6 +155,8 @@ pub(crate) enum ResponseBody {
     Text(Option<Bytes>),
     /// The application's.
     Relay(Box<Relay>),
+    /// The application's, made smaller.
+    Compressed(Box<Compressed>),
 }
 
 /// An application's body and everything that is held until it ends.
@@ -155,6 +183,19 @@ impl Relay {
         }
         self.stream = None;
         self.in_flight = None;
+    }
+
+    /// The next frame.
+    pub(crate) fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let frame = ready!(self.poll_incoming(cx));
+        match &frame {
+            None => self.ended(),
+            Some(Ok(_)) if self.incoming.is_end_stream() => self.ended(),
+            // The connection is not worth keeping; everything else is released with the body.
+            Some(Err(_)) => self.sender = None,
+            Some(Ok(_)) => {}
+        }
+        Poll::Ready(frame)
     }
 
     fn poll_incoming(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
@@ -200,17 +241,8 @@ impl Body for ResponseBody {
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         match self.get_mut() {
             ResponseBody::Text(text) => Poll::Ready(text.take().map(|text| Ok(Frame::data(text)))),
-            ResponseBody::Relay(relay) => {
-                let frame = ready!(relay.poll_incoming(cx));
-                match &frame {
-                    None => relay.ended(),
-                    Some(Ok(_)) if relay.incoming.is_end_stream() => relay.ended(),
-                    // The connection is not worth keeping; everything else is released with the body.
-                    Some(Err(_)) => relay.sender = None,
-                    Some(Ok(_)) => {}
-                }
-                Poll::Ready(frame)
-            }
+            ResponseBody::Relay(relay) => relay.poll_frame(cx),
+            ResponseBody::Compressed(compressed) => compressed.poll_frame(cx),
         }
     }
 
@@ -218,6 +250,7 @@ impl Body for ResponseBody {
         match self {
             ResponseBody::Text(text) => text.is_none(),
             ResponseBody::Relay(relay) => relay.incoming.is_end_stream(),
+            ResponseBody::Compressed(compressed) => compressed.is_end_stream(),
         }
     }
 
@@ -225,6 +258,7 @@ impl Body for ResponseBody {
         match self {
             ResponseBody::Text(text) => SizeHint::with_exact(text.as_ref().map_or(0, |t| t.len() as u64)),
             ResponseBody::Relay(relay) => relay.incoming.size_hint(),
+            ResponseBody::Compressed(_) => SizeHint::default(),
         }
     }
 }

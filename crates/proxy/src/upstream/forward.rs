@@ -63,6 +63,7 @@ pub(crate) async fn forward(worker: &Worker, table: &Rc<LocalTable>, outbound: O
             Sent::Answered(response, taken) => return Ok(Inbound { response, taken, held }),
             Sent::Unsent(again) => request = again,
             Sent::TimedOut => return Err(Refusal::Timeout),
+            Sent::Lost(_) if upload.as_ref().is_some_and(|upload| upload.is_too_large()) => return Err(Refusal::TooLarge),
             Sent::Lost(_) if upload.as_ref().is_some_and(|upload| upload.failed()) => return Err(Refusal::Unfinished),
             Sent::Lost(error) => {
                 tracing::debug!(endpoint = endpoint.state.id, %error, "broke off before answering");

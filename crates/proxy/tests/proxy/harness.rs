@@ -7,6 +7,7 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use landfall_model::control::{Answer, Ask, EndpointStatus, ProxyStatus};
+use landfall_model::filter::Filters;
 use landfall_model::route::{Endpoint, RouteTable, Site, SiteRoute, Upstream};
 use landfall_proxy::{Config, Handle, Listeners, NameServers, Proxy, Settings};
 use std::convert::Infallible;
@@ -254,7 +255,13 @@ pub(crate) fn table(generation: u64, routes: &[(&str, &str, SocketAddr)]) -> Rou
     };
     for (path, id, address) in routes {
         let key = format!("shop{path}");
-        site.routes.push(SiteRoute { path: path.parse().unwrap(), upstream: key.clone(), timeout_ms: 20_000, idle_timeout_ms: 60_000 });
+        site.routes.push(SiteRoute {
+            path: path.parse().unwrap(),
+            upstream: key.clone(),
+            timeout_ms: 20_000,
+            idle_timeout_ms: 60_000,
+            filters: Filters::default(),
+        });
         let upstream: &mut Upstream = table.upstreams.entry(key).or_default();
         upstream.endpoints.push(Endpoint { id: (*id).to_owned(), address: *address });
     }

@@ -3,7 +3,9 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod challenge;
+mod compression;
 mod control;
+mod filters;
 mod harness;
 mod names;
 mod routing;

@@ -85,7 +85,12 @@ async fn http1_over_tls_with_certificates_by_name() {
     secured(&proxy, &authority, named("web").await).await;
     let mut stream = authority.connect(&proxy, "shop.example", "http/1.1").await.unwrap();
     stream.write_all(b"GET / HTTP/1.1\r\nHost: shop.example\r\nConnection: close\r\n\r\n").await.unwrap();
-    assert!(read_to_end(&mut stream).await.ends_with("web /"));
+    let answer = read_to_end(&mut stream).await;
+    assert!(answer.ends_with("web /") && answer.contains("strict-transport-security: max-age=31536000\r\n"), "{answer}");
+    let mut other = authority.connect(&proxy, "www.shop.example", "http/1.1").await.unwrap();
+    other.write_all(b"GET / HTTP/1.1\r\nHost: www.shop.example\r\nConnection: close\r\n\r\n").await.unwrap();
+    let answer = read_to_end(&mut other).await;
+    assert!(answer.starts_with("HTTP/1.1 308 ") && answer.contains("strict-transport-security: "), "{answer}");
     authority.connect(&proxy, "www.shop.example", "http/1.1").await.unwrap();
     let stranger = authority.connect(&proxy, "stranger.example", "http/1.1").await;
     assert!(stranger.is_err(), "the first certificate is shown, and is not for this name");

@@ -1,11 +1,11 @@
 //! The table itself, in the order a person writes the keys.
 
+use super::route::{ROUTE, ROUTES};
 use super::{Key, Shape};
-use Shape::{Argv, Boolean, Duration, Integer, List, Map, Pattern, Size, Text, Word};
+use Shape::{Argv, Boolean, Duration, Integer, List, Map, Pattern, Text, Word};
 
 const PORT: Shape = Integer(1, 65535);
 const DOMAIN: Shape = Pattern("a domain", r"^[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*$");
-const ROUTE: Shape = Pattern("a path that begins with `/`", r"^/[^*?#\s]*$");
 const PATH: Shape = Pattern("a path to ask for", r"^/[!-~]*$");
 
 /// `x-landfall` at the top of the file.
@@ -323,52 +323,6 @@ pub const SERVICE: &[Key] = &[
         shapes: &[Map(BACKUP)],
         default: "none",
         about: "How the data of this service is copied. No backup is made yet.",
-        example: "",
-        honoured: false,
-    },
-];
-
-const ROUTES: &[Key] = &[
-    Key { name: "path", shapes: &[ROUTE], default: "it must be there", about: "The path.", example: "/api", honoured: true },
-    Key {
-        name: "timeout",
-        shapes: &[Duration],
-        default: "60s",
-        about: "How long the service may take to begin its answer.",
-        example: "120s",
-        honoured: true,
-    },
-    Key {
-        name: "idle_timeout",
-        shapes: &[Duration],
-        default: "1h",
-        about: "How long a stream or WebSocket may be silent.",
-        example: "1h",
-        honoured: true,
-    },
-    Key { name: "max_body", shapes: &[Size], default: "none", about: "Largest request body.", example: "16m", honoured: false },
-    Key {
-        name: "rate_limit",
-        shapes: &[Map(&[
-            Key {
-                name: "rate",
-                shapes: &[Text],
-                default: "it must be there",
-                about: "Requests of one client in a time.",
-                example: "10/s",
-                honoured: false,
-            },
-            Key {
-                name: "burst",
-                shapes: &[Integer(0, 1_000_000)],
-                default: "0",
-                about: "So many more at once.",
-                example: "20",
-                honoured: false,
-            },
-        ])],
-        default: "none",
-        about: "How many requests one client may make.",
         example: "",
         honoured: false,
     },

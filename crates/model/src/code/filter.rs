@@ -1,0 +1,34 @@
+//! Codes of what is done to requests and answers on their way.
+
+use super::Code;
+use crate::diagnostic::Severity::Error;
+
+pub(super) const CODES: &[Code] = &[
+    Code {
+        code: "bad-header",
+        severity: Error,
+        title: "this is no header that can be set",
+        reason: "A line break in a header would be a second header, and headers that frame a message are the proxy's business.",
+        remedy: "Write a name of letters, digits and `-`, and a value of one line of ASCII.",
+        bad: "services:\n  web:\n    image: nginx:1.27\n    x-landfall: { port: 80, routes: [{ path: /, headers: { Content-Length: 3 } }] }\n",
+        good: "services:\n  web:\n    image: nginx:1.27\n    x-landfall: { port: 80, routes: [{ path: /, headers: { X-Robots-Tag: noindex } }] }\n",
+    },
+    Code {
+        code: "bad-network",
+        severity: Error,
+        title: "this is no address or network",
+        reason: "A client's address would never match it, so what it should keep out would be open, or what it should let in closed.",
+        remedy: "Write an address, `192.0.2.1`, or a network, `10.0.0.0/8` or `2001:db8::/32`.",
+        bad: "services:\n  web:\n    image: nginx:1.27\n    x-landfall: { port: 80, routes: [{ path: /, allow: [office] }] }\n",
+        good: "services:\n  web:\n    image: nginx:1.27\n    x-landfall: { port: 80, routes: [{ path: /, allow: [192.0.2.0/24] }] }\n",
+    },
+    Code {
+        code: "bad-origin",
+        severity: Error,
+        title: "this is no origin",
+        reason: "Browsers name a page's origin as scheme, host and port; anything else would never match.",
+        remedy: "Write `https://app.example.com` without a path, `https://*.example.com`, or `*`.",
+        bad: "services:\n  web:\n    image: nginx:1.27\n    x-landfall: { port: 80, routes: [{ path: /, cors: app.example.com }] }\n",
+        good: "services:\n  web:\n    image: nginx:1.27\n    x-landfall: { port: 80, routes: [{ path: /, cors: \"https://app.example.com\" }] }\n",
+    },
+];

@@ -1,0 +1,95 @@
+//! Keys of a route.
+
+use super::{Key, Shape};
+use Shape::{Boolean, Duration, Integer, List, Map, Pattern, Size, Text};
+
+/// A path that routes.
+pub(super) const ROUTE: Shape = Pattern("a path that begins with `/`", r"^/[^*?#\s]*$");
+const RATE: Shape = Pattern("a rate: `10/s`, `100/min`", r"^\s*[0-9]+\s*/\s*(s|sec|second|m|min|minute|h|hour|d|day)\s*$");
+const NETWORK: Shape = Pattern("an address or network", r"^[0-9a-fA-F.:]+(/[0-9]+)?$");
+const ORIGIN: Shape = Pattern("an origin", r"^(\*|[Hh][Tt][Tt][Pp][Ss]?://(\*\.)?[A-Za-z0-9.-]+(:[0-9]+)?)$");
+const HEADER: Shape = Pattern("the name of a header", r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+$");
+const METHOD: Shape = Pattern("a method", r"^[A-Za-z]+$");
+
+const fn key(name: &'static str, shapes: &'static [Shape], default: &'static str, about: &'static str, example: &'static str) -> Key {
+    Key { name, shapes, default, about, example, honoured: true }
+}
+
+const NONE: &str = "none";
+
+/// What may be said of a route.
+pub(super) const ROUTES: &[Key] = &[
+    key("path", &[ROUTE], "it must be there", "The path.", "/api"),
+    key("timeout", &[Duration], "60s", "How long the service may take to begin its answer.", "120s"),
+    key("idle_timeout", &[Duration], "1h", "How long a stream or WebSocket may be silent.", "1h"),
+    key("max_body", &[Size], NONE, "Largest request body; more is refused (413).", "16m"),
+    key(
+        "rate_limit",
+        &[Map(RATE_LIMIT), RATE],
+        NONE,
+        "How many requests one client may make; more are refused (429). An IPv6 /64 is one client.",
+        "",
+    ),
+    key(
+        "headers",
+        &[Map(HEADERS)],
+        "X-Content-Type-Options, X-Frame-Options, Referrer-Policy and, for domains over HTTPS, HSTS, unless the application sets them",
+        "Headers of every answer. A value replaces what the application says; `false` takes a default back.",
+        "{ Content-Security-Policy: \"default-src 'self'\", X-Frame-Options: false }",
+    ),
+    key("strip_prefix", &[Boolean], "false", "The service gets `/users` for `/api/users`. What was cut is in X-Forwarded-Prefix.", "false"),
+    key("rewrite", &[ROUTE], NONE, "What stands in the path's place when the service gets it: here `/v2/users` for `/api/users`.", "/v2"),
+    key(
+        "cors",
+        &[Map(CORS), List(&[ORIGIN]), ORIGIN],
+        "what the application says",
+        "Which other origins' pages may call it, in place of the application's word.",
+        "",
+    ),
+    key(
+        "compression",
+        &[Boolean],
+        "true",
+        "Answers that shrink are compressed with zstd, brotli or gzip. Event streams never are.",
+        "true",
+    ),
+    key(
+        "allow",
+        &[List(&[NETWORK]), NETWORK],
+        "everybody",
+        "Only clients of these addresses are served; others are refused (403).",
+        "[10.0.0.0/8, \"2001:db8::/32\"]",
+    ),
+    key("deny", &[List(&[NETWORK]), NETWORK], "nobody", "Clients of these addresses are refused, even where allowed.", "[10.0.0.9]"),
+    key(
+        "basic_auth",
+        &[Map(USERS)],
+        "everybody",
+        "Users and their passwords, for what is not meant for everybody yet. The service gets the name in X-Forwarded-User and no password.",
+        "{ ada: \"${STAGING_PASSWORD:-open sesame}\" }",
+    ),
+];
+
+const RATE_LIMIT: &[Key] = &[
+    key("rate", &[RATE], "it must be there", "Requests of one client in a time.", "10/s"),
+    key("burst", &[Integer(0, 1_000_000)], "as many as the rate says", "So many more at once.", "20"),
+];
+
+const HEADERS: &[Key] = &[key("*", &[Text], NONE, "A header, by its name.", "")];
+
+const USERS: &[Key] = &[key("*", &[Text], NONE, "A password, by its user's name.", "")];
+
+const CORS: &[Key] = &[
+    key(
+        "origins",
+        &[List(&[ORIGIN]), ORIGIN],
+        "it must be there",
+        "Whose pages. `*` is everybody's.",
+        "[https://app.example.com, \"https://*.example.com\"]",
+    ),
+    key("methods", &[List(&[METHOD]), METHOD], "GET, HEAD, POST, PUT, PATCH, DELETE", "What they may do.", "[GET, POST]"),
+    key("headers", &[List(&[HEADER]), HEADER], "those they ask for", "Headers they may send.", "[Content-Type]"),
+    key("expose", &[List(&[HEADER]), HEADER], NONE, "Headers of the answer they may read.", "[X-Total-Count]"),
+    key("credentials", &[Boolean], "false", "Cookies are sent along. Not with the origin `*`.", "true"),
+    key("max_age", &[Duration], "10m", "How long a browser may remember that it may.", "1h"),
+];

@@ -1,0 +1,169 @@
+//! What is done to requests and answers on their way, one file each, as the route in the table asks for.
+//!
+//! Calls between services pass none of this. What a filter remembers across requests is shared by the workers through atomics only; what it
+//! writes into answers is each worker's own copy, because a shared text would have its reference count bounce between cores.
+
+mod address;
+mod basic_auth;
+mod body_limit;
+mod compress;
+mod cors;
+mod encoder;
+mod rate_limit;
+mod request_id;
+mod rewrite;
+mod security;
+
+use crate::edge::refusal::Refusal;
+use crate::upstream::body::ResponseBody;
+use address::Addresses;
+use basic_auth::BasicAuth;
+use compress::{Compression, Encoding};
+use cors::Cors;
+use http::header::AUTHORIZATION;
+use http::uri::PathAndQuery;
+use http::{HeaderMap, HeaderValue, Request, Response};
+use hyper::body::Incoming;
+use landfall_model::filter;
+use rate_limit::Limiter;
+use rewrite::Rewrite;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+pub(crate) use body_limit::{linger, throw_away};
+pub(crate) use compress::Compressed;
+pub(crate) use request_id::RequestIds;
+pub(crate) use security::{hsts, is_public};
+
+/// One route's filters as the control thread prepares them.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    /// Which route of which app, so that a swap finds what the one before remembered.
+    app: String,
+    path: String,
+    asked: filter::Filters,
+    limiter: Option<Arc<Limiter>>,
+}
+
+impl Shared {
+    /// For a route of `app` at `path`; `before` are those of the table in use.
+    pub(crate) fn new(app: &str, path: &str, asked: &filter::Filters, before: &[Self]) -> Self {
+        let limiter = asked.rate_limit.map(|limit| {
+            let known = before.iter().find(|b| b.app == app && b.path == path && b.asked.rate_limit == Some(limit));
+            known.and_then(|b| b.limiter.clone()).unwrap_or_else(|| Arc::new(Limiter::new(limit)))
+        });
+        Self { app: app.to_owned(), path: path.to_owned(), asked: asked.clone(), limiter }
+    }
+}
+
+/// One route's filters as a worker uses them.
+#[derive(Debug)]
+pub(crate) struct Filters {
+    headers: security::Headers,
+    addresses: Addresses,
+    limiter: Option<Arc<Limiter>>,
+    cors: Option<Cors>,
+    basic_auth: Option<BasicAuth>,
+    /// Bytes of a request's body.
+    pub(crate) max_body: u64,
+    rewrite: Option<Rewrite>,
+    compression: Option<Compression>,
+}
+
+/// What is known of a request from its admission to its answer.
+#[derive(Debug)]
+pub(crate) struct Passage {
+    id: HeaderValue,
+    user: Option<HeaderValue>,
+    caller: Option<cors::Caller>,
+    encoding: Option<Encoding>,
+    /// The client may be told to come by HTTPS only.
+    secure: bool,
+}
+
+impl Passage {
+    /// Begins.
+    pub(crate) fn new(id: HeaderValue, secure: bool) -> Self {
+        Self { id, user: None, caller: None, encoding: None, secure }
+    }
+}
+
+/// What happens to a request that does not go on to the application.
+pub(crate) enum Stop {
+    /// It is refused.
+    Refuse(Refusal),
+    /// A filter answers it.
+    Answer(Box<Response<ResponseBody>>),
+}
+
+impl From<Refusal> for Stop {
+    fn from(refusal: Refusal) -> Self {
+        Stop::Refuse(refusal)
+    }
+}
+
+impl Filters {
+    pub(crate) fn new(shared: &Shared) -> Self {
+        let asked = &shared.asked;
+        Self {
+            headers: security::Headers::new(asked),
+            addresses: Addresses::new(asked),
+            limiter: shared.limiter.clone(),
+            cors: asked.cors.as_ref().map(Cors::new),
+            basic_auth: BasicAuth::new(asked),
+            max_body: asked.max_body.unwrap_or(u64::MAX),
+            rewrite: Rewrite::new(&shared.path, asked),
+            compression: (!asked.uncompressed).then(Compression::default),
+        }
+    }
+
+    /// Stops what the route does not want, before anything is done for it. The cheapest questions come first, and a browser's question about
+    /// another origin before the password it cannot send along.
+    pub(crate) fn admit(&self, client: IpAddr, request: &Request<Incoming>, passage: &mut Passage) -> Result<(), Stop> {
+        self.addresses.admit(client)?;
+        if let Some(limiter) = &self.limiter {
+            limiter.admit(client)?;
+        }
+        if let Some(cors) = &self.cors {
+            passage.caller = cors.caller(request.headers());
+            if let Some(answer) = cors.preflight(request, passage.caller.as_ref()) {
+                return Err(Stop::Answer(Box::new(answer)));
+            }
+        }
+        if let Some(basic_auth) = &self.basic_auth {
+            passage.user = Some(basic_auth.admit(request.headers())?);
+        }
+        body_limit::admit(self.max_body, request)?;
+        if self.compression.is_some() {
+            passage.encoding = Encoding::of(request.method(), request.headers());
+        }
+        Ok(())
+    }
+
+    /// Completes a request for the application: its headers, and its target as the application knows it.
+    pub(crate) fn prepare(&self, passage: &Passage, headers: &mut HeaderMap, target: PathAndQuery) -> PathAndQuery {
+        headers.insert(request_id::X_REQUEST_ID, passage.id.clone());
+        if let Some(user) = &passage.user {
+            headers.remove(AUTHORIZATION);
+            headers.insert(basic_auth::X_FORWARDED_USER, user.clone());
+        }
+        match &self.rewrite {
+            Some(rewrite) => rewrite.prepare(target, headers),
+            None => target,
+        }
+    }
+
+    /// Completes an answer, whoever made it.
+    pub(crate) fn relay(&self, response: &mut Response<ResponseBody>, passage: Passage) {
+        if let Some(compression) = &self.compression {
+            compression.relay(response, passage.encoding);
+        }
+        let headers = response.headers_mut();
+        headers.reserve(self.headers.count() + 1);
+        headers.entry(request_id::X_REQUEST_ID).or_insert(passage.id);
+        if let Some(cors) = &self.cors {
+            cors.relay(headers, passage.caller);
+        }
+        self.headers.apply(headers, passage.secure);
+    }
+}
