@@ -3,6 +3,7 @@
 pub(crate) mod carry;
 pub(crate) mod connection;
 pub(crate) mod filter;
+mod frames;
 mod gate;
 mod header;
 mod io;

@@ -7,6 +7,7 @@ mod compression;
 mod control;
 mod filters;
 mod harness;
+mod http2;
 mod names;
 mod routing;
 mod stopping;
