@@ -254,10 +254,11 @@ impl View<'_> {
         endpoints.sort();
         endpoints.dedup();
         let health_path = match &service.gate.probe {
-            Probe::Http { path, .. } => Some(path.clone()),
+            // The proxy asks where it sends requests to, so a question for another port is none of its own.
+            Probe::Http { path, port, .. } if service.port == Some(*port) => Some(path.clone()),
             _ => None,
         };
-        Upstream { endpoints, health_path }
+        Upstream { endpoints, health_path, protocol: service.protocol }
     }
 
     fn endpoint(&self, name: &ServiceName, id: &ReplicaId) -> Option<Endpoint> {

@@ -3,6 +3,7 @@
 //! It is made by the agent from every app's current release and read by the proxy alone. The lookup is pure and lives here so
 //! that it can be tested without a socket: `find` takes a host and a path that were canonicalised once, and nothing else.
 
+use crate::container::is_default;
 use crate::filter::Filters;
 use crate::name::{Domain, RoutePath};
 use serde::{Deserialize, Serialize};
@@ -87,6 +88,20 @@ pub struct Upstream {
     pub endpoints: Vec<Endpoint>,
     /// Path asked for by active health checks; a TCP connection when absent.
     pub health_path: Option<String>,
+    /// What its replicas speak.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub protocol: Protocol,
+}
+
+/// What a service's replicas speak with the proxy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Protocol {
+    /// HTTP/1.1.
+    #[default]
+    Http1,
+    /// HTTP/2 without TLS, from the first byte (RFC 9113 §3.3). gRPC needs it.
+    H2c,
 }
 
 /// One ready replica.

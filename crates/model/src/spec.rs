@@ -7,6 +7,7 @@ use crate::container::{Container, is_default};
 use crate::digest::{Revision, digest};
 use crate::filter::Filters;
 use crate::name::{AppName, Domain, EnvKey, ImageId, ImageRef, NetworkName, RoutePath, ServiceName, VolumeName};
+use crate::route::Protocol;
 pub use crate::tls::Tls;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -78,6 +79,9 @@ pub struct Service {
     pub depends_on: BTreeMap<ServiceName, Dependency>,
     /// Port that routes and probes go to, and that the service is known by inside the app.
     pub port: Option<u16>,
+    /// What it speaks there. Outside of the template: the port and the program stay what they are.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub protocol: Protocol,
     /// Requests from outside that come here.
     pub routes: Vec<Route>,
     /// What a new replica must pass before it gets requests.
@@ -355,6 +359,9 @@ pub enum Probe {
         path: String,
         /// Of the replica.
         port: u16,
+        /// How it is asked.
+        #[serde(default, skip_serializing_if = "is_default")]
+        protocol: Protocol,
     },
     /// The Compose healthcheck's command ends with 0.
     Command {

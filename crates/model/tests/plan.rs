@@ -45,6 +45,7 @@ fn service(version: &str, replicas: u32, needs: &[&str]) -> Service {
         job: false,
         depends_on: needs.iter().map(|n| (n.parse().unwrap(), dependency)).collect(),
         port: Some(8000),
+        protocol: Default::default(),
         routes: Vec::new(),
         gate: Gate { probe: Probe::Tcp { port: 8000 }, deadline_ms: 60_000 },
         order: UpdateOrder::StartFirst,

@@ -10,6 +10,7 @@ use crate::table::Compiled;
 use crate::upstream::balance::{LocalTable, LocalUpstream};
 use crate::upstream::pool::LocalEndpoint;
 use hyper::server::conn::{http1, http2};
+use landfall_model::route::Protocol;
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, HashSet};
 use std::future::Future;
@@ -87,12 +88,15 @@ pub(crate) struct Counters {
     pub(crate) connections: AtomicU32,
 }
 
+/// An endpoint's id, and where and how it is reached.
+type Reached = (String, (SocketAddr, Protocol));
+
 /// One worker.
 pub(crate) struct Worker {
     index: usize,
     shared: Arc<Shared>,
     table: RefCell<Rc<LocalTable>>,
-    endpoints: RefCell<HashMap<(String, SocketAddr), Rc<LocalEndpoint>>>,
+    endpoints: RefCell<HashMap<Reached, Rc<LocalEndpoint>>>,
     conns: RefCell<HashMap<u64, Rc<Conn>>>,
     next_conn: Cell<u64>,
     stopping: Cell<bool>,
@@ -261,9 +265,9 @@ impl Worker {
             .iter()
             .map(|upstream| {
                 let local = upstream.endpoints.iter().map(|(state, address)| {
-                    let key = (state.id.clone(), *address);
-                    let endpoint = named.entry(key).or_insert_with_key(|key| {
-                        known.remove(key).unwrap_or_else(|| LocalEndpoint::new(Arc::clone(state), *address, self.index))
+                    let reached = (*address, upstream.protocol);
+                    let endpoint = named.entry((state.id.clone(), reached)).or_insert_with_key(|key| {
+                        known.remove(key).unwrap_or_else(|| LocalEndpoint::new(Arc::clone(state), reached, self.index))
                     });
                     Rc::clone(endpoint)
                 });

@@ -9,6 +9,7 @@ use super::suggest::nearest;
 use super::tls::{self, TlsFile};
 use crate::filter::Filters;
 use crate::name::{Domain, EnvKey, RoutePath};
+use crate::route::Protocol;
 use crate::spec::RuntimeKind;
 
 /// `x-landfall` at the top.
@@ -37,6 +38,7 @@ pub(crate) struct EnvRule {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct ServiceLandfall {
     pub(crate) port: Option<Located<u16>>,
+    pub(crate) protocol: Protocol,
     pub(crate) routes: Vec<RouteFile>,
     pub(crate) health: Option<HealthPath>,
     pub(crate) migrate: Option<Vec<String>>,
@@ -63,7 +65,7 @@ pub(crate) struct HealthPath {
 }
 
 /// Keys of `x-landfall` in a service.
-pub(crate) const SERVICE_KEYS: [&str; 7] = ["port", "routes", "health", "migrate", "drain", "build", "backup"];
+pub(crate) const SERVICE_KEYS: [&str; 8] = ["port", "protocol", "routes", "health", "migrate", "drain", "build", "backup"];
 /// Keys of `x-landfall` at the top.
 pub(crate) const TOP_KEYS: [&str; 7] = ["runtime", "domains", "tls", "env", "rollout", "alerts", "environments"];
 
@@ -154,6 +156,7 @@ pub(crate) fn read_service(field: &Field<'_>, report: &mut Report) -> ServiceLan
     let mut out = ServiceLandfall::default();
     let Some(mut fields) = Fields::open(field, report) else { return out };
     out.port = fields.take("port").and_then(|f| f.port(report));
+    out.protocol = fields.take("protocol").and_then(|f| protocol(&f, report)).unwrap_or_default();
     out.routes =
         fields.take("routes").map(|f| one_or_more(&f, report)).unwrap_or_default().iter().filter_map(|f| route(f, report)).collect();
     out.health = fields.take("health").and_then(|f| health(&f, report));
@@ -170,6 +173,18 @@ pub(crate) fn read_service(field: &Field<'_>, report: &mut Report) -> ServiceLan
         top.or_else(|| nearest(key, SERVICE_KEYS).map(|near| format!("did you mean `{near}`?")))
     });
     out
+}
+
+fn protocol(field: &Field<'_>, report: &mut Report) -> Option<Protocol> {
+    let parsed = field.parsed(report, "`http1` or `h2c`", |text| match text {
+        "http1" => Some(Protocol::Http1),
+        "h2c" => Some(Protocol::H2c),
+        _ => None,
+    });
+    if parsed.is_none() && field.node.scalar().is_some_and(|scalar| matches!(scalar.text.as_str(), "grpc" | "h2" | "http2")) {
+        report.hint_last("gRPC and HTTP/2 inside the server are `h2c`: HTTP/2 without TLS");
+    }
+    Some(parsed?.value)
 }
 
 /// A program and its arguments, as a list: no string that a shell would have to take apart.
@@ -244,8 +259,8 @@ pub(crate) fn contract_defaults(root: &super::node::Node) -> Vec<(String, String
 
 /// A key of `x-landfall` that was written beside the Compose keys instead.
 pub(crate) fn misplaced(path: &str, key: &str) -> Option<String> {
-    let keys = if path.is_empty() { TOP_KEYS } else { SERVICE_KEYS };
-    let known = keys.into_iter().find(|k| *k == key && *k != "build");
+    let keys: &[&str] = if path.is_empty() { &TOP_KEYS } else { &SERVICE_KEYS };
+    let known = keys.iter().copied().find(|k| *k == key && *k != "build");
     known.map(|k| format!("`{k}` goes under `{}`", join(path, "x-landfall"))).or_else(|| {
         let deploy = !path.is_empty() && matches!(key, "replicas" | "resources" | "update_config" | "restart_policy");
         deploy.then(|| format!("`{key}` goes under `{path}.deploy`"))

@@ -107,6 +107,7 @@ impl Resolver<'_> {
                 .map(|(other, (dependency, _))| (other.clone(), *dependency))
                 .collect::<BTreeMap<ServiceName, Dependency>>(),
             port: if job { None } else { shape::port(file, runtime) },
+            protocol: file.landfall.protocol,
             routes: file.landfall.routes.iter().map(route).collect(),
             gate: if job { crate::spec::Gate { probe: Probe::Stays { for_ms: 0 }, ..gate } } else { gate },
             order: if job { crate::spec::UpdateOrder::StartFirst } else { shape::order(file, runtime, report) },

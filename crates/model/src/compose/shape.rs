@@ -10,6 +10,7 @@ use super::report::Report;
 use super::service::ServiceFile;
 use crate::container::Namespace;
 use crate::name::ServiceName;
+use crate::route::Protocol;
 use crate::spec::{Condition, Gate, Probe, Restart, RuntimeKind, UpdateOrder};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -132,7 +133,11 @@ pub(crate) fn gate(service: &ServiceFile, runtime: RuntimeKind) -> Gate {
         _ => 0,
     };
     let probe = match (path, asked.or(own_port), &service.healthcheck) {
-        (Some(path), Some(port), _) => Probe::Http { path: path.value.clone(), port },
+        (Some(path), Some(port), _) => {
+            // Another port than the service's own, for metrics or health, is no gRPC.
+            let protocol = if own_port == Some(port) { service.landfall.protocol } else { Protocol::Http1 };
+            Probe::Http { path: path.value.clone(), port, protocol }
+        }
         (None, Some(port), _) if asked.is_some() => Probe::Tcp { port },
         (_, _, HealthFile::Given(check, _)) => Probe::Command { test: check.test.clone(), timeout_ms: check.timeout_ms },
         (None, Some(port), _) => Probe::Tcp { port },

@@ -72,7 +72,7 @@ fn serving_line(serving: &Serving) -> String {
 
 fn gate(gated: &Gated) -> String {
     let probe = match &gated.gate.probe {
-        Probe::Http { path, port } => format!("GET {path} on port {port}"),
+        Probe::Http { path, port, .. } => format!("GET {path} on port {port}"),
         Probe::Command { .. } => "its healthcheck".to_owned(),
         Probe::Tcp { port } => format!("a connection to port {port}"),
         Probe::Stays { for_ms } => format!("running for {}", seconds(*for_ms)),

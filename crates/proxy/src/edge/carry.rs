@@ -3,20 +3,23 @@
 use crate::edge::connection::{Conn, Origin};
 use crate::edge::filter::{self, Filters, Passage, Stop};
 use crate::edge::header;
-use crate::edge::refusal::{Asked, Refusal, plain, redirect};
+use crate::edge::refusal::{Asked, Refusal, is_grpc, plain, redirect};
 use crate::edge::target::{Host, canonical_target};
-use crate::edge::watch::InFlight;
+use crate::edge::watch::{InFlight, Room};
+use crate::edge::websocket::{Opening, is_extended_connect};
 use crate::stream::tunnel;
 use crate::table::{CompiledRoute, CompiledSite, Found};
 use crate::upstream::balance::LocalTable;
-use crate::upstream::body::{IdleLimit, Relay, RequestBody, ResponseBody, Upload};
+use crate::upstream::body::{Limits, Relay, RequestBody, ResponseBody};
 use crate::upstream::forward::{Inbound, Outbound, forward};
-use bytes::Bytes;
-use http::header::{CONNECTION, CONTENT_TYPE, UPGRADE};
+use crate::upstream::patience::IdleLimit;
+use crate::upstream::pool::Sender;
+use crate::upstream::upload::Upload;
+use http::header::{CONNECTION, CONTENT_TYPE, EXPECT, TE};
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, Version};
 use hyper::body::Incoming;
-use hyper::upgrade::OnUpgrade;
+use landfall_model::route::Protocol;
 use std::convert::Infallible;
 use std::rc::Rc;
 use std::time::Duration;
@@ -81,7 +84,7 @@ async fn answer(
         }
     };
     let mut response = passed.unwrap_or_else(|refusal| refuse(conn, refusal, asked));
-    if response.status() != StatusCode::SWITCHING_PROTOCOLS {
+    if !matches!(response.body(), ResponseBody::Tunnel) {
         filters.relay(&mut response, passage);
     }
     Ok(response)
@@ -110,15 +113,20 @@ async fn pass(
     arrived: Arrived<'_>,
 ) -> Result<Response<ResponseBody>, Refusal> {
     let upstream = route.upstream.ok_or(Refusal::NoEndpoint)?;
-    let (Prepared { request, upload, upgrade }, in_flight) = prepare(conn, arrived);
+    let protocol = table.compiled.upstreams.get(upstream).map(|upstream| upstream.protocol).unwrap_or_default();
+    // HTTP/2 carries them always; in HTTP/1.1 only who says so takes them (RFC 9110 §6.5.1).
+    let trailers = conn.http2 || header::has_token(arrived.request.headers(), &TE, "trailers");
+    let (Prepared { request, upload, opening }, in_flight) = prepare(conn, arrived, protocol, route.idle)?;
     let outbound = Outbound { request, upload: upload.clone(), upstream, timeout: route.timeout };
     let inbound = forward(&conn.worker, table, outbound).await?;
-    if inbound.response.status() == StatusCode::SWITCHING_PROTOCOLS {
-        return accept(conn, inbound, upgrade, route.idle);
+    let status = inbound.response.status();
+    if status == StatusCode::SWITCHING_PROTOCOLS {
+        return accept(conn, inbound, opening, Tunnel { in_flight, idle: route.idle });
     }
-    // An application may answer before it has read the request; the rest of it still fills that connection.
-    let reusable = upload.is_none_or(|upload| upload.ended().is_some());
-    Ok(relay(conn, inbound, Passing { in_flight, reusable, idle: route.idle }))
+    if opening.is_some_and(|opening| opening.misleads(status)) {
+        return Err(Refusal::BadGateway);
+    }
+    Ok(relay(conn, inbound, Passing { in_flight, upload, trailers, idle: route.idle }))
 }
 
 /// Refuses what can be understood in two ways; what remains has one host and one path.
@@ -126,7 +134,7 @@ fn admit(conn: &Conn, request: &Request<Incoming>) -> Result<(Host, PathAndQuery
     if conn.watch.is_refused(conn.count()) {
         return Err(Refusal::Ambiguous("where it ends"));
     }
-    if matches!(*request.method(), Method::CONNECT | Method::TRACE) {
+    if matches!(*request.method(), Method::CONNECT | Method::TRACE) && !is_extended_connect(request) {
         return Err(Refusal::Method);
     }
     let host = Host::of(request.uri(), request.headers(), request.version())?;
@@ -174,63 +182,87 @@ struct Prepared {
     request: Request<RequestBody>,
     upload: Option<Rc<Upload>>,
     /// Present if the client asks for a WebSocket.
-    upgrade: Option<OnUpgrade>,
+    opening: Option<Opening>,
 }
 
-fn prepare(conn: &Conn, arrived: Arrived<'_>) -> (Prepared, InFlight) {
+fn prepare(conn: &Conn, arrived: Arrived<'_>, protocol: Protocol, idle: Duration) -> Result<(Prepared, InFlight), Refusal> {
     let Arrived { mut request, host, mut target, in_flight, filtered } = arrived;
-    let websocket =
-        request.version() == Version::HTTP_11 && request.method() == Method::GET && header::asks_for_websocket(request.headers());
-    let upgrade = websocket.then(|| hyper::upgrade::on(&mut request));
+    let opening = Opening::of(&mut request).filter(|_| protocol == Protocol::Http1);
+    if opening.is_none() && *request.method() == Method::CONNECT {
+        return Err(Refusal::Protocol);
+    }
     let (mut head, incoming) = request.into_parts();
-    header::to_upstream(&mut head.headers, &host, conn.peer.as_ref(), websocket);
+    header::to_upstream(&mut head.headers, &host, conn.peer.as_ref(), protocol);
+    if let Some(opening) = &opening {
+        opening.prepare(&mut head.method, &mut head.headers);
+    }
     let mut max_body = u64::MAX;
     if let Some((filters, passage)) = filtered {
         target = filters.prepare(passage, &mut head.headers, target);
         max_body = filters.max_body;
     }
-    let (body, upload) = RequestBody::new(incoming, max_body);
+    let claims = conn.peer.is_none();
+    let (body, upload) = RequestBody::new(incoming, Limits { bytes: max_body, idle, claims, streams: is_grpc(&head.headers) });
     let mut request = Request::new(body);
     *request.method_mut() = head.method;
     *request.uri_mut() = Uri::from(target);
     *request.headers_mut() = head.headers;
-    (Prepared { request, upload, upgrade }, in_flight)
+    if let Some(upload) = &upload
+        && protocol == Protocol::Http1
+        && header::has_token(request.headers(), &EXPECT, "100-continue")
+    {
+        let go = upload.hold();
+        hyper::ext::on_informational(&mut request, move |informed| go.informed(informed.status()));
+    }
+    Ok((Prepared { request, upload, opening }, in_flight))
+}
+
+/// What a tunnel takes along.
+struct Tunnel {
+    in_flight: InFlight,
+    idle: Duration,
 }
 
 /// The application agreed to a WebSocket: from here on it is a tunnel.
-fn accept(conn: &Rc<Conn>, inbound: Inbound, upgrade: Option<OnUpgrade>, idle: Duration) -> Result<Response<ResponseBody>, Refusal> {
+fn accept(conn: &Rc<Conn>, inbound: Inbound, opening: Option<Opening>, tunnel: Tunnel) -> Result<Response<ResponseBody>, Refusal> {
     let Inbound { mut response, taken: _, mut held } = inbound;
-    let agreed = response.headers().get(UPGRADE).is_some_and(|v| v.as_bytes().eq_ignore_ascii_case(b"websocket"));
-    let Some(client) = upgrade.filter(|_| agreed) else { return Err(Refusal::BadGateway) };
+    let Some(opening) = opening.filter(|opening| opening.is_accepted(response.headers())) else { return Err(Refusal::BadGateway) };
     let upstream = hyper::upgrade::on(&mut response);
     held.becomes_stream();
-    conn.watch.set_upgraded();
+    if !conn.http2 {
+        conn.watch.set_upgraded();
+    }
     let guard = conn.worker.streams.add(&held.endpoint().state);
     let conn = Rc::clone(conn);
+    let (mut head, _) = response.into_parts();
+    opening.answer(&mut head);
+    head.version = Version::HTTP_11;
     tokio::task::spawn_local(async move {
-        if let (Ok(client), Ok(upstream)) = (client.await, upstream.await) {
+        let Tunnel { in_flight, idle } = tunnel;
+        if let (Ok(client), Ok(upstream)) = (opening.client.await, upstream.await) {
             tunnel::carry(client, upstream, guard, idle).await;
         }
-        // Until here both counted: the endpoint's stream and the client's connection.
-        drop((held, conn));
+        // Until here they counted: the endpoint's stream, and the client's connection as one that is busy.
+        drop((held, conn, in_flight));
     });
-    let (mut head, _) = response.into_parts();
-    header::accept_websocket(&mut head.headers);
-    head.version = Version::HTTP_11;
-    Ok(Response::from_parts(head, ResponseBody::text(Bytes::new())))
+    Ok(Response::from_parts(head, ResponseBody::Tunnel))
 }
 
 /// What an answer takes along on its way back.
 struct Passing {
     in_flight: InFlight,
-    reusable: bool,
+    /// Present if the request has a body.
+    upload: Option<Rc<Upload>>,
+    trailers: bool,
     idle: Duration,
 }
 
 fn relay(conn: &Conn, inbound: Inbound, passing: Passing) -> Response<ResponseBody> {
     let Inbound { response, taken, mut held } = inbound;
     let (mut head, incoming) = response.into_parts();
-    let reusable = passing.reusable && head.version == Version::HTTP_11 && !header::has_token(&head.headers, &CONNECTION, "close");
+    // An application may answer before it has read the request; the rest of it still fills that connection.
+    let upload = passing.upload.filter(|upload| upload.ended().is_none());
+    let reusable = upload.is_none() && head.version == Version::HTTP_11 && !header::has_token(&head.headers, &CONNECTION, "close");
     let stream = is_event_stream(&head.headers).then(|| {
         held.becomes_stream();
         conn.worker.streams.add(&held.endpoint().state)
@@ -240,8 +272,11 @@ fn relay(conn: &Conn, inbound: Inbound, passing: Passing) -> Response<ResponseBo
     let body = ResponseBody::relay(Relay {
         incoming,
         idle: IdleLimit::new(passing.idle),
+        upload: upload.inspect(|upload| upload.answered()),
+        room: conn.http2.then(|| Room::new(&conn.watch)),
+        trailers: passing.trailers,
         held: Some(held),
-        sender: reusable.then_some(taken.sender),
+        sender: Some(taken.sender).filter(|sender| reusable || matches!(sender, Sender::H2c(_))),
         stream,
         in_flight: Some(passing.in_flight),
     });

@@ -5,6 +5,7 @@
 
 use crate::edge::target::Host;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use landfall_model::route::Protocol;
 
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
@@ -14,6 +15,8 @@ const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host")
 const X_REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
 const WEBSOCKET: HeaderValue = HeaderValue::from_static("websocket");
 const UPGRADE: HeaderValue = HeaderValue::from_static("upgrade");
+const TRAILERS: HeaderValue = HeaderValue::from_static("trailers");
+const NAMES_TE: HeaderValue = HeaderValue::from_static("te");
 
 /// Who the client is, as its own socket says.
 #[derive(Debug, Clone)]
@@ -34,7 +37,7 @@ pub(crate) fn has_token(headers: &HeaderMap, name: &HeaderName, token: &str) -> 
         .any(|part| part.trim().eq_ignore_ascii_case(token))
 }
 
-/// True if the client asks for a WebSocket. No other protocol is upgraded to: `h2c` is a way around every rule of this module.
+/// True if the client asks for a WebSocket.
 pub(crate) fn asks_for_websocket(headers: &HeaderMap) -> bool {
     headers.get(header::UPGRADE).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"websocket"))
         && has_token(headers, &header::CONNECTION, "upgrade")
@@ -48,7 +51,7 @@ pub(crate) fn remove_hop_by_hop(headers: &mut HeaderMap) {
         }
         headers.remove(header::CONNECTION);
     }
-    for name in [KEEP_ALIVE, PROXY_CONNECTION, header::TE, header::TRAILER, header::TRANSFER_ENCODING, header::UPGRADE] {
+    for name in [KEEP_ALIVE, PROXY_CONNECTION, header::TE, header::TRANSFER_ENCODING, header::UPGRADE] {
         headers.remove(name);
     }
 }
@@ -68,8 +71,10 @@ fn named_by_connection(headers: &HeaderMap) -> Vec<HeaderName> {
         .collect()
 }
 
-/// Prepares a request's headers for the application.
-pub(crate) fn to_upstream(headers: &mut HeaderMap, host: &Host, peer: Option<&Peer>, websocket: bool) {
+/// Prepares a request's headers for an application that speaks `protocol`.
+pub(crate) fn to_upstream(headers: &mut HeaderMap, host: &Host, peer: Option<&Peer>, protocol: Protocol) {
+    // A hop's own word, which this hop says again because it carries trailers (RFC 9110 §10.1.4).
+    let trailers = has_token(headers, &header::TE, "trailers");
     remove_hop_by_hop(headers);
     join_cookies(headers);
     if let Some(peer) = peer {
@@ -82,20 +87,41 @@ pub(crate) fn to_upstream(headers: &mut HeaderMap, host: &Host, peer: Option<&Pe
     if headers.get(header::HOST) != Some(host.value()) {
         headers.insert(header::HOST, host.value().clone());
     }
-    if websocket {
-        headers.insert(header::CONNECTION, UPGRADE);
-        headers.insert(header::UPGRADE, WEBSOCKET);
+    if trailers {
+        headers.insert(header::TE, TRAILERS);
+        if protocol == Protocol::Http1 {
+            headers.insert(header::CONNECTION, NAMES_TE);
+        }
     }
 }
 
-/// Prepares the headers of the 101 that turns a connection into a WebSocket.
-pub(crate) fn accept_websocket(headers: &mut HeaderMap) {
-    remove_hop_by_hop(headers);
+/// Marks a head, of a request or of its answer, as an upgrade to WebSocket.
+pub(crate) fn ask_for_websocket(headers: &mut HeaderMap) {
     headers.insert(header::CONNECTION, UPGRADE);
     headers.insert(header::UPGRADE, WEBSOCKET);
+    headers.remove(header::TE);
 }
 
-fn remove_client_claims(headers: &mut HeaderMap) {
+/// Prepares trailers: fields that say how a message is read or who sent it have no meaning after it (RFC 9110 §6.5.1).
+pub(crate) fn trailers(trailers: &mut HeaderMap) {
+    const MISPLACED: [HeaderName; 8] = [
+        header::HOST,
+        header::CONTENT_LENGTH,
+        header::CONTENT_TYPE,
+        header::CONTENT_ENCODING,
+        header::TRAILER,
+        header::AUTHORIZATION,
+        header::COOKIE,
+        header::SET_COOKIE,
+    ];
+    remove_hop_by_hop(trailers);
+    for name in MISPLACED {
+        trailers.remove(name);
+    }
+}
+
+/// Removes what only the proxy may say.
+pub(crate) fn remove_client_claims(headers: &mut HeaderMap) {
     let claim = |name: &str| name == "forwarded" || name == "x-real-ip" || name.starts_with("x-forwarded-") || name.contains('_');
     let claims: Vec<HeaderName> = headers.keys().filter(|name| claim(name.as_str())).cloned().collect();
     for name in claims {
@@ -130,7 +156,7 @@ mod tests {
         }
         let host = Host::of(&Uri::from_static("/"), &map(&[("host", "a")]), Version::HTTP_11).ok().unwrap();
         let peer = Peer { address: HeaderValue::from_static("192.0.2.1"), scheme: "https" };
-        to_upstream(&mut headers, &host, Some(&peer), false);
+        to_upstream(&mut headers, &host, Some(&peer), Protocol::Http1);
         let mut lines: Vec<String> = headers.iter().map(|(n, v)| format!("{n}: {}", v.to_str().unwrap())).collect();
         lines.sort();
         lines
@@ -158,7 +184,7 @@ mod tests {
             ("connection", "close, X-Forwarded-For, x-hop, authorization"),
             ("x-hop", "1"),
             ("authorization", "secret"),
-            ("te", "trailers"),
+            ("te", "gzip"),
             ("keep-alive", "x"),
             ("upgrade", "h2c"),
             ("proxy-connection", "x"),
@@ -166,6 +192,15 @@ mod tests {
         let mut expected = vec!["authorization: secret"];
         expected.extend(OWN);
         assert_eq!(lines, expected);
+    }
+
+    #[test]
+    fn who_takes_trailers_is_said_again() {
+        let lines = prepared(&[("te", "deflate, trailers")]);
+        assert!(lines.contains(&"te: trailers".to_owned()) && lines.contains(&"connection: te".to_owned()), "{lines:?}");
+        let mut fields = map(&[("grpc-status", "0"), ("content-length", "9"), ("connection", "x-sum"), ("set-cookie", "a=b")]);
+        trailers(&mut fields);
+        assert_eq!(fields, map(&[("grpc-status", "0")]));
     }
 
     #[test]

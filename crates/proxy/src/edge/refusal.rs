@@ -2,8 +2,11 @@
 
 use crate::upstream::body::ResponseBody;
 use bytes::Bytes;
-use http::header::{self, HeaderMap, HeaderValue};
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, Response, StatusCode};
+
+const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
+const GRPC_MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
 
 /// Why a request is answered by the proxy itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -12,6 +15,8 @@ pub(crate) enum Refusal {
     Ambiguous(&'static str),
     /// CONNECT and TRACE are not for this server.
     Method,
+    /// A tunnel is asked for, for a protocol that is not spoken there.
+    Protocol,
     /// The proxy was never given a table.
     NoTable,
     /// No site has this host.
@@ -46,6 +51,7 @@ impl Refusal {
         match self {
             Refusal::Ambiguous(_) => StatusCode::BAD_REQUEST,
             Refusal::Method => StatusCode::METHOD_NOT_ALLOWED,
+            Refusal::Protocol => StatusCode::NOT_IMPLEMENTED,
             Refusal::NoSite | Refusal::NoRoute => StatusCode::NOT_FOUND,
             Refusal::Misdirected => StatusCode::MISDIRECTED_REQUEST,
             Refusal::NoTable | Refusal::NoEndpoint => StatusCode::SERVICE_UNAVAILABLE,
@@ -64,6 +70,7 @@ impl Refusal {
         match self {
             Refusal::Ambiguous(_) => "The request can be understood in more than one way",
             Refusal::Method => "This method is not served here",
+            Refusal::Protocol => "This protocol is not spoken here",
             Refusal::NoSite | Refusal::Misdirected => "No site of this name is served here",
             Refusal::NoRoute => "There is nothing at this address",
             Refusal::NoTable => "The server is starting",
@@ -85,6 +92,9 @@ impl Refusal {
 
     /// The answer.
     pub(crate) fn response(self, asked: &Asked) -> Response<ResponseBody> {
+        if asked.grpc {
+            return self.grpc();
+        }
         let status = self.status();
         let (kind, text) = if asked.wants_html() {
             let code = status.as_u16();
@@ -128,24 +138,52 @@ impl Refusal {
     }
 }
 
+impl Refusal {
+    /// As a gRPC client reads it: success of HTTP, and a status in the place of trailers. The statuses are those its specification gives to HTTP's.
+    fn grpc(self) -> Response<ResponseBody> {
+        let status = match self.status().as_u16() {
+            400 => "13",
+            401 => "16",
+            403 => "7",
+            404 => "12",
+            413 => "8",
+            429 | 502..=504 => "14",
+            _ => "2",
+        };
+        let mut response = Response::new(ResponseBody::text(Bytes::new()));
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
+        headers.insert(GRPC_STATUS, HeaderValue::from_static(status));
+        headers.insert(GRPC_MESSAGE, HeaderValue::from_static(self.text()));
+        response
+    }
+}
+
 /// How an answer of the proxy's own must look, noted before the request is given away.
 #[derive(Debug)]
 pub(crate) struct Asked {
     accept: Option<HeaderValue>,
     head: bool,
     http2: bool,
+    grpc: bool,
 }
 
 impl Asked {
     /// For this request.
     pub(crate) fn of(method: &Method, headers: &HeaderMap, http2: bool) -> Self {
         // Kept, not read: hardly any request is refused.
-        Self { accept: headers.get(header::ACCEPT).cloned(), head: method == Method::HEAD, http2 }
+        Self { accept: headers.get(header::ACCEPT).cloned(), head: method == Method::HEAD, http2, grpc: http2 && is_grpc(headers) }
     }
 
     fn wants_html(&self) -> bool {
         self.accept.as_ref().and_then(|value| value.to_str().ok()).is_some_and(|value| value.contains("text/html"))
     }
+}
+
+/// True for a gRPC call. gRPC-Web, which browsers speak, reads answers of HTTP.
+pub(crate) fn is_grpc(headers: &HeaderMap) -> bool {
+    let rest = headers.get(header::CONTENT_TYPE).and_then(|value| value.as_bytes().strip_prefix(b"application/grpc"));
+    rest.is_some_and(|rest| matches!(rest, [] | [b'+' | b';', ..]))
 }
 
 /// 200 with a text for a program, as HTTP-01 wants it (RFC 8555 §8.3).

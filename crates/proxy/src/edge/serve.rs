@@ -17,7 +17,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 
-/// For a TLS handshake.
+/// For a TLS handshake, or the first bytes of a connection without.
 const HANDSHAKE_LIMIT: Duration = Duration::from_secs(10);
 /// Bytes of a request's head. More than 100 fields are refused too, which is hyper's default.
 const MAX_HEAD: usize = 32 * 1024;
@@ -29,7 +29,7 @@ const MAX_STREAMS: u32 = 250;
 const STREAM_WINDOW: u32 = 256 * 1024;
 const CONNECTION_WINDOW: u32 = 1024 * 1024;
 /// Of an answer's body that HTTP/2 keeps for a client that does not take it yet.
-const SEND_BUFFER: usize = 128 * 1024;
+const SEND_BUFFER: usize = 64 * 1024;
 const PING_INTERVAL: Duration = Duration::from_secs(20);
 const PING_LIMIT: Duration = Duration::from_secs(20);
 
@@ -51,13 +51,25 @@ pub(crate) fn http2_builder() -> http2::Builder<LocalExecutor> {
         .max_header_list_size(MAX_HEAD as u32)
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
-        .max_send_buf_size(SEND_BUFFER);
+        .max_send_buf_size(SEND_BUFFER)
+        .enable_connect_protocol();
     builder
 }
 
-/// Serves a connection without TLS.
+/// Serves a connection without TLS. Services may call each other by HTTP/2 from its first byte, as gRPC does; from outside that needs TLS.
 pub(crate) async fn serve_http(accepted: Accepted, stream: TcpStream, peer: IpAddr, origin: Origin) {
-    serve_http1(Conn::new(accepted, origin, peer), stream).await;
+    let mut conn = Conn::new(accepted, origin, peer);
+    if matches!(origin, Origin::Internal(_)) {
+        let Ok(http2) = tokio::time::timeout(HANDSHAKE_LIMIT, begins_http2(&stream)).await else { return };
+        conn.http2 = http2;
+    }
+    if conn.http2 { serve_http2(conn, stream).await } else { serve_http1(conn, stream).await }
+}
+
+/// No request of HTTP/1 begins so: the method is reserved (RFC 9113 §3.4).
+async fn begins_http2(stream: &TcpStream) -> bool {
+    let mut start = [0; 4];
+    matches!(stream.peek(&mut start).await, Ok(4)) && start == *b"PRI "
 }
 
 /// Shakes hands and serves.

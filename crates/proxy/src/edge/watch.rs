@@ -4,9 +4,14 @@
 //! hyper wants the I/O object to be `Send`; all of this stays on one thread, so they are never contended. A limit may be exceeded by
 //! one sweep period, never undercut.
 
+use std::future::Future as _;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
+use tokio::sync::Notify;
+use tokio::sync::futures::OwnedNotified;
 
 /// How often connections are looked at.
 pub(crate) const SWEEP: Duration = Duration::from_millis(500);
@@ -62,6 +67,8 @@ pub(crate) struct Watch {
     ambiguous: AtomicU64,
     /// The bytes are no longer HTTP.
     upgraded: AtomicBool,
+    /// Told when a write that had to wait went on.
+    room: Arc<Notify>,
 }
 
 /// What the sweep finds.
@@ -86,6 +93,7 @@ impl Watch {
             closed: AtomicU32::new(0),
             ambiguous: AtomicU64::new(0),
             upgraded: AtomicBool::new(false),
+            room: Arc::default(),
         })
     }
 
@@ -147,6 +155,7 @@ impl Watch {
             self.blocked.store(self.clock.now(), Relaxed);
         } else if !blocked && since != 0 {
             self.blocked.store(0, Relaxed);
+            self.room.notify_waiters();
         }
     }
 
@@ -182,6 +191,29 @@ impl Drop for InFlight {
         if left == 0 {
             self.0.no_head();
         }
+    }
+}
+
+/// Room in a connection that many answers share: nothing more is fetched for a client that does not take what it was sent, as every answer would
+/// keep a buffer of its own.
+pub(crate) struct Room {
+    watch: Arc<Watch>,
+    wait: Option<Pin<Box<OwnedNotified>>>,
+}
+
+impl Room {
+    pub(crate) fn new(watch: &Arc<Watch>) -> Self {
+        Self { watch: Arc::clone(watch), wait: None }
+    }
+
+    /// Ready unless a write waits.
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        while self.watch.blocked.load(Relaxed) != 0 {
+            let wait = self.wait.get_or_insert_with(|| Box::pin(Arc::clone(&self.watch.room).notified_owned()));
+            ready!(wait.as_mut().poll(cx));
+            self.wait = None;
+        }
+        Poll::Ready(())
     }
 }
 

@@ -8,7 +8,7 @@ pub(crate) mod endpoint;
 use crate::edge::filter;
 use crate::table::endpoint::{EndpointState, Endpoints};
 use bytes::Bytes;
-use landfall_model::route::{CHALLENGE_PATH, ChallengeAnswer, RouteTable, Site, covers};
+use landfall_model::route::{CHALLENGE_PATH, ChallengeAnswer, Protocol, RouteTable, Site, covers};
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -77,6 +77,8 @@ pub(crate) struct CompiledUpstream {
     pub(crate) key: String,
     /// Path of active health checks; a TCP connection when absent.
     pub(crate) health_path: Option<String>,
+    /// What they speak.
+    pub(crate) protocol: Protocol,
     /// Ready replicas.
     pub(crate) endpoints: Vec<(Arc<EndpointState>, SocketAddr)>,
 }
@@ -103,6 +105,7 @@ impl Compiled {
             compiled.upstreams.push(CompiledUpstream {
                 key: key.clone(),
                 health_path: upstream.health_path.clone(),
+                protocol: upstream.protocol,
                 endpoints: upstream.endpoints.iter().map(|e| (endpoints.state(&e.id, e.address), e.address)).collect(),
             });
         }

@@ -51,11 +51,13 @@ impl LocalUpstream {
 mod tests {
     use super::*;
     use crate::table::endpoint::{Endpoints, Kind};
+    use landfall_model::route::Protocol;
 
     fn three() -> (LocalUpstream, Vec<Rc<LocalEndpoint>>) {
         let mut states = Endpoints::new(1);
         let address = "127.0.0.1:1".parse().unwrap();
-        let endpoints: Vec<_> = ["a", "b", "c"].iter().map(|id| LocalEndpoint::new(states.state(id, address), address, 0)).collect();
+        let endpoints: Vec<_> =
+            ["a", "b", "c"].iter().map(|id| LocalEndpoint::new(states.state(id, address), (address, Protocol::Http1), 0)).collect();
         (LocalUpstream::new(endpoints.clone()), endpoints)
     }
 

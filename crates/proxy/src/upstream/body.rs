@@ -4,19 +4,20 @@
 //! must never look like a whole one.
 
 use crate::edge::filter::{Compressed, throw_away};
-use crate::edge::watch::InFlight;
+use crate::edge::header;
+use crate::edge::watch::{InFlight, Room};
 use crate::stream::StreamGuard;
+use crate::upstream::patience::IdleLimit;
 use crate::upstream::pool::{Held, Sender};
+use crate::upstream::upload::Upload;
 use bytes::Bytes;
+use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
-use std::cell::Cell;
-use std::future::Future as _;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
-use std::time::{Duration, Instant};
-use tokio::time::Sleep;
+use std::time::Duration;
 
 /// Without a byte of a request's body.
 const UPLOAD_IDLE: Duration = Duration::from_secs(60);
@@ -50,54 +51,58 @@ pub(crate) struct ClientBody {
     incoming: Incoming,
     upload: Rc<Upload>,
     idle: IdleLimit,
-    /// Bytes that may still come.
-    left: u64,
+    limits: Limits,
 }
 
-/// What became of a request's body.
-#[derive(Debug, Default)]
-pub(crate) struct Upload {
-    ended: Cell<Option<Instant>>,
-    failed: Cell<bool>,
-    too_large: Cell<bool>,
-}
-
-impl Upload {
-    /// When its last byte was taken.
-    pub(crate) fn ended(&self) -> Option<Instant> {
-        self.ended.get()
-    }
-
-    /// Its last byte was taken now.
-    pub(crate) fn end(&self) {
-        self.ended.set(Some(Instant::now()));
-    }
-
-    /// The client sent more than it may.
-    pub(crate) fn is_too_large(&self) -> bool {
-        self.too_large.get()
-    }
-
-    /// The client broke off or stalled.
-    pub(crate) fn failed(&self) -> bool {
-        self.failed.get()
-    }
+/// What a request's body may be.
+pub(crate) struct Limits {
+    /// In all.
+    pub(crate) bytes: u64,
+    /// Without a byte, once there is an answer and both sides speak when they like.
+    pub(crate) idle: Duration,
+    /// That is so from the beginning.
+    pub(crate) streams: bool,
+    /// The client may say who it is, being a service itself.
+    pub(crate) claims: bool,
 }
 
 impl RequestBody {
-    /// Wraps what the client sends, at most `limit` bytes; the second value tells how it goes and is absent when there is no body.
-    pub(crate) fn new(incoming: Incoming, limit: u64) -> (Self, Option<Rc<Upload>>) {
+    /// Wraps what the client sends; the second value tells how it goes and is absent when there is no body.
+    pub(crate) fn new(incoming: Incoming, limits: Limits) -> (Self, Option<Rc<Upload>>) {
         if incoming.is_end_stream() {
             return (RequestBody::Empty, None);
         }
         let upload = Rc::new(Upload::default());
-        let body = ClientBody { incoming, upload: Rc::clone(&upload), idle: IdleLimit::new(UPLOAD_IDLE), left: limit };
+        let idle = IdleLimit::new(if limits.streams { limits.idle } else { UPLOAD_IDLE });
+        let body = ClientBody { incoming, upload: Rc::clone(&upload), idle, limits };
         (RequestBody::Client(Box::new(body)), Some(upload))
     }
 
     pub(crate) fn is_empty(&self) -> bool {
         matches!(self, RequestBody::Empty)
     }
+}
+
+impl ClientBody {
+    fn poll_incoming(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        if self.upload.poll_go(cx).is_ready()
+            && let Poll::Ready(frame) = Pin::new(&mut self.incoming).poll_frame(cx)
+        {
+            return Poll::Ready(frame.map(|frame| frame.map_err(BodyError::from)));
+        }
+        loop {
+            ready!(self.idle.poll_exceeded(cx));
+            match self.upload.patience(self.limits.idle) {
+                Some(longer) => self.idle.extend(longer),
+                None => return Poll::Ready(Some(Err(BodyError::Stalled))),
+            }
+        }
+    }
+}
+
+/// The trailers, if that is what came.
+fn trailers_of(frame: &mut Option<Result<Frame<Bytes>, BodyError>>) -> Option<&mut HeaderMap> {
+    frame.as_mut()?.as_mut().ok()?.trailers_mut()
 }
 
 impl Body for RequestBody {
@@ -107,27 +112,26 @@ impl Body for RequestBody {
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let this = self.get_mut();
         let RequestBody::Client(body) = this else { return Poll::Ready(None) };
-        let frame = match Pin::new(&mut body.incoming).poll_frame(cx) {
-            Poll::Ready(Some(frame)) => Some(frame.map_err(BodyError::from)),
-            Poll::Ready(None) => None,
-            Poll::Pending => {
-                ready!(body.idle.poll_exceeded(cx));
-                Some(Err(BodyError::Stalled))
-            }
-        };
+        let mut frame = ready!(body.poll_incoming(cx));
         body.idle.progress();
+        body.upload.hear_client();
+        if let Some(trailers) = trailers_of(&mut frame) {
+            header::trailers(trailers);
+            if !body.limits.claims {
+                header::remove_client_claims(trailers);
+            }
+        }
         let length = frame.as_ref().and_then(|f| f.as_ref().ok()?.data_ref()).map_or(0, |data| data.len() as u64);
-        let Some(left) = body.left.checked_sub(length) else {
-            body.upload.failed.set(true);
-            body.upload.too_large.set(true);
+        let Some(left) = body.limits.bytes.checked_sub(length) else {
+            body.upload.exceed();
             if let RequestBody::Client(body) = std::mem::replace(this, RequestBody::Empty) {
                 throw_away(body.incoming);
             }
             return Poll::Ready(Some(Err(BodyError::TooLarge)));
         };
-        body.left = left;
+        body.limits.bytes = left;
         match &frame {
-            Some(Err(_)) => body.upload.failed.set(true),
+            Some(Err(_)) => body.upload.fail(),
             Some(Ok(_)) if !body.incoming.is_end_stream() => {}
             _ => body.upload.end(),
         }
@@ -157,6 +161,8 @@ pub(crate) enum ResponseBody {
     Relay(Box<Relay>),
     /// The application's, made smaller.
     Compressed(Box<Compressed>),
+    /// There is none: what follows is a WebSocket's.
+    Tunnel,
 }
 
 /// An application's body and everything that is held until it ends.
@@ -171,6 +177,12 @@ pub(crate) struct Relay {
     pub(crate) sender: Option<Sender>,
     /// Present for an event stream, which can be asked to end.
     pub(crate) stream: Option<StreamGuard>,
+    /// The request's body, if it has not ended yet.
+    pub(crate) upload: Option<Rc<Upload>>,
+    /// For a client whose connection carries other answers too.
+    pub(crate) room: Option<Room>,
+    /// The client takes trailers.
+    pub(crate) trailers: bool,
     /// The client's connection is busy as long as this lives.
     pub(crate) in_flight: Option<InFlight>,
 }
@@ -187,7 +199,13 @@ impl Relay {
 
     /// The next frame.
     pub(crate) fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        let frame = ready!(self.poll_incoming(cx));
+        let mut frame = ready!(self.poll_incoming(cx));
+        if let Some(trailers) = trailers_of(&mut frame) {
+            header::trailers(trailers);
+            if !self.trailers {
+                frame = None;
+            }
+        }
         match &frame {
             None => self.ended(),
             Some(Ok(_)) if self.incoming.is_end_stream() => self.ended(),
@@ -206,15 +224,24 @@ impl Relay {
             self.sender = None;
             return Poll::Ready(None);
         }
+        if let Some(room) = &mut self.room {
+            ready!(room.poll(cx));
+        }
         match Pin::new(&mut self.incoming).poll_frame(cx) {
             Poll::Ready(frame) => {
                 self.idle.progress();
+                if let Some(upload) = &self.upload {
+                    upload.hear_application();
+                }
                 Poll::Ready(frame.map(|frame| frame.map_err(BodyError::from)))
             }
-            Poll::Pending => {
+            Poll::Pending => loop {
                 ready!(self.idle.poll_exceeded(cx));
-                Poll::Ready(Some(Err(BodyError::Stalled)))
-            }
+                match self.upload.as_ref().and_then(|upload| upload.patience(self.idle.limit())) {
+                    Some(longer) => self.idle.extend(longer),
+                    None => return Poll::Ready(Some(Err(BodyError::Stalled))),
+                }
+            },
         }
     }
 }
@@ -243,6 +270,7 @@ impl Body for ResponseBody {
             ResponseBody::Text(text) => Poll::Ready(text.take().map(|text| Ok(Frame::data(text)))),
             ResponseBody::Relay(relay) => relay.poll_frame(cx),
             ResponseBody::Compressed(compressed) => compressed.poll_frame(cx),
+            ResponseBody::Tunnel => Poll::Ready(None),
         }
     }
 
@@ -251,6 +279,7 @@ impl Body for ResponseBody {
             ResponseBody::Text(text) => text.is_none(),
             ResponseBody::Relay(relay) => relay.incoming.is_end_stream(),
             ResponseBody::Compressed(compressed) => compressed.is_end_stream(),
+            ResponseBody::Tunnel => true,
         }
     }
 
@@ -259,33 +288,7 @@ impl Body for ResponseBody {
             ResponseBody::Text(text) => SizeHint::with_exact(text.as_ref().map_or(0, |t| t.len() as u64)),
             ResponseBody::Relay(relay) => relay.incoming.size_hint(),
             ResponseBody::Compressed(_) => SizeHint::default(),
+            ResponseBody::Tunnel => SizeHint::with_exact(0),
         }
-    }
-}
-
-/// Ends a wait in which nothing happens. The timer is made at the first wait, so a body that arrives at once costs none.
-pub(crate) struct IdleLimit {
-    limit: Duration,
-    timer: Option<Pin<Box<Sleep>>>,
-    progressed: bool,
-}
-
-impl IdleLimit {
-    pub(crate) fn new(limit: Duration) -> Self {
-        Self { limit, timer: None, progressed: false }
-    }
-
-    /// Something came; the next wait starts anew.
-    pub(crate) fn progress(&mut self) {
-        self.progressed = true;
-    }
-
-    /// Ready when the present wait has lasted too long.
-    pub(crate) fn poll_exceeded(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep(self.limit)));
-        if std::mem::take(&mut self.progressed) {
-            timer.as_mut().reset(tokio::time::Instant::now() + self.limit);
-        }
-        timer.as_mut().poll(cx)
     }
 }

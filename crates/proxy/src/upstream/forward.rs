@@ -5,9 +5,10 @@
 
 use crate::edge::refusal::Refusal;
 use crate::upstream::balance::LocalTable;
-use crate::upstream::body::{RequestBody, Upload};
+use crate::upstream::body::RequestBody;
 use crate::upstream::pool::{Held, LocalEndpoint, Taken};
 use crate::upstream::send::{Sent, is_repeatable, send};
+use crate::upstream::upload::Upload;
 use crate::worker::Worker;
 use http::{Request, Response};
 use hyper::body::Incoming;

@@ -3,5 +3,8 @@
 pub(crate) mod balance;
 pub(crate) mod body;
 pub(crate) mod forward;
+pub(crate) mod multiplex;
+pub(crate) mod patience;
 pub(crate) mod pool;
 pub(crate) mod send;
+pub(crate) mod upload;

@@ -1,9 +1,12 @@
 //! One request to one endpoint, and what can be said about it if no answer comes: only a request of which the application cannot have
 //! seen anything, or that may be repeated and met a connection that was being closed, is handed back for another try.
 
-use crate::upstream::body::{RequestBody, Upload};
-use crate::upstream::pool::Taken;
-use http::{Method, Request, Response};
+use crate::upstream::body::RequestBody;
+use crate::upstream::pool::{Sender, Taken};
+use crate::upstream::upload::Upload;
+use http::header::{HOST, HeaderValue};
+use http::uri::{self, Authority, Scheme};
+use http::{Method, Request, Response, Uri};
 use hyper::body::Incoming;
 use std::rc::Rc;
 use std::time::Duration;
@@ -30,8 +33,14 @@ pub(crate) fn is_repeatable(request: &Request<RequestBody>) -> bool {
 pub(crate) async fn send(mut taken: Taken, request: Request<RequestBody>, upload: Option<&Rc<Upload>>, timeout: Duration) -> Sent {
     // Only a reused connection can be closed under our hands, so only then is a copy worth making.
     let copy = (taken.reused && is_repeatable(&request)).then(|| copy_of(&request));
+    let request = addressed(request, &taken.sender);
     let result = {
-        let answer = taken.sender.try_send_request(request);
+        let answer = async {
+            match &mut taken.sender {
+                Sender::Http1(sender) => sender.try_send_request(request).await,
+                Sender::H2c(place) => place.send(request).await,
+            }
+        };
         tokio::pin!(answer);
         let timer = tokio::time::sleep(timeout);
         tokio::pin!(timer);
@@ -54,6 +63,34 @@ pub(crate) async fn send(mut taken: Taken, request: Request<RequestBody>, upload
             (None, _) => Sent::Lost(failure.into_error()),
         },
     }
+}
+
+/// The request with its host where the connection's protocol has it: in the target (RFC 9113 §8.3.1), or in a field of its own. A request that is sent
+/// for the second time may have been addressed before, and for the other.
+fn addressed(mut request: Request<RequestBody>, sender: &Sender) -> Request<RequestBody> {
+    let path = request.uri().path_and_query().cloned();
+    match sender {
+        Sender::H2c(_) => {
+            // A request without a host, which HTTP/1.0 allows, has to have one there.
+            let host = request.headers_mut().remove(HOST);
+            let authority = host.and_then(|host| Authority::try_from(host.as_bytes()).ok()).unwrap_or(Authority::from_static("localhost"));
+            if request.uri().authority().is_none() {
+                let mut parts = uri::Parts::default();
+                (parts.scheme, parts.authority, parts.path_and_query) = (Some(Scheme::HTTP), Some(authority), path);
+                if let Ok(target) = Uri::from_parts(parts) {
+                    *request.uri_mut() = target;
+                }
+            }
+        }
+        Sender::Http1(_) => {
+            let host = request.uri().authority().and_then(|authority| HeaderValue::from_str(authority.as_str()).ok());
+            if let (Some(host), Some(path)) = (host, path) {
+                request.headers_mut().insert(HOST, host);
+                *request.uri_mut() = Uri::from(path);
+            }
+        }
+    }
+    request
 }
 
 /// The time to wait until if the request was not complete when the timer was set.

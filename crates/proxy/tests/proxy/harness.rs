@@ -127,7 +127,7 @@ impl Running {
     }
 }
 
-async fn ask_at(home: &Path, ask: &Ask) -> Answer {
+pub(crate) async fn ask_at(home: &Path, ask: &Ask) -> Answer {
     let mut stream = UnixStream::connect(home.join("run/proxy.sock")).await.unwrap();
     let text = serde_json::to_vec(ask).unwrap();
     stream.write_all(&u32::try_from(text.len()).unwrap().to_be_bytes()).await.unwrap();

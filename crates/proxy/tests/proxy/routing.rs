@@ -82,7 +82,10 @@ async fn the_application_learns_who_the_client_is_from_the_proxy_only() {
         lines,
         [
             "accept: a/b",
+            // This hop's own words: it takes trailers.
+            "connection: te",
             "host: shop.example:81",
+            "te: trailers",
             "x-forwarded-for: 127.0.0.1",
             "x-forwarded-host: shop.example:81",
             "x-forwarded-proto: http",

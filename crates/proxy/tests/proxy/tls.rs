@@ -61,21 +61,23 @@ impl Authority {
         self.connect_to(proxy.https, name, protocol).await
     }
 
-    async fn connect_to(&self, https: SocketAddr, name: &str, protocol: &str) -> std::io::Result<TlsStream<TcpStream>> {
+    pub(crate) async fn connect_to(&self, https: SocketAddr, name: &str, protocol: &str) -> std::io::Result<TlsStream<TcpStream>> {
         let stream = TcpStream::connect(https).await?;
         self.connector(protocol).connect(ServerName::try_from(name.to_owned()).unwrap(), stream).await
     }
 }
 
 pub(crate) async fn secured(proxy: &Running, authority: &Authority, application: std::net::SocketAddr) -> RouteTable {
+    let table = secured_table(proxy.home.path(), authority, application);
+    proxy.swap(&table).await;
+    table
+}
+
+/// The same for a proxy that is told it some other way.
+pub(crate) fn secured_table(home: &Path, authority: &Authority, application: SocketAddr) -> RouteTable {
     let mut table = table(1, &[("/", "shop/web", application)]);
     table.sites[0].https = true;
-    table.certificates = vec![
-        authority.issue(proxy.home.path(), "shop.example"),
-        authority.issue(proxy.home.path(), "*.shop.example"),
-        authority.issue(proxy.home.path(), "*.other.example"),
-    ];
-    proxy.swap(&table).await;
+    table.certificates = ["shop.example", "*.shop.example", "*.other.example"].map(|host| authority.issue(home, host)).to_vec();
     table
 }
 

@@ -279,6 +279,14 @@ pub const SERVICE: &[Key] = &[
         honoured: true,
     },
     Key {
+        name: "protocol",
+        shapes: &[Word(&["http1", "h2c"])],
+        default: "http1",
+        about: "What the program speaks on that port: HTTP/1.1, or `h2c`, HTTP/2 without TLS, which gRPC needs. Clients speak what they like.",
+        example: "http1",
+        honoured: true,
+    },
+    Key {
         name: "routes",
         shapes: &[List(&[ROUTE, Map(ROUTES)]), ROUTE],
         default: "none: not reached from outside",

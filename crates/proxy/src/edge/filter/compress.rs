@@ -137,6 +137,10 @@ fn shrinks(content_type: &str) -> bool {
         "image/bmp",
     ];
     let name = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    // gRPC has a compression of its own, message by message, and its clients know no other.
+    if name.starts_with("application/grpc") {
+        return false;
+    }
     (name.starts_with("text/") && name != "text/event-stream")
         || name.ends_with("+json")
         || name.ends_with("+xml")
@@ -247,6 +251,7 @@ mod tests {
             (CONTENT_TYPE, "text/event-stream; charset=utf-8"),
             (CONTENT_TYPE, "image/png"),
             (CONTENT_TYPE, "application/grpc"),
+            (CONTENT_TYPE, "application/grpc+json"),
         ] {
             assert!(!worth(200, &[(name, value)]), "{value}");
         }

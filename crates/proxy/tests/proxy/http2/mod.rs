@@ -129,8 +129,8 @@ impl Case {
     /// What is wrong, if anything.
     async fn run(&self, proxy: &Running, authority: &Authority) -> Result<(), String> {
         let client = match self.silent {
-            true => Client::silent(proxy, authority).await,
-            false => Client::with(proxy, authority, &self.settings).await,
+            true => Client::silent(proxy.https, authority).await,
+            false => Client::with(proxy.https, authority, &self.settings).await,
         };
         let mut watch = Watched { client, seen: Vec::new() };
         for step in &self.steps {

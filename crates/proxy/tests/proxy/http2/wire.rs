@@ -3,10 +3,11 @@
 //! It knows how a frame is laid out (RFC 9113 §4.1) and how to write header blocks as plain literals (RFC 7541 §6.2.2). Of header blocks it only
 //! reads the status, which needs neither a dynamic table, because it allows the server none, nor more of the Huffman code than digits.
 
-use crate::harness::{Running, soon};
+use crate::harness::soon;
 use crate::tls::Authority;
 use std::io;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use std::net::SocketAddr;
+use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf};
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 
@@ -203,13 +204,13 @@ pub(crate) struct Client {
 
 impl Client {
     /// With no word spoken but TLS's.
-    pub(crate) async fn silent(proxy: &Running, authority: &Authority) -> Self {
-        Self { stream: authority.connect(proxy, "shop.example", "h2").await.unwrap() }
+    pub(crate) async fn silent(https: SocketAddr, authority: &Authority) -> Self {
+        Self { stream: authority.connect_to(https, "shop.example", "h2").await.unwrap() }
     }
 
     /// With the usual beginning and these settings, acknowledged on both sides.
-    pub(crate) async fn with(proxy: &Running, authority: &Authority, values: &[(u16, u32)]) -> Self {
-        let mut client = Self::silent(proxy, authority).await;
+    pub(crate) async fn with(https: SocketAddr, authority: &Authority, values: &[(u16, u32)]) -> Self {
+        let mut client = Self::silent(https, authority).await;
         let own = [&[(setting::HEADER_TABLE_SIZE, 0)], values].concat();
         client.send(&[PREFACE, &settings(&own)].concat()).await;
         let (mut theirs, mut ours) = (false, false);
@@ -232,6 +233,16 @@ impl Client {
             self.stream.flush().await
         })
         .await;
+    }
+
+    /// Sends and reads nothing; false when the server has ended the connection.
+    pub(crate) async fn push(&mut self, bytes: &[u8]) -> bool {
+        self.stream.write_all(bytes).await.is_ok() && self.stream.flush().await.is_ok()
+    }
+
+    /// Splits it, to send while reading.
+    pub(crate) fn split(self) -> (ReadHalf<TlsStream<TcpStream>>, WriteHalf<TlsStream<TcpStream>>) {
+        tokio::io::split(self.stream)
     }
 
     /// The next frame; nothing when the connection has ended.
