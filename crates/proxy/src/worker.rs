@@ -85,6 +85,8 @@ pub(crate) struct Counters {
     pub(crate) requests: AtomicU64,
     pub(crate) failures: AtomicU64,
     pub(crate) connections: AtomicU32,
+    /// Grows as long as its thread runs: once with every sweep.
+    pub(crate) beats: AtomicU32,
 }
 
 /// One worker.
@@ -326,6 +328,8 @@ impl Worker {
         loop {
             tokio::time::sleep(SWEEP).await;
             self.clock.advance();
+            let beats = &self.counters().beats;
+            beats.store(beats.load(Relaxed).wrapping_add(1), Relaxed);
             let idle = self.idle_limit.get();
             for conn in self.conns.borrow().values() {
                 conn.sweep(idle);

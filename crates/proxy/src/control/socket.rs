@@ -40,13 +40,13 @@ impl ControlSocket {
     }
 
     /// Answers for ever.
-    pub(crate) async fn serve(&self, control: Rc<Control>) {
+    pub(crate) async fn serve(self: Rc<Self>, control: Rc<Control>) {
         loop {
             match self.listener.accept().await {
                 Ok((stream, _)) => {
-                    let control = Rc::clone(&control);
+                    let (socket, control) = (Rc::clone(&self), Rc::clone(&control));
                     spawn_local(async move {
-                        if let Err(error) = converse(&control, stream).await {
+                        if let Err(error) = socket.converse(&control, stream).await {
                             tracing::debug!(%error, "a conversation with the agent ended");
                         }
                     });
@@ -57,6 +57,29 @@ impl ControlSocket {
                 }
             }
         }
+    }
+
+    async fn converse(&self, control: &Control, mut stream: UnixStream) -> io::Result<()> {
+        let peer = stream.peer_cred()?.uid();
+        if peer != 0 && peer != rustix::process::geteuid().as_raw() {
+            return Err(io::Error::new(io::ErrorKind::PermissionDenied, format!("user {peer} may not ask")));
+        }
+        while let Some(frame) = read_frame(&mut stream).await? {
+            let answer = match serde_json::from_slice::<Ask>(&frame) {
+                Ok(ask) => control.answer(ask).await,
+                Err(error) => Answer::Refused { code: "not-understood".to_owned(), message: error.to_string() },
+            };
+            // The next proxy reads the table from disk after it has taken this path over. One that was written later it does not know: the
+            // agent hears nothing from here, and asks there.
+            if matches!(answer, Answer::Swapped { .. }) && self.is_replaced() {
+                return Err(io::Error::other("another proxy answers by now"));
+            }
+            let text = serde_json::to_vec(&answer)?;
+            let length = u32::try_from(text.len()).map_err(io::Error::other)?;
+            stream.write_all(&length.to_be_bytes()).await?;
+            stream.write_all(&text).await?;
+        }
+        Ok(())
     }
 }
 
@@ -77,24 +100,6 @@ fn bind(path: &Path) -> io::Result<(UnixListener, (u64, u64))> {
     let file = fs::metadata(&temporary)?;
     fs::rename(&temporary, path)?;
     Ok((listener, (file.dev(), file.ino())))
-}
-
-async fn converse(control: &Control, mut stream: UnixStream) -> io::Result<()> {
-    let peer = stream.peer_cred()?.uid();
-    if peer != 0 && peer != rustix::process::geteuid().as_raw() {
-        return Err(io::Error::new(io::ErrorKind::PermissionDenied, format!("user {peer} may not ask")));
-    }
-    while let Some(frame) = read_frame(&mut stream).await? {
-        let answer = match serde_json::from_slice::<Ask>(&frame) {
-            Ok(ask) => control.answer(ask).await,
-            Err(error) => Answer::Refused { code: "not-understood".to_owned(), message: error.to_string() },
-        };
-        let text = serde_json::to_vec(&answer)?;
-        let length = u32::try_from(text.len()).map_err(io::Error::other)?;
-        stream.write_all(&length.to_be_bytes()).await?;
-        stream.write_all(&text).await?;
-    }
-    Ok(())
 }
 
 /// The next frame; nothing at a clean end.

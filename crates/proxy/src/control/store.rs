@@ -37,13 +37,21 @@ impl TableFile {
         let text = serde_json::to_vec(table)?;
         let directory = self.path.parent().unwrap_or(Path::new("."));
         fs::create_dir_all(directory)?;
-        let temporary = self.path.with_extension("json.new");
-        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
-        file.write_all(&text)?;
-        file.sync_all()?;
-        fs::rename(&temporary, &self.path)?;
+        // Another name for each process: while one proxy replaces another, both may save.
+        let temporary = self.path.with_extension(format!("json.{}", std::process::id()));
+        if let Err(error) = write(&temporary, &text).and_then(|()| fs::rename(&temporary, &self.path)) {
+            // What a full disk holds of it helps nobody.
+            let _ = fs::remove_file(&temporary);
+            return Err(error);
+        }
         File::open(directory)?.sync_all()
     }
+}
+
+fn write(path: &Path, text: &[u8]) -> io::Result<()> {
+    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
+    file.write_all(text)?;
+    file.sync_all()
 }
 
 #[cfg(test)]
