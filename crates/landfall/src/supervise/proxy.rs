@@ -58,6 +58,8 @@ pub(super) struct ProxyKeeper {
     store: FdStore,
     notify: NotifySocket,
     nudge: Arc<Notify>,
+    /// The proxy that is coming up was spawned without a socket that the one before it has opened since.
+    behind: bool,
 }
 
 /// Why a phase of a proxy's life ended.
@@ -79,7 +81,14 @@ impl ProxyKeeper {
         let drain = PROXY_DRAIN.as_secs().to_string();
         let argv = vec!["proxy".into(), "--home".into(), home.path().as_os_str().to_owned(), "--drain".into(), drain.into()];
         let program = Program { binary, argv, log: home.log("proxy"), notify: Some(path), watchdog: Some(WATCHDOG), fds: Vec::new() };
-        Ok(Self { program, sockets: listeners.into_named(), store: FdStore::default(), notify, nudge: Arc::new(Notify::new()) })
+        Ok(Self {
+            program,
+            sockets: listeners.into_named(),
+            store: FdStore::default(),
+            notify,
+            nudge: Arc::new(Notify::new()),
+            behind: false,
+        })
     }
 
     /// What asks for a replacement.
@@ -141,6 +150,7 @@ impl ProxyKeeper {
 
     /// Puts a new proxy beside the old one and then ends the old one. Answers the one that stays: the old one if the new does not come up.
     async fn replace(&mut self, old: Child, orders: &mut watch::Receiver<Order>) -> Child {
+        self.behind = false;
         let mut new = match self.spawn() {
             Ok(new) => new,
             Err(error) => {
@@ -161,6 +171,10 @@ impl ProxyKeeper {
             }
         }
         tracing::info!(old = old.pid(), new = new.pid(), "the proxy is replaced");
+        if self.behind {
+            tracing::info!("a socket was opened meanwhile; the next proxy gets it");
+            self.nudge.notify_one();
+        }
         let mut orders = orders.clone();
         tokio::spawn(async move {
             let mut old = old;
@@ -225,8 +239,9 @@ impl ProxyKeeper {
                 Said::Forget { name } => self.store.forget(&name),
                 Said::Keep { name, fds } => {
                     for fd in fds {
-                        if let Err(error) = self.store.keep(&name, fd) {
-                            tracing::warn!(%error, name, "a socket is not stored");
+                        match self.store.keep(&name, fd) {
+                            Ok(new) => self.behind |= new && notice.pid != pid,
+                            Err(error) => tracing::warn!(%error, name, "a socket is not stored"),
                         }
                     }
                 }

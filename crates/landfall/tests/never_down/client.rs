@@ -27,6 +27,8 @@ const MAX_REPEATS: usize = 5;
 /// Clients of each kind; those of HTTP/2 share connections.
 const KEPT: usize = 6;
 const FRESH: usize = 2;
+/// Of those that speak only now and then, on kept connections.
+const QUIET: usize = 12;
 const H2_CONNECTIONS: usize = 2;
 const H2_STREAMS: usize = 6;
 
@@ -77,7 +79,11 @@ impl Load {
             let local = LocalSet::new();
             let client = Rc::new(Client { dial, tally: shared, bodies: all_bodies() });
             for index in 0..KEPT + FRESH {
-                local.spawn_local(Rc::clone(&client).asks_h1(index % 2 == 0, index < KEPT));
+                local.spawn_local(Rc::clone(&client).asks_h1(index % 2 == 0, index < KEPT, Duration::ZERO));
+            }
+            for index in 0..QUIET {
+                let pause = Duration::from_millis(250) * index as u32;
+                local.spawn_local(Rc::clone(&client).asks_h1(index % 2 == 0, true, pause));
             }
             for _ in 0..H2_CONNECTIONS {
                 let shared = Rc::new(tokio::sync::Mutex::new(None));
@@ -141,13 +147,16 @@ impl Client {
         (!self.tally.stop.load(Relaxed)).then(|| self.tally.next.fetch_add(1, Relaxed))
     }
 
-    async fn asks_h1(self: Rc<Self>, tls: bool, keeps: bool) {
+    async fn asks_h1(self: Rc<Self>, tls: bool, keeps: bool, pause: Duration) {
         let mut kept = None;
         while let Some(id) = self.next() {
             let asking = self.over_h1(id, tls, &mut kept);
             self.note(id, tokio::time::timeout(ANSWER_LIMIT, asking).await.unwrap_or_else(|_| Err("no answer".to_owned())));
             if !keeps {
                 kept = None;
+            }
+            if !pause.is_zero() {
+                tokio::time::sleep(pause).await;
             }
         }
     }

@@ -101,9 +101,7 @@ impl Stage {
     pub(crate) fn table(&self, generation: u64) -> RouteTable {
         let index = (generation % 2) as usize;
         let route = json!({ "path": "/", "upstream": "shop/web", "timeout_ms": 60_000, "idle_timeout_ms": 60_000 });
-        let site = |host: &str, https: bool| {
-            json!({ "app": "shop", "hosts": [host], "redirect_hosts": [], "https": https, "routes": [route.clone()] })
-        };
+        let site = |host: &str, https: bool| json!({ "app": "shop", "hosts": [host], "redirect_hosts": [], "https": https, "routes": [route.clone()] });
         let file = |ending: &str| self.dir.path().join(format!("site.{ending}"));
         serde_json::from_value(json!({
             "generation": generation,
@@ -151,13 +149,17 @@ impl Stage {
     pub(crate) fn said(&self) -> String {
         std::fs::read_to_string(self.dir.path().join("supervisor.log")).unwrap_or_default()
     }
+
+    /// What every proxy wrote so far.
+    pub(crate) fn proxy_said(&self) -> String {
+        std::fs::read_to_string(self.home().join("logs/proxy.log")).unwrap_or_default()
+    }
 }
 
 impl Drop for Stage {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            let proxy = std::fs::read_to_string(self.home().join("logs/proxy.log")).unwrap_or_default();
-            for (log, text) in [("supervisor", self.said()), ("proxy", proxy)] {
+            for (log, text) in [("supervisor", self.said()), ("proxy", self.proxy_said())] {
                 let tail: Vec<&str> = text.lines().rev().take(30).collect();
                 println!("--- {log}.log\n{}", tail.into_iter().rev().collect::<Vec<_>>().join("\n"));
             }

@@ -20,8 +20,7 @@ impl Control {
         let Some(limit) = limit else { return std::future::pending().await };
         // A worker counts its beats with every sweep; half of the limit is left for the supervisor to hear of it.
         let patience = (limit / 2).max(SWEEP * 2);
-        let mut pulses: Vec<Pulse> =
-            self.shared.counters.iter().map(|_| Pulse { beats: 0, since: Instant::now(), told: false }).collect();
+        let mut pulses: Vec<Pulse> = self.shared.counters.iter().map(|_| Pulse { beats: 0, since: Instant::now(), told: false }).collect();
         loop {
             let mut alive = true;
             for (index, (pulse, counters)) in pulses.iter_mut().zip(&self.shared.counters).enumerate() {
