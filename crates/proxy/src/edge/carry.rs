@@ -2,6 +2,7 @@
 
 use crate::edge::connection::{Conn, Origin};
 use crate::edge::filter::{self, Filters, Passage, Stop};
+use crate::edge::gate::decimal;
 use crate::edge::header;
 use crate::edge::refusal::{Asked, Refusal, plain, redirect};
 use crate::edge::target::{Host, canonical_target};
@@ -12,10 +13,10 @@ use crate::upstream::balance::LocalTable;
 use crate::upstream::body::{IdleLimit, Relay, RequestBody, ResponseBody, Upload};
 use crate::upstream::forward::{Inbound, Outbound, forward};
 use bytes::Bytes;
-use http::header::{CONNECTION, CONTENT_TYPE, UPGRADE};
+use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING, UPGRADE};
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, Version};
-use hyper::body::Incoming;
+use hyper::body::{Body as _, Incoming};
 use hyper::upgrade::OnUpgrade;
 use std::convert::Infallible;
 use std::rc::Rc;
@@ -110,14 +111,20 @@ async fn pass(
     arrived: Arrived<'_>,
 ) -> Result<Response<ResponseBody>, Refusal> {
     let upstream = route.upstream.ok_or(Refusal::NoEndpoint)?;
+    let is_head = *arrived.request.method() == Method::HEAD;
     let (Prepared { request, upload, upgrade }, in_flight) = prepare(conn, arrived);
     let outbound = Outbound { request, upload: upload.clone(), upstream, timeout: route.timeout };
-    let inbound = forward(&conn.worker, table, outbound).await?;
+    let inbound = forward(&conn.worker, table, outbound).await.map_err(|refusal| match refusal {
+        // The gate may have seen why the body did not come to its end.
+        Refusal::Unfinished if conn.watch.is_refused(conn.requests()) => Refusal::Ambiguous("where its body ends"),
+        refusal => refusal,
+    })?;
     if inbound.response.status() == StatusCode::SWITCHING_PROTOCOLS {
         return accept(conn, inbound, upgrade, route.idle);
     }
     // An application may answer before it has read the request; the rest of it still fills that connection.
-    let reusable = upload.is_none_or(|upload| upload.ended().is_some());
+    let complete = upload.is_none_or(|upload| upload.ended().is_some());
+    let reusable = complete && !is_head && !may_have_more(&inbound.response);
     Ok(relay(conn, inbound, Passing { in_flight, reusable, idle: route.idle }))
 }
 
@@ -129,8 +136,21 @@ fn admit(conn: &Conn, request: &Request<Incoming>) -> Result<(Host, PathAndQuery
     if matches!(*request.method(), Method::CONNECT | Method::TRACE) {
         return Err(Refusal::Method);
     }
-    let host = Host::of(request.uri(), request.headers(), request.version())?;
+    let headers = request.headers();
+    if conn.http2 && !has_one_length(headers) {
+        return Err(Refusal::Ambiguous("how long it is"));
+    }
+    if !header::expects_nothing_else(headers) {
+        return Err(Refusal::Expectation);
+    }
+    let host = Host::of(request.uri(), headers, request.version())?;
     Ok((host, canonical_target(request.uri())?))
+}
+
+/// In HTTP/2 frames say how long a request is; a length beside them goes on to the application as it is written.
+fn has_one_length(headers: &HeaderMap) -> bool {
+    let mut lengths = headers.get_all(CONTENT_LENGTH).iter();
+    lengths.next().is_none_or(|length| decimal(length.as_bytes()).is_some()) && lengths.next().is_none()
 }
 
 /// What the table says, as far as this connection may use it.
@@ -179,8 +199,9 @@ struct Prepared {
 
 fn prepare(conn: &Conn, arrived: Arrived<'_>) -> (Prepared, InFlight) {
     let Arrived { mut request, host, mut target, in_flight, filtered } = arrived;
-    let websocket =
-        request.version() == Version::HTTP_11 && request.method() == Method::GET && header::asks_for_websocket(request.headers());
+    // A body would have to be read to its end before its connection becomes a tunnel; no client sends one.
+    let may_upgrade = request.version() == Version::HTTP_11 && request.method() == Method::GET && request.body().is_end_stream();
+    let websocket = may_upgrade && header::asks_for_websocket(request.headers());
     let upgrade = websocket.then(|| hyper::upgrade::on(&mut request));
     let (mut head, incoming) = request.into_parts();
     header::to_upstream(&mut head.headers, &host, conn.peer.as_ref(), websocket);
@@ -246,6 +267,13 @@ fn relay(conn: &Conn, inbound: Inbound, passing: Passing) -> Response<ResponseBo
         in_flight: Some(passing.in_flight),
     });
     Response::from_parts(head, body)
+}
+
+/// True for an answer that has no body and says how long it is. Some applications send one all the same, as they do to HEAD (a bare WSGI function
+/// behind gunicorn, for one), and those bytes would be the beginning of the answer to whoever is next on this connection.
+fn may_have_more<B>(response: &Response<B>) -> bool {
+    let named = |name| response.headers().get(name).is_some_and(|value| value != "0");
+    matches!(response.status(), StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED) && (named(CONTENT_LENGTH) || named(TRANSFER_ENCODING))
 }
 
 fn is_event_stream(headers: &HeaderMap) -> bool {

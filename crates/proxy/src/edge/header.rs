@@ -40,6 +40,11 @@ pub(crate) fn asks_for_websocket(headers: &HeaderMap) -> bool {
         && has_token(headers, &header::CONNECTION, "upgrade")
 }
 
+/// True unless `Expect` says something that is not `100-continue`: what a server makes of that, and of the body after it, is anyone's guess.
+pub(crate) fn expects_nothing_else(headers: &HeaderMap) -> bool {
+    headers.get_all(header::EXPECT).iter().all(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"))
+}
+
 /// Removes what concerns only one connection.
 pub(crate) fn remove_hop_by_hop(headers: &mut HeaderMap) {
     if headers.contains_key(header::CONNECTION) {
