@@ -100,6 +100,19 @@ pub(crate) fn accept_websocket(headers: &mut HeaderMap) {
     headers.insert(header::UPGRADE, WEBSOCKET);
 }
 
+/// Removes what a trailer may not say (RFC 9110 §6.5.1): where a message ends, for whom and from whom it is. Some applications take a trailer's
+/// fields for fields of the head.
+pub(crate) fn clean_trailers(trailers: &mut HeaderMap) {
+    remove_hop_by_hop(trailers);
+    remove_client_claims(trailers);
+    for name in [header::HOST, header::CONTENT_LENGTH, header::CONTENT_ENCODING, header::CONTENT_TYPE, header::CONTENT_RANGE] {
+        trailers.remove(name);
+    }
+    for name in [header::AUTHORIZATION, header::COOKIE, header::EXPECT, header::RANGE, header::CACHE_CONTROL, header::MAX_FORWARDS] {
+        trailers.remove(name);
+    }
+}
+
 fn remove_client_claims(headers: &mut HeaderMap) {
     let claim = |name: &str| name == "forwarded" || name == "x-real-ip" || name.starts_with("x-forwarded-") || name.contains('_');
     let claims: Vec<HeaderName> = headers.keys().filter(|name| claim(name.as_str())).cloned().collect();
@@ -171,6 +184,14 @@ mod tests {
         let mut expected = vec!["authorization: secret"];
         expected.extend(OWN);
         assert_eq!(lines, expected);
+    }
+
+    #[test]
+    fn a_trailer_says_nothing_that_a_head_must_say() {
+        let mut trailers =
+            map(&[("content-length", "5"), ("x-forwarded-for", "10.0.0.1"), ("transfer_encoding", "chunked"), ("x-sum", "1")]);
+        clean_trailers(&mut trailers);
+        assert_eq!(trailers, map(&[("x-sum", "1")]));
     }
 
     #[test]

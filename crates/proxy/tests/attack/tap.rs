@@ -59,8 +59,9 @@ impl Tap {
             let (requests, end) = wire::requests(bytes);
             assert!(!matches!(end, End::Broken(_)), "{end:?}: {}", String::from_utf8_lossy(bytes));
             for request in &requests {
-                let alias = request.names.iter().find(|name| name.contains('_'));
-                assert_eq!(alias, None, "{}", String::from_utf8_lossy(bytes));
+                let alias = request.names.iter().chain(&request.trailers).find(|name| name.contains('_'));
+                let framing = request.trailers.iter().find(|name| matches!(name.as_str(), "content-length" | "transfer-encoding" | "host"));
+                assert_eq!((alias, framing), (None, None), "{}", String::from_utf8_lossy(bytes));
             }
             all.extend(requests);
             if let End::Partial(Some(head)) = end {

@@ -11,7 +11,10 @@ pub(crate) struct Request {
     pub(crate) target: String,
     pub(crate) host: String,
     pub(crate) body: Vec<u8>,
+    /// Of its fields.
     pub(crate) names: Vec<String>,
+    /// Of those behind its body.
+    pub(crate) trailers: Vec<String>,
 }
 
 /// How the bytes end.
@@ -27,7 +30,7 @@ pub(crate) enum End {
 
 /// The requests in `bytes`, in order, and what comes after them.
 pub(crate) fn requests(bytes: &[u8]) -> (Vec<Request>, End) {
-    let mut reader = Reader { bytes };
+    let mut reader = Reader { bytes, trailers: Vec::new() };
     let mut requests = Vec::new();
     loop {
         while let Some(rest) = reader.bytes.strip_prefix(b"\r\n") {
@@ -45,6 +48,8 @@ pub(crate) fn requests(bytes: &[u8]) -> (Vec<Request>, End) {
 
 struct Reader<'a> {
     bytes: &'a [u8],
+    /// Of the request being read.
+    trailers: Vec<String>,
 }
 
 /// A line without its end.
@@ -78,7 +83,14 @@ impl<'a> Reader<'a> {
             _ => Err(End::Broken("length")),
         };
         let names = fields.iter().map(|(name, _)| name.clone()).collect();
-        let mut request = Request { method: method.to_owned(), target: target.to_owned(), host, body: Vec::new(), names };
+        let mut request = Request {
+            method: method.to_owned(),
+            target: target.to_owned(),
+            host,
+            body: Vec::new(),
+            names,
+            trailers: std::mem::take(&mut self.trailers),
+        };
         match body {
             Ok(body) => request.body = body,
             Err(End::Partial(_)) => return Err(End::Partial(Some(Box::new(request)))),
@@ -130,7 +142,7 @@ impl<'a> Reader<'a> {
                 size.len() <= 16 && (extension.is_empty() || extension.starts_with(b";")) && !extension.iter().any(u8::is_ascii_control);
             let size = u64::from_str_radix(&text(size)?, 16).ok().filter(|_| well).ok_or(End::Broken("chunk size"))?;
             if size == 0 {
-                self.fields()?;
+                self.trailers = self.fields()?.into_iter().map(|(name, _)| name).collect();
                 return Ok(body);
             }
             body.extend_from_slice(self.take(size)?);
