@@ -31,6 +31,8 @@ enum State {
     /// Before the first byte of a head.
     #[default]
     Start,
+    /// Within an empty line before a head.
+    Blank,
     /// Within a head, on a line boundary or inside a line.
     Head,
     /// Within a body of known length.
@@ -71,11 +73,22 @@ impl Gate {
         while !bytes.is_empty() {
             match self.state {
                 State::Lost => break,
-                State::Start if matches!(bytes[0], b'\r' | b'\n') => bytes = &bytes[1..],
+                State::Start if bytes[0] == b'\r' => {
+                    bytes = &bytes[1..];
+                    self.state = State::Blank;
+                }
                 State::Start => {
                     self.heads += 1;
                     self.head = Head::default();
                     self.state = State::Head;
+                }
+                State::Blank if bytes[0] == b'\n' => {
+                    bytes = &bytes[1..];
+                    self.state = State::Start;
+                }
+                State::Blank => {
+                    self.heads += 1;
+                    self.lose();
                 }
                 State::Length(left) => {
                     let taken = left.min(bytes.len() as u64);
@@ -248,6 +261,9 @@ mod tests {
         }
         let second = "GET / HTTP/1.1\r\n\r\nPOST / HTTP/1.1\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n";
         assert_eq!(ambiguous(second), Some(2));
+        for between in ["\n", "\r\n\n", "\r\r\n"] {
+            assert_eq!(ambiguous(&format!("GET / HTTP/1.1\r\n\r\n{between}GET / HTTP/1.1\r\n\r\n")), Some(2), "{between:?}");
+        }
     }
 
     #[test]

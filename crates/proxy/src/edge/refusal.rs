@@ -116,6 +116,9 @@ impl Refusal {
             }
             Refusal::Method => {
                 headers.insert(header::ALLOW, HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"));
+                if !asked.http2 {
+                    headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+                }
             }
             Refusal::Unauthorized => {
                 let challenge = HeaderValue::from_static("Basic realm=\"restricted\", charset=\"UTF-8\"");

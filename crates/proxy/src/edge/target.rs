@@ -26,6 +26,8 @@ impl Host {
             return Err(Refusal::Ambiguous("more than one Host"));
         }
         match (uri.authority(), header) {
+            // RFC 9112 §3.2: HTTP/1.1 has a Host even if the target names it too.
+            (_, None) if version == Version::HTTP_11 => Err(Refusal::Ambiguous("no Host")),
             (Some(authority), None) => Self::parse_authority(authority),
             (Some(authority), Some(header)) => {
                 let host = Self::parse_authority(authority)?;

@@ -9,6 +9,7 @@ mod client;
 #[expect(dead_code, reason = "shared with the tests of the proxy, which use all of it")]
 mod harness;
 mod http2;
+mod mutation;
 mod smuggling;
 mod tap;
 mod wire;

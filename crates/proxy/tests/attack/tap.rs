@@ -1,6 +1,6 @@
 //! A wire between the proxy and an application that keeps every byte the proxy wrote.
 
-use crate::wire::{self, End, Request};
+use crate::wire::{self, End, Reading, Request};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -52,22 +52,39 @@ impl Tap {
         let _ = back.await;
     }
 
-    /// Every whole request so far, and the heads of those that the proxy broke off. Panics if anything else was written.
+    /// Every whole request so far, and the heads of those that the proxy broke off.
     pub(crate) fn requests(&self) -> (Vec<Request>, Vec<Request>) {
-        let (mut all, mut broken_off) = (Vec::new(), Vec::new());
+        let (mut whole, mut broken_off) = (Vec::new(), Vec::new());
         for bytes in self.connections.lock().unwrap().iter() {
-            let (requests, end) = wire::requests(bytes);
-            assert!(!matches!(end, End::Broken(_)), "{end:?}: {}", String::from_utf8_lossy(bytes));
-            for request in &requests {
-                let alias = request.names.iter().chain(&request.trailers).find(|name| name.contains('_'));
-                let framing = request.trailers.iter().find(|name| matches!(name.as_str(), "content-length" | "transfer-encoding" | "host"));
-                assert_eq!((alias, framing), (None, None), "{}", String::from_utf8_lossy(bytes));
-            }
-            all.extend(requests);
-            if let End::Partial(Some(head)) = end {
+            let reading = read(bytes);
+            whole.extend(reading.requests);
+            if let End::Partial(Some(head)) = reading.end {
                 broken_off.push(*head);
             }
         }
-        (all, broken_off)
+        (whole, broken_off)
     }
+
+    /// Every whole request that came since the last time.
+    pub(crate) fn take(&self) -> Vec<Request> {
+        let mut whole = Vec::new();
+        for bytes in self.connections.lock().unwrap().iter_mut() {
+            let reading = read(bytes);
+            whole.extend(reading.requests);
+            bytes.drain(..reading.length);
+        }
+        whole
+    }
+}
+
+/// Panics if the proxy wrote anything but requests that can be read in one way.
+fn read(bytes: &[u8]) -> Reading {
+    let reading = wire::requests(bytes);
+    assert!(!matches!(reading.end, End::Broken(_)), "{:?}: {}", reading.end, String::from_utf8_lossy(bytes));
+    for request in &reading.requests {
+        let alias = request.names.iter().chain(&request.trailers).find(|name| name.contains('_'));
+        let framing = request.trailers.iter().find(|name| matches!(name.as_str(), "content-length" | "transfer-encoding" | "host"));
+        assert_eq!((alias, framing), (None, None), "{}", String::from_utf8_lossy(bytes));
+    }
+    reading
 }

@@ -28,20 +28,30 @@ pub(crate) enum End {
     Broken(&'static str),
 }
 
+/// What some bytes hold.
+#[derive(Debug)]
+pub(crate) struct Reading {
+    pub(crate) requests: Vec<Request>,
+    pub(crate) end: End,
+    /// Where the last of the requests ends.
+    pub(crate) length: usize,
+}
+
 /// The requests in `bytes`, in order, and what comes after them.
-pub(crate) fn requests(bytes: &[u8]) -> (Vec<Request>, End) {
+pub(crate) fn requests(bytes: &[u8]) -> Reading {
     let mut reader = Reader { bytes, trailers: Vec::new() };
     let mut requests = Vec::new();
     loop {
         while let Some(rest) = reader.bytes.strip_prefix(b"\r\n") {
             reader.bytes = rest;
         }
+        let length = bytes.len() - reader.bytes.len();
         if reader.bytes.is_empty() {
-            return (requests, End::Whole);
+            return Reading { requests, end: End::Whole, length };
         }
         match reader.request() {
             Ok(request) => requests.push(request),
-            Err(end) => return (requests, end),
+            Err(end) => return Reading { requests, end, length },
         }
     }
 }
