@@ -208,7 +208,7 @@ fn prepare(conn: &Conn, arrived: Arrived<'_>) -> (Prepared, InFlight) {
         target = filters.prepare(passage, &mut head.headers, target);
         max_body = filters.max_body;
     }
-    let (body, upload) = RequestBody::new(incoming, max_body);
+    let (body, upload) = RequestBody::new(incoming, max_body, conn.http2);
     let mut request = Request::new(body);
     *request.method_mut() = head.method;
     *request.uri_mut() = Uri::from(target);

@@ -10,6 +10,7 @@ mod client;
 mod harness;
 mod http2;
 mod mutation;
+mod slow;
 mod smuggling;
 mod tap;
 mod wire;
