@@ -5,7 +5,7 @@ pub(crate) mod carry;
 pub(crate) mod connection;
 pub(crate) mod filter;
 mod gate;
-mod header;
+pub(crate) mod header;
 mod io;
 pub(crate) mod quota;
 pub(crate) mod refusal;

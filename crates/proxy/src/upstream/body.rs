@@ -4,9 +4,11 @@
 //! must never look like a whole one.
 
 use crate::edge::filter::{Compressed, throw_away};
+use crate::edge::header::clean_trailers;
 use crate::edge::watch::InFlight;
 use crate::stream::StreamGuard;
 use crate::upstream::http1::AnswerBody;
+use crate::upstream::pace::Pace;
 use crate::upstream::pool::Held;
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
@@ -18,9 +20,6 @@ use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 use tokio::time::Sleep;
-
-/// Without a byte of a request's body.
-const UPLOAD_IDLE: Duration = Duration::from_secs(60);
 
 /// Why a body ended early.
 #[derive(Debug, thiserror::Error)]
@@ -59,7 +58,7 @@ pub(crate) enum RequestBody {
 pub(crate) struct ClientBody {
     incoming: Incoming,
     upload: Rc<Upload>,
-    idle: IdleLimit,
+    pace: Pace,
     /// Bytes that may still come.
     left: u64,
 }
@@ -96,12 +95,13 @@ impl Upload {
 
 impl RequestBody {
     /// Wraps what the client sends, at most `limit` bytes; the second value tells how it goes and is absent when there is no body.
-    pub(crate) fn new(incoming: Incoming, limit: u64) -> (Self, Option<Rc<Upload>>) {
+    pub(crate) fn new(incoming: Incoming, limit: u64, http2: bool) -> (Self, Option<Rc<Upload>>) {
         if incoming.is_end_stream() {
             return (RequestBody::Empty, None);
         }
         let upload = Rc::new(Upload::default());
-        let body = ClientBody { incoming, upload: Rc::clone(&upload), idle: IdleLimit::new(UPLOAD_IDLE), left: limit };
+        let pace = Pace::new(http2 && incoming.size_hint().exact().is_none());
+        let body = ClientBody { incoming, upload: Rc::clone(&upload), pace, left: limit };
         (RequestBody::Client(Box::new(body)), Some(upload))
     }
 
@@ -118,15 +118,15 @@ impl Body for RequestBody {
         let this = self.get_mut();
         let RequestBody::Client(body) = this else { return Poll::Ready(None) };
         let frame = match Pin::new(&mut body.incoming).poll_frame(cx) {
-            Poll::Ready(Some(frame)) => Some(frame.map_err(BodyError::from)),
+            Poll::Ready(Some(frame)) => Some(frame.map(clean).map_err(BodyError::from)),
             Poll::Ready(None) => None,
             Poll::Pending => {
-                ready!(body.idle.poll_exceeded(cx));
+                ready!(body.pace.poll_exceeded(cx));
                 Some(Err(BodyError::Stalled))
             }
         };
-        body.idle.progress();
         let length = frame.as_ref().and_then(|f| f.as_ref().ok()?.data_ref()).map_or(0, |data| data.len() as u64);
+        body.pace.received(length);
         let Some(left) = body.left.checked_sub(length) else {
             body.upload.failed.set(true);
             body.upload.too_large.set(true);
@@ -157,6 +157,14 @@ impl Body for RequestBody {
             RequestBody::Client(body) => body.incoming.size_hint(),
         }
     }
+}
+
+/// What a client says behind a body, as far as an application may hear it.
+fn clean(mut frame: Frame<Bytes>) -> Frame<Bytes> {
+    if let Some(trailers) = frame.trailers_mut() {
+        clean_trailers(trailers);
+    }
+    frame
 }
 
 /// A failure told one turn late. hyper forgets what it has not written yet when a body fails, so what came before would never be seen.
