@@ -4,6 +4,7 @@ mod batch;
 pub(crate) mod carry;
 pub(crate) mod connection;
 pub(crate) mod filter;
+mod frames;
 mod gate;
 pub(crate) mod header;
 mod io;

@@ -95,6 +95,11 @@ impl Watch {
         })
     }
 
+    /// The clock it reads.
+    pub(crate) fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
     /// A head's bytes came.
     pub(crate) fn head_begins(&self) {
         if !self.head.swap(true, Relaxed) {

@@ -8,6 +8,7 @@ mod compression;
 mod control;
 mod filters;
 mod harness;
+mod http2;
 mod names;
 mod routing;
 mod stopping;
