@@ -85,7 +85,7 @@ impl Group {
 
 impl Drop for Group {
     fn drop(&mut self) {
-        // What it held ends after the stage is taken down; a group with members cannot be removed.
+        // The last member may still be ending.
         let removed = || std::fs::remove_dir(&self.0).ok();
         let began = Instant::now();
         while removed().is_none() && began.elapsed() < PATIENCE {
@@ -110,9 +110,11 @@ fn begins(stage: &Stage, client: u32) -> std::io::Result<TcpStream> {
 #[test]
 fn without_memory_those_that_take_long_give_way_and_the_same_proxy_goes_on() {
     const LIMIT: u64 = 256 << 20;
+    // Declared before the stage, so that it is removed after it: it must be empty.
+    let _group;
     let stage = Stage::set();
     let first = stage.serving();
-    let group = Group::of(stage.supervisor(), LIMIT);
+    _group = Group::of(stage.supervisor(), LIMIT);
     // The next proxy is in the group, as the supervisor now is.
     stage.signal(first, Signal::KILL);
     until("another proxy answers", || stage.status().ok().filter(|new| new.pid != first.as_raw_nonzero().get() as u32));
@@ -131,6 +133,4 @@ fn without_memory_those_that_take_long_give_way_and_the_same_proxy_goes_on() {
     drop(clients);
     assert!((0..50).all(|_| is_answered(&asks_once(&stage))));
     assert_eq!(stage.serving(), pid, "it is the same proxy: {}", stage.said());
-    drop(stage);
-    drop(group);
 }
