@@ -379,6 +379,7 @@ impl Worker {
     }
 
     async fn sweep(self: Rc<Self>) {
+        let too_many = Rarely::default();
         loop {
             tokio::time::sleep(SWEEP).await;
             self.clock.advance();
@@ -392,8 +393,7 @@ impl Worker {
                     conn.command(Order::Cut);
                 }
             }
-            let refused = self.quota.refused();
-            if refused > 0 {
+            if let Some(refused) = too_many.more(self.quota.refused().into()) {
                 tracing::warn!(refused, limit = self.shared.max_per_address, "an address has too many connections");
             }
             for endpoint in self.endpoints.borrow().values() {
