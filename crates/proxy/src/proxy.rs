@@ -200,6 +200,7 @@ async fn serve(config: Config, parts: Parts) -> Result<(), ProxyError> {
         () = Rc::clone(&socket).serve(Rc::clone(&control)) => {}
         () = control.watch_health() => {}
         () = control.tell_alive(watchdog) => {}
+        () = control.watch_memory() => {}
         () = asked_to_stop(parts.stopped, signals) => {}
     }
     control.stop(settings.drain, socket.is_replaced());
