@@ -75,11 +75,10 @@ impl Table {
         let routed: Vec<(&ServiceName, &Service)> =
             view.sites.services.iter().filter(|(n, s)| !s.routes.is_empty() && view.row.serving.routes.contains_key(*n)).collect();
         if !routed.is_empty() {
-            let site = self.site(&view.row.name, view.sites, &routed);
-            if site.https {
-                part.certificates = self.certs.for_app(view.sites, &self.certificate_names(&site))?;
+            part.sites = self.sites(&view.row.name, view.sites, &routed);
+            if view.sites.tls != Tls::Off {
+                part.certificates = self.certs.for_app(view.sites, &self.served_names(view.sites))?;
             }
-            part.sites.push(site);
         }
         Ok(part)
     }
@@ -96,32 +95,25 @@ impl Table {
         (hosts, domains.collect())
     }
 
-    fn site(&self, app: &AppName, spec: &Spec, routed: &[(&ServiceName, &Service)]) -> Site {
+    /// One for the app's domains and one for each host of single routes.
+    fn sites(&self, app: &AppName, spec: &Spec, routed: &[(&ServiceName, &Service)]) -> Vec<Site> {
         let (hosts, redirect_hosts) = self.hosts(app, spec);
-        let routes = routed.iter().flat_map(|(name, service)| {
-            service.routes.iter().map(|r| SiteRoute {
-                path: r.path.clone(),
-                upstream: upstream_key(app, name),
-                timeout_ms: r.timeout_ms,
-                idle_timeout_ms: r.idle_timeout_ms,
-                filters: r.filters.clone(),
-            })
-        });
-        Site { app: app.to_string(), hosts, redirect_hosts, https: spec.tls != Tls::Off, routes: routes.collect() }
+        let own = spec.route_hosts().into_iter().map(|host| (Some(host), vec![host.clone()], Vec::new()));
+        let faces = std::iter::once((None, hosts, redirect_hosts)).chain(own);
+        let site = |(host, hosts, redirect_hosts)| Site {
+            app: app.to_string(),
+            hosts,
+            redirect_hosts,
+            https: spec.tls != Tls::Off,
+            routes: site_routes(app, host, routed),
+        };
+        faces.map(site).filter(|site| !site.routes.is_empty()).collect()
     }
 
     /// Every name an app is served by.
     pub(crate) fn served_names(&self, spec: &Spec) -> Vec<String> {
         let (hosts, redirect_hosts) = self.hosts(&spec.app, spec);
-        self.all_names(&hosts, &redirect_hosts)
-    }
-
-    fn certificate_names(&self, site: &Site) -> Vec<String> {
-        self.all_names(&site.hosts, &site.redirect_hosts)
-    }
-
-    fn all_names(&self, hosts: &[Domain], redirect_hosts: &[Domain]) -> Vec<String> {
-        let mut names: Vec<String> = hosts.iter().chain(redirect_hosts).map(Domain::to_string).collect();
+        let mut names: Vec<String> = hosts.iter().chain(&redirect_hosts).chain(spec.route_hosts()).map(Domain::to_string).collect();
         if hosts.is_empty() {
             names.extend(self.local_host.clone());
             names.extend(["localhost".to_owned(), "127.0.0.1".to_owned(), "::1".to_owned()]);
@@ -213,6 +205,20 @@ impl Table {
         parts.generation = table.generation;
         Ok(())
     }
+}
+
+/// Routes of one host, or those of the app's domains.
+fn site_routes(app: &AppName, host: Option<&Domain>, routed: &[(&ServiceName, &Service)]) -> Vec<SiteRoute> {
+    let routes = routed.iter().flat_map(|(name, service)| service.routes.iter().map(move |route| (name, route)));
+    let here = routes.filter(|(_, route)| route.host.as_ref() == host);
+    here.map(|(name, route)| SiteRoute {
+        path: route.path.clone(),
+        upstream: upstream_key(app, name),
+        timeout_ms: route.timeout_ms,
+        idle_timeout_ms: route.idle_timeout_ms,
+        filters: route.filters.clone(),
+    })
+    .collect()
 }
 
 /// Key of a service's upstream.

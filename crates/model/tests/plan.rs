@@ -62,7 +62,7 @@ fn tutor(version: &str, db_version: &str) -> Spec {
     backend.migrate = Some(vec!["alembic".into(), "upgrade".into(), "head".into()]);
     let mut frontend = service(version, 1, &["backend"]);
     frontend.routes =
-        vec![Route { path: "/".parse().unwrap(), timeout_ms: 60_000, idle_timeout_ms: 3_600_000, filters: Default::default() }];
+        vec![Route { host: None, path: "/".parse().unwrap(), timeout_ms: 60_000, idle_timeout_ms: 3_600_000, filters: Default::default() }];
     let network = Network { external_name: "tutor_default".into(), ..Network::default() };
     Spec {
         app: "tutor".parse().unwrap(),

@@ -31,4 +31,13 @@ pub(super) const CODES: &[Code] = &[
         bad: "services:\n  web:\n    image: nginx:1.27\n    x-landfall: { port: 80, routes: [{ path: /, cors: app.example.com }] }\n",
         good: "services:\n  web:\n    image: nginx:1.27\n    x-landfall: { port: 80, routes: [{ path: /, cors: \"https://app.example.com\" }] }\n",
     },
+    Code {
+        code: "bad-redirect",
+        severity: Error,
+        title: "this is no address to redirect to",
+        reason: "Clients would be sent to where nothing is, or to a site of somebody else's: browsers read `//name` and `/\\name` as another host.",
+        remedy: "Write a path of the same site, `/new`, or an address with its scheme, `https://www.example.com/new`.",
+        bad: "services:\n  web:\n    image: nginx:1.27\n    x-landfall: { port: 80, routes: [/, { path: /old, redirect: new }] }\n",
+        good: "services:\n  web:\n    image: nginx:1.27\n    x-landfall: { port: 80, routes: [/, { path: /old, redirect: /new }] }\n",
+    },
 ];

@@ -1,5 +1,6 @@
 //! The client's side: connections, what may be said on them, and what a request is made of.
 
+mod answer;
 pub(crate) mod carry;
 pub(crate) mod connection;
 pub(crate) mod filter;

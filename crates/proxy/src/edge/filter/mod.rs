@@ -14,6 +14,7 @@ mod request_id;
 mod rewrite;
 mod security;
 
+use crate::edge::answer::Answer;
 use crate::edge::refusal::Refusal;
 use crate::upstream::body::ResponseBody;
 use address::Addresses;
@@ -25,6 +26,7 @@ use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Request, Response};
 use hyper::body::Incoming;
 use landfall_model::filter;
+use landfall_model::name::PathMatch;
 use rate_limit::Limiter;
 use rewrite::Rewrite;
 use std::net::IpAddr;
@@ -38,21 +40,21 @@ pub(crate) use security::{hsts, is_public};
 /// One route's filters as the control thread prepares them.
 #[derive(Debug)]
 pub(crate) struct Shared {
-    /// Which route of which app, so that a swap finds what the one before remembered.
-    app: String,
-    path: String,
+    /// Which route of which site, so that a swap finds what the one before remembered.
+    site: String,
+    path: PathMatch,
     asked: filter::Filters,
     limiter: Option<Arc<Limiter>>,
 }
 
 impl Shared {
-    /// For a route of `app` at `path`; `before` are those of the table in use.
-    pub(crate) fn new(app: &str, path: &str, asked: &filter::Filters, before: &[Self]) -> Self {
+    /// For a route of `site` at `path`; `before` are those of the table in use.
+    pub(crate) fn new(site: &str, path: &PathMatch, asked: &filter::Filters, before: &[Self]) -> Self {
         let limiter = asked.rate_limit.map(|limit| {
-            let known = before.iter().find(|b| b.app == app && b.path == path && b.asked.rate_limit == Some(limit));
+            let known = before.iter().find(|b| b.site == site && b.path == *path && b.asked.rate_limit == Some(limit));
             known.and_then(|b| b.limiter.clone()).unwrap_or_else(|| Arc::new(Limiter::new(limit)))
         });
-        Self { app: app.to_owned(), path: path.to_owned(), asked: asked.clone(), limiter }
+        Self { site: site.to_owned(), path: path.clone(), asked: asked.clone(), limiter }
     }
 }
 
@@ -68,6 +70,8 @@ pub(crate) struct Filters {
     pub(crate) max_body: u64,
     rewrite: Option<Rewrite>,
     compression: Option<Compression>,
+    /// What answers in place of the application.
+    pub(crate) answer: Option<Answer>,
 }
 
 /// What is known of a request from its admission to its answer.
@@ -112,8 +116,9 @@ impl Filters {
             cors: asked.cors.as_ref().map(Cors::new),
             basic_auth: BasicAuth::new(asked),
             max_body: asked.max_body.unwrap_or(u64::MAX),
-            rewrite: Rewrite::new(&shared.path, asked),
+            rewrite: Rewrite::new(shared.path.path(), asked),
             compression: (!asked.uncompressed).then(Compression::default),
+            answer: asked.answer.as_ref().map(|answer| Answer::new(answer, &shared.path)),
         }
     }
 
