@@ -3,7 +3,7 @@
 //! It is made by the agent from every app's current release and read by the proxy alone. The lookup is pure and lives here so
 //! that it can be tested without a socket: `find` takes a host and a path that were canonicalised once, and nothing else.
 
-use crate::filter::Filters;
+use crate::filter::{FilesRoot, Filters};
 use crate::name::{Domain, PathMatch};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -20,6 +20,9 @@ pub struct RouteTable {
     pub upstreams: BTreeMap<String, Upstream>,
     /// Loopback addresses that stand for a service inside an app (process runtime).
     pub internal: Vec<InternalListener>,
+    /// Files of sites, by [`folder_key`].
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub folders: BTreeMap<String, Folder>,
     /// Names that containers ask for (Docker runtime).
     pub names: Vec<NameScope>,
     /// Certificates by the names they are for.
@@ -27,6 +30,20 @@ pub struct RouteTable {
     /// What authorities of certificates are about to ask for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub challenges: Vec<ChallengeAnswer>,
+}
+
+/// Where the files of a site lie.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Folder {
+    /// Absolute. What is in it never changes.
+    pub current: String,
+    /// Of earlier releases, the newest first: pages that are still open go on loading their scripts from there.
+    pub earlier: Vec<String>,
+}
+
+/// Where the files of a route are found in the table.
+pub fn folder_key(upstream: &str, root: &FilesRoot) -> String {
+    format!("{upstream} {root}")
 }
 
 /// Path below which HTTP-01 asks (RFC 8555 §8.3).

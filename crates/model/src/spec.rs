@@ -5,7 +5,7 @@
 
 use crate::container::{Container, is_default};
 use crate::digest::{Revision, digest};
-use crate::filter::Filters;
+use crate::filter::{Answer, Files, Filters};
 use crate::name::{AppName, Domain, EnvKey, ImageId, ImageRef, NetworkName, PathMatch, ServiceName, VolumeName};
 pub use crate::tls::Tls;
 use serde::{Deserialize, Serialize};
@@ -101,6 +101,21 @@ pub struct Service {
     /// Other names it is known by inside the app, by network. Outside of the template: a name can change without a new replica.
     #[serde(default, skip_serializing_if = "is_default")]
     pub aliases: BTreeMap<NetworkName, BTreeSet<String>>,
+}
+
+impl Service {
+    /// Files that its routes serve.
+    pub fn files(&self) -> impl Iterator<Item = &Files> {
+        self.routes.iter().filter_map(|route| match &route.filters.answer {
+            Some(Answer::Files(files)) => Some(files),
+            _ => None,
+        })
+    }
+
+    /// It has such routes.
+    pub fn serves_files(&self) -> bool {
+        self.files().next().is_some()
+    }
 }
 
 /// What one replica of a service is made of.

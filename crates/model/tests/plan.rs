@@ -151,7 +151,7 @@ impl World {
             Step::Remove { replicas: removed } => replicas.retain(|id, _| !removed.contains(id)),
             Step::RemoveNetworks { networks } => self.observed.networks.retain(|n, _| !networks.contains(n)),
             Step::RemoveVolumes { volumes } => self.observed.volumes.retain(|v| !volumes.contains(v)),
-            Step::Pull { .. } | Step::Gate { .. } | Step::Drain { .. } => {}
+            Step::Pull { .. } | Step::Unpack { .. } | Step::Gate { .. } | Step::Drain { .. } => {}
         }
     }
 

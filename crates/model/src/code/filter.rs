@@ -5,6 +5,15 @@ use crate::diagnostic::Severity::Error;
 
 pub(super) const CODES: &[Code] = &[
     Code {
+        code: "bad-files",
+        severity: Error,
+        title: "this is no directory of files to serve",
+        reason: "A whole project or image holds more than anybody means to show: sources, settings, passwords.",
+        remedy: "Write a directory below the project, `./dist`, or an absolute one of the service's image, `/usr/share/nginx/html`.",
+        bad: "services:\n  web:\n    image: nginx:1.27\n    x-landfall: { routes: [{ path: /, static: ../site }] }\n",
+        good: "services:\n  web:\n    image: nginx:1.27\n    x-landfall: { routes: [{ path: /, static: /usr/share/nginx/html }] }\n",
+    },
+    Code {
         code: "bad-header",
         severity: Error,
         title: "this is no header that can be set",

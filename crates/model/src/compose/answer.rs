@@ -1,9 +1,11 @@
 //! The keys of a route that answers by itself.
 
+use super::landfall::one_or_more;
 use super::node::Value;
 use super::reader::{Field, Fields, named};
 use super::report::{Located, Report};
-use crate::filter::{Answer, HeaderText, Redirect, RedirectTarget, Respond};
+use crate::filter::{Answer, Files, FilesRoot, HeaderText, Redirect, RedirectTarget, Respond};
+use crate::name::RoutePath;
 
 /// Reads what a route answers, if it does.
 pub(crate) fn read(fields: &mut Fields<'_>, report: &mut Report) -> Option<Answer> {
@@ -11,6 +13,7 @@ pub(crate) fn read(fields: &mut Fields<'_>, report: &mut Report) -> Option<Answe
     let answers = [
         fields.take("redirect").map(|f| (redirect(&f, report).map(Answer::Redirect), f)),
         fields.take("respond").map(|f| (respond(&f, report).map(Answer::Respond), f)),
+        fields.take("static").map(|f| (files(&f, report).map(Answer::Files), f)),
     ];
     for (answer, field) in answers.into_iter().flatten() {
         if let Some((other, _)) = &found {
@@ -46,6 +49,29 @@ fn redirect(field: &Field<'_>, report: &mut Report) -> Option<Redirect> {
     }
     let keep_rest = keep_rest.map_or(!to.value.is_closed(), |k| k.value);
     Some(Redirect { to: to.value, status: status.map_or(308, |s| s.value), keep_rest })
+}
+
+/// A directory, or `{ root, spa, immutable }`.
+fn files(field: &Field<'_>, report: &mut Report) -> Option<Files> {
+    let none = |root| Files { root, sha256: None, spa: None, immutable: Vec::new() };
+    if !matches!(field.node.value, Value::Map(_)) {
+        return field.name::<FilesRoot>("bad-files", report).map(|root| none(root.value));
+    }
+    let mut fields = Fields::open(field, report)?;
+    let root = fields.take("root");
+    if root.is_none() {
+        report.error("missing-key", field.place(), format!("`{}` needs `root`", field.path)).hint("write `{ root: ./dist }`");
+    }
+    let root = root.and_then(|f| f.name::<FilesRoot>("bad-files", report));
+    let spa = fields.take("spa").and_then(|f| match f.node.scalar().map(|s| s.text.as_str()) {
+        Some("true") => "/index.html".parse().ok(),
+        Some("false") => None,
+        _ => f.name::<RoutePath>("bad-route", report).map(|path| path.value),
+    });
+    let immutable = fields.take("immutable").map(|f| one_or_more(&f, report)).unwrap_or_default();
+    let immutable = immutable.iter().filter_map(|f| f.name::<RoutePath>("bad-route", report)).map(|path| path.value).collect();
+    fields.finish(report);
+    Some(Files { spa, immutable, ..none(root?.value) })
 }
 
 /// A status, or `{ status, body, content_type }`.

@@ -8,6 +8,7 @@ use super::service::ServiceFile;
 use super::shape::{Enabled, declared_ports, is_job, port, written_restart};
 use super::{Files, path};
 use crate::container::Namespace;
+use crate::filter::Answer;
 use crate::name::{Domain, ServiceName};
 use crate::power::is_free;
 use crate::spec::{Condition, HealthTest, RuntimeKind};
@@ -186,7 +187,7 @@ impl App<'_> {
     fn replicas(&self, name: &ServiceName, service: &ServiceFile, report: &mut Report) {
         let Some(replicas) = &service.deploy.replicas else { return };
         let routed = !service.landfall.routes.is_empty();
-        if replicas.value == 0 && routed {
+        if replicas.value == 0 && service.landfall.routes.iter().any(|r| r.filters.answer.is_none()) {
             report
                 .warning("no-replica", replicas.place, format!("`{name}` has routes and no replica to answer them"))
                 .hint("write at least 1");
@@ -221,6 +222,14 @@ impl App<'_> {
             report
                 .error("refused", *place, message)
                 .hint("write `test: [CMD, program, argument]`, or `x-landfall: { health: { path: /health } }`");
+        }
+        for route in &service.landfall.routes {
+            if let Some(Answer::Files(files)) =
+                route.filters.answer.as_ref().filter(|a| matches!(a, Answer::Files(f) if f.root.is_in_image()))
+            {
+                let message = format!("`{}` would be a directory of an image, and under `runtime: process` there is none", files.root);
+                report.error("image-under-process", route.path.place, message).hint("name a directory of the project: `static: ./dist`");
+            }
         }
         // A network every service joins anyway is no wish.
         let networks = service.networks.as_ref().and_then(|n| n.iter().find(|n| n.value.as_str() != "default"));

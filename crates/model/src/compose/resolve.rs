@@ -100,9 +100,10 @@ impl Resolver<'_> {
         }
         let depends_on = file.depends_on.iter().filter(|(other, _)| self.app.enabled.contains_key(other));
         let gate = shape::gate(file, runtime);
+        let unsaid = u32::from(!shape::is_files_only(file, runtime));
         Some(Service {
             template,
-            replicas: if job { 1 } else { file.deploy.replicas.as_ref().map_or(1, |r| r.value) },
+            replicas: if job { 1 } else { file.deploy.replicas.as_ref().map_or(unsaid, |r| r.value) },
             job,
             depends_on: depends_on
                 .map(|(other, (dependency, _))| (other.clone(), *dependency))

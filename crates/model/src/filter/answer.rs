@@ -1,7 +1,7 @@
-//! What a route answers by itself, without an application: another address, or a fixed text.
+//! What a route answers by itself, without an application: another address, a fixed text, or files.
 
 use super::HeaderText;
-use crate::name::NameError;
+use crate::name::{NameError, RoutePath};
 use serde::{Deserialize, Serialize};
 use std::str::FromStr;
 
@@ -13,6 +13,8 @@ pub enum Answer {
     Redirect(Redirect),
     /// Always the same.
     Respond(Respond),
+    /// A site of files.
+    Files(Files),
 }
 
 /// Sends clients somewhere else.
@@ -45,6 +47,59 @@ pub struct Respond {
 impl Respond {
     /// Most bytes of a body: what is longer belongs into a file.
     pub const MAX_BODY: usize = 8 * 1024;
+}
+
+/// A directory that the proxy serves.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Files {
+    /// Which.
+    pub root: FilesRoot,
+    /// Digest of its files when it lies in the project; the server serves a copy, so that a rollback serves the old files.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<String>,
+    /// The file sent in place of a page that is not there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spa: Option<RoutePath>,
+    /// Below these paths no file ever changes.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub immutable: Vec<RoutePath>,
+}
+
+/// `/usr/share/nginx/html` of the service's image, or `dist` of the project.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct FilesRoot(String);
+
+impl FilesRoot {
+    /// Absolute in an image; relative, without `./`, in the project.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// It is in the service's image.
+    pub fn is_in_image(&self) -> bool {
+        self.0.starts_with('/')
+    }
+}
+
+impl FromStr for FilesRoot {
+    type Err = NameError;
+    fn from_str(text: &str) -> Result<Self, NameError> {
+        let slash = if text.starts_with('/') { "/" } else { "" };
+        let segments: Vec<&str> = text.split('/').filter(|s| !s.is_empty() && *s != ".").collect();
+        // The whole of a project or image is more than anybody means to show.
+        let good = text.len() <= 400
+            && !segments.is_empty()
+            && segments.iter().all(|s| *s != ".." && !s.starts_with('.') && !s.chars().any(|c| c.is_control() || c == '\\'));
+        if good {
+            return Ok(Self(format!("{slash}{}", segments.join("/"))));
+        }
+        Err(NameError::new(
+            "directory of files to serve",
+            text,
+            "a directory below the project, `./dist`, or an absolute one of the service's image, `/usr/share/nginx/html`",
+        ))
+    }
 }
 
 /// A path of the same site, or an address with scheme and host.
@@ -91,10 +146,21 @@ impl FromStr for RedirectTarget {
 }
 
 text!(RedirectTarget);
+text!(FilesRoot);
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_directory_to_serve_is_below_something() {
+        let root = |text: &str| text.parse::<FilesRoot>().map(|r| (r.as_str().to_owned(), r.is_in_image())).ok();
+        assert_eq!(root("./web/dist/"), Some(("web/dist".into(), false)));
+        assert_eq!(root("/usr/share//nginx/html"), Some(("/usr/share/nginx/html".into(), true)));
+        for bad in ["", ".", "./", "/", "..", "../x", "a/../b", "/a/..", ".git", "a/.ssh", "a\nb"] {
+            assert_eq!(root(bad), None, "{bad:?}");
+        }
+    }
 
     #[test]
     fn a_redirect_leads_where_it_seems_to() {

@@ -35,7 +35,7 @@ mod header;
 mod network;
 mod password;
 
-pub use answer::{Answer, Redirect, RedirectTarget, Respond};
+pub use answer::{Answer, Files, FilesRoot, Redirect, RedirectTarget, Respond};
 pub use cors::{Cors, CorsOrigin};
 pub use header::{HeaderKey, HeaderText};
 pub use network::Network;

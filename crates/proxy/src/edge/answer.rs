@@ -1,5 +1,9 @@
-//! What a route answers by itself, as the file says: another address, or a fixed text.
+//! What a route answers by itself, as the file says: another address, a fixed text, or files.
 
+use crate::edge::file::{Files, Folder, Wanted};
+use crate::edge::filter::Filters;
+use crate::edge::refusal::Refusal;
+use crate::edge::watch::InFlight;
 use crate::upstream::body::ResponseBody;
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, LOCATION};
@@ -7,28 +11,51 @@ use http::uri::PathAndQuery;
 use http::{Method, Request, Response, StatusCode};
 use landfall_model::filter;
 use landfall_model::name::PathMatch;
+use std::sync::Arc;
+
+/// A request that was let in.
+pub(crate) struct Asking<'a, B> {
+    pub(crate) request: &'a Request<B>,
+    pub(crate) target: &'a PathAndQuery,
+    pub(crate) filters: &'a Filters,
+    pub(crate) in_flight: InFlight,
+}
 
 /// In place of an application.
 #[derive(Debug)]
 pub(crate) enum Answer {
     Redirect(Redirect),
     Respond(Respond),
+    Files(Files),
 }
 
 impl Answer {
     /// For the route of this path.
-    pub(crate) fn new(asked: &filter::Answer, path: &PathMatch) -> Self {
+    pub(crate) fn new(asked: &filter::Answer, path: &PathMatch, folder: Option<Arc<Folder>>) -> Self {
         match asked {
             filter::Answer::Redirect(redirect) => Answer::Redirect(Redirect::new(redirect, path)),
             filter::Answer::Respond(respond) => Answer::Respond(Respond::new(respond)),
+            filter::Answer::Files(files) => Answer::Files(Files::new(files, folder)),
         }
     }
 
     /// The answer. `origin` is how clients reach the host that was asked.
-    pub(crate) fn answer<B>(&self, request: &Request<B>, target: &PathAndQuery, origin: impl FnOnce() -> String) -> Response<ResponseBody> {
+    pub(crate) fn answer<B>(&self, asking: Asking<'_, B>, origin: impl FnOnce() -> String) -> Result<Response<ResponseBody>, Refusal> {
+        let Asking { request, target, filters, in_flight } = asking;
         match self {
-            Answer::Redirect(redirect) => redirect.answer(target, origin),
-            Answer::Respond(respond) => respond.answer(request.method() == Method::HEAD),
+            Answer::Redirect(redirect) => Ok(redirect.answer(target, origin)),
+            Answer::Respond(respond) => Ok(respond.answer(request.method() == Method::HEAD)),
+            Answer::Files(files) => {
+                let below = filters.path_below(target);
+                let wanted = Wanted {
+                    method: request.method(),
+                    headers: request.headers(),
+                    path: below.path(),
+                    target: target.as_str(),
+                    encode: filters.compresses(),
+                };
+                files.answer(&wanted, in_flight, origin)
+            }
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The way of one request: canonicalise, find, prepare, forward, and turn whatever happens into an answer.
 
+use crate::edge::answer::Asking;
 use crate::edge::connection::{Conn, Origin};
 use crate::edge::filter::{self, Filters, Passage, Stop};
 use crate::edge::header;
@@ -70,9 +71,10 @@ async fn answer(
     let passed = match filters.admit(conn.client, &request, &mut passage) {
         Ok(()) => match &filters.answer {
             Some(own) => {
-                let response = own.answer(&request, &target, || site.map(|site| origin(conn, site, host.name())).unwrap_or_default());
+                let asking = Asking { request: &request, target: &target, filters, in_flight };
+                let answer = own.answer(asking, || site.map(|site| origin(conn, site, host.name())).unwrap_or_default());
                 filter::linger(request);
-                Ok(response)
+                answer
             }
             None => {
                 let filtered = Some((filters, &passage));

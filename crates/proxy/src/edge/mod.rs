@@ -3,6 +3,7 @@
 mod answer;
 pub(crate) mod carry;
 pub(crate) mod connection;
+pub(crate) mod file;
 pub(crate) mod filter;
 mod gate;
 mod header;

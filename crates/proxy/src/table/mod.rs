@@ -5,10 +5,12 @@
 
 pub(crate) mod endpoint;
 
+use crate::edge::file::Folder;
 use crate::edge::filter;
 use crate::table::endpoint::{EndpointState, Endpoints};
 use bytes::Bytes;
-use landfall_model::route::{CHALLENGE_PATH, ChallengeAnswer, RouteTable, Site, covers};
+use landfall_model::filter::Answer;
+use landfall_model::route::{CHALLENGE_PATH, ChallengeAnswer, RouteTable, Site, SiteRoute, covers, folder_key};
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -109,7 +111,7 @@ impl Compiled {
             });
         }
         for site in &table.sites {
-            compiled.add_site(site, before);
+            compiled.add_site(site, table, before);
         }
         for listener in &table.internal {
             let route = CompiledRoute {
@@ -139,7 +141,7 @@ impl Compiled {
         self.challenges.iter().find(|(of, token, _)| of == host && token == asked).map(|(_, _, answer)| answer)
     }
 
-    fn add_site(&mut self, site: &Site, before: &Self) {
+    fn add_site(&mut self, site: &Site, table: &RouteTable, before: &Self) {
         let index = self.sites.len();
         for host in &site.hosts {
             // A host that one site serves and another redirects is served; the first site that names it wins.
@@ -160,7 +162,8 @@ impl Compiled {
             .routes
             .iter()
             .map(|route| {
-                self.filters.push(filter::Shared::new(&face, &route.path, &route.filters, &before.filters));
+                let folder = folder(table, route);
+                self.filters.push(filter::Shared::new(&face, &route.path, &route.filters, folder, &before.filters));
                 CompiledRoute {
                     path: route.path.path().to_owned(),
                     exact: route.path.is_exact(),
@@ -216,11 +219,17 @@ impl Compiled {
     }
 }
 
+/// The files of a route that serves some, opened.
+fn folder(table: &RouteTable, route: &SiteRoute) -> Option<Arc<Folder>> {
+    let Some(Answer::Files(files)) = &route.filters.answer else { return None };
+    table.folders.get(&folder_key(&route.upstream, &files.root)).and_then(Folder::open).map(Arc::new)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use landfall_model::name::{Domain, PathMatch};
-    use landfall_model::route::{self, SiteRoute, Upstream};
+    use landfall_model::route::{self, Upstream};
     use proptest::prelude::*;
 
     /// Few names, so that hosts and prefixes collide.

@@ -3,6 +3,7 @@
 //! A body that ends too early ends as an error on the other side too (the connection is aborted, the HTTP/2 stream reset): a short answer
 //! must never look like a whole one.
 
+use crate::edge::file::FileBody;
 use crate::edge::filter::{Compressed, throw_away};
 use crate::edge::watch::InFlight;
 use crate::stream::StreamGuard;
@@ -33,6 +34,9 @@ pub(crate) enum BodyError {
     /// It is larger than the route takes.
     #[error("the body is too large")]
     TooLarge,
+    /// It could not be read from its file.
+    #[error("the file could not be read to its end")]
+    File(#[source] std::io::Error),
     /// It could not be compressed.
     #[error("the body could not be compressed")]
     Encoder(#[source] std::io::Error),
@@ -155,7 +159,9 @@ pub(crate) enum ResponseBody {
     Text(Option<Bytes>),
     /// The application's.
     Relay(Box<Relay>),
-    /// The application's, made smaller.
+    /// A file's.
+    File(Box<FileBody>),
+    /// The application's or a file's, made smaller.
     Compressed(Box<Compressed>),
 }
 
@@ -242,6 +248,7 @@ impl Body for ResponseBody {
         match self.get_mut() {
             ResponseBody::Text(text) => Poll::Ready(text.take().map(|text| Ok(Frame::data(text)))),
             ResponseBody::Relay(relay) => relay.poll_frame(cx),
+            ResponseBody::File(file) => file.poll_frame(cx),
             ResponseBody::Compressed(compressed) => compressed.poll_frame(cx),
         }
     }
@@ -250,6 +257,7 @@ impl Body for ResponseBody {
         match self {
             ResponseBody::Text(text) => text.is_none(),
             ResponseBody::Relay(relay) => relay.incoming.is_end_stream(),
+            ResponseBody::File(file) => file.left() == 0,
             ResponseBody::Compressed(compressed) => compressed.is_end_stream(),
         }
     }
@@ -258,6 +266,7 @@ impl Body for ResponseBody {
         match self {
             ResponseBody::Text(text) => SizeHint::with_exact(text.as_ref().map_or(0, |t| t.len() as u64)),
             ResponseBody::Relay(relay) => relay.incoming.size_hint(),
+            ResponseBody::File(file) => SizeHint::with_exact(file.left()),
             ResponseBody::Compressed(_) => SizeHint::default(),
         }
     }

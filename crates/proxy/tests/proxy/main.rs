@@ -5,6 +5,7 @@
 mod challenge;
 mod compression;
 mod control;
+mod files;
 mod filters;
 mod harness;
 mod names;

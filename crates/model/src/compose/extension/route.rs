@@ -7,6 +7,7 @@ use Shape::{Boolean, Duration, Integer, List, Map, Pattern, Size, Text};
 /// Paths that route.
 pub(super) const ROUTE: Shape = Pattern("a path that begins with `/`, or with `=/` for this path alone", r"^=?/[^*?#\s]*$");
 const PATH: Shape = Pattern("a path that begins with `/`", r"^/[^*?#\s]*$");
+const ROOT: Shape = Pattern("a directory", r"^[^\\]+$");
 const TARGET: Shape = Pattern("a path, or an address with `https://`", r"^(/|https?://)[!-~]*$");
 const RATE: Shape = Pattern("a rate: `10/s`, `100/min`", r"^\s*[0-9]+\s*/\s*(s|sec|second|m|min|minute|h|hour|d|day)\s*$");
 const NETWORK: Shape = Pattern("an address or network", r"^[0-9a-fA-F.:]+(/[0-9]+)?$");
@@ -92,6 +93,14 @@ pub(super) const ROUTES: &[Key] = &[
         "",
     ),
     key("respond", &[Integer(200, 599), Map(RESPOND)], NONE, "In place of all that the service would answer: always the same.", ""),
+    key(
+        "static",
+        &[ROOT, Map(STATIC)],
+        NONE,
+        "In place of all that the service would answer: files, served by the proxy. A service whose routes are all answered like this is not \
+         run: its image only holds the files.",
+        "",
+    ),
 ];
 
 const REDIRECT: &[Key] = &[
@@ -110,6 +119,33 @@ const RESPOND: &[Key] = &[
     key("status", &[Integer(200, 599)], "200", "The status.", "200"),
     key("body", &[Text], "empty", "The content, at most 8 KiB.", "\"healthy\\n\""),
     key("content_type", &[Text], "text/plain; charset=utf-8", "What the content is.", "text/plain"),
+];
+
+const STATIC: &[Key] = &[
+    key(
+        "root",
+        &[ROOT],
+        "it must be there",
+        "A directory of the project, `./dist`, or, absolute, of the service's image. A file is looked for by the whole path, or by what \
+         `strip_prefix` and `rewrite` make of it.",
+        "/usr/share/nginx/html",
+    ),
+    key(
+        "spa",
+        &[Boolean, PATH],
+        "false",
+        "A page that is not there is `/index.html`, or the file named here: the app in the browser knows all addresses. Scripts, styles and \
+         pictures that are not there are not found.",
+        "true",
+    ),
+    key(
+        "immutable",
+        &[List(&[PATH]), PATH],
+        "files with a digest in their name",
+        "Below these paths browsers keep every file for a year without asking again. All others are asked for again and answered from the \
+         browser's copy while they are the same.",
+        "[/assets]",
+    ),
 ];
 
 const RATE_LIMIT: &[Key] = &[

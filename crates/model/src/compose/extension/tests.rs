@@ -127,7 +127,14 @@ fn the_schema_takes_what_the_reader_takes_and_refuses_what_it_refuses() {
     let complaints = |text: &str| validator.iter_errors(&plain(text)).map(|e| format!("{} {e}", e.instance_path())).collect::<Vec<_>>();
 
     let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../..");
-    let examples = ["examples/guestbook/compose.yaml", "examples/tutor/compose.yaml", "docs/reference/x-landfall.yaml"];
+    let examples = [
+        "examples/guestbook/compose.yaml",
+        "examples/tutor/compose.yaml",
+        "examples/portfolio/compose.yaml",
+        "examples/glossary/compose.yaml",
+        "examples/classroom/compose.yaml",
+        "docs/reference/x-landfall.yaml",
+    ];
     for name in examples {
         assert_eq!(complaints(&std::fs::read_to_string(root.join(name)).unwrap()), Vec::<String>::new(), "{name}");
     }

@@ -5,6 +5,7 @@
 //! costs about a megabyte, so only so many work at once; the answers beyond go as they are.
 
 use super::encoder::Encoder;
+use crate::edge::file::FileBody;
 use crate::upstream::body::{BodyError, Relay, ResponseBody};
 use bytes::Bytes;
 use http::header::{
@@ -37,6 +38,22 @@ pub(crate) enum Encoding {
 impl Encoding {
     const ALL: [(Self, &'static str); 3] = [(Self::Zstd, "zstd"), (Self::Brotli, "br"), (Self::Gzip, "gzip")];
 
+    /// Those a client accepts for files that are there in them, the best first. Among equals the smaller file, whose making costs nothing now.
+    pub(crate) fn accepted(headers: &HeaderMap) -> [Option<Self>; 3] {
+        let mut accepted = [(Self::Brotli, "br"), (Self::Zstd, "zstd"), (Self::Gzip, "gzip")].map(|(e, name)| (quality(headers, name), e));
+        accepted.sort_by_key(|(quality, _)| std::cmp::Reverse(*quality));
+        accepted.map(|(quality, encoding)| (quality > 0).then_some(encoding))
+    }
+
+    /// How names of files in it end.
+    pub(crate) fn suffix(self) -> &'static str {
+        match self {
+            Self::Zstd => "zst",
+            Self::Brotli => "br",
+            Self::Gzip => "gz",
+        }
+    }
+
     /// The one to use for an answer to this request.
     pub(crate) fn of(method: &Method, headers: &HeaderMap) -> Option<Self> {
         // The answer to HEAD has no body to tell its compressed length by.
@@ -53,7 +70,7 @@ impl Encoding {
         best.map(|(_, encoding)| encoding)
     }
 
-    fn name(self) -> HeaderValue {
+    pub(crate) fn name(self) -> HeaderValue {
         HeaderValue::from_static(match self {
             Self::Zstd => "zstd",
             Self::Brotli => "br",
@@ -87,7 +104,8 @@ pub(crate) struct Compression {
 impl Compression {
     /// Compresses an answer if that is worth it.
     pub(crate) fn relay(&self, response: &mut Response<ResponseBody>, encoding: Option<Encoding>) {
-        if !is_worth_it(response.status(), response.headers()) || !matches!(response.body(), ResponseBody::Relay(_)) {
+        if !is_worth_it(response.status(), response.headers()) || !matches!(response.body(), ResponseBody::Relay(_) | ResponseBody::File(_))
+        {
             return;
         }
         let headers = response.headers_mut();
@@ -101,12 +119,30 @@ impl Compression {
         headers.remove(ACCEPT_RANGES);
         weaken_etag(headers);
         let body = response.body_mut();
-        match std::mem::replace(body, ResponseBody::text(Bytes::new())) {
-            ResponseBody::Relay(relay) => {
-                let compressed = Compressed { relay, encoder: Some(encoder), taken: 0, trailers: None, _seat: Rc::clone(&self.seats) };
-                *body = ResponseBody::Compressed(Box::new(compressed));
+        let source = match std::mem::replace(body, ResponseBody::text(Bytes::new())) {
+            ResponseBody::Relay(relay) => Source::Relay(relay),
+            ResponseBody::File(file) => Source::File(file),
+            other => {
+                *body = other;
+                return;
             }
-            other => *body = other,
+        };
+        let compressed = Compressed { source, encoder: Some(encoder), taken: 0, trailers: None, _seat: Rc::clone(&self.seats) };
+        *body = ResponseBody::Compressed(Box::new(compressed));
+    }
+}
+
+/// Where the bytes come from.
+enum Source {
+    Relay(Box<Relay>),
+    File(Box<FileBody>),
+}
+
+impl Source {
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        match self {
+            Self::Relay(relay) => relay.poll_frame(cx),
+            Self::File(file) => file.poll_frame(cx),
         }
     }
 }
@@ -121,7 +157,7 @@ fn is_worth_it(status: StatusCode, headers: &HeaderMap) -> bool {
 }
 
 /// Types that are text, whatever they are called.
-fn shrinks(content_type: &str) -> bool {
+pub(crate) fn shrinks(content_type: &str) -> bool {
     const TYPES: [&str; 12] = [
         "application/javascript",
         "application/json",
@@ -153,7 +189,7 @@ fn weaken_etag(headers: &mut HeaderMap) {
 
 /// An answer's body on its way through an encoder.
 pub(crate) struct Compressed {
-    relay: Box<Relay>,
+    source: Source,
     /// Gone when the body has ended.
     encoder: Option<Encoder>,
     /// Bytes since something was passed on.
@@ -167,7 +203,7 @@ impl Compressed {
     pub(crate) fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         loop {
             let Some(encoder) = &mut self.encoder else { return Poll::Ready(self.trailers.take().map(Ok)) };
-            let flushed = match self.relay.poll_frame(cx) {
+            let flushed = match self.source.poll_frame(cx) {
                 Poll::Ready(Some(Ok(frame))) => match frame.into_data() {
                     Ok(data) => {
                         self.taken += data.len();

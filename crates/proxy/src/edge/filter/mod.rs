@@ -15,11 +15,12 @@ mod rewrite;
 mod security;
 
 use crate::edge::answer::Answer;
+use crate::edge::file::Folder;
 use crate::edge::refusal::Refusal;
 use crate::upstream::body::ResponseBody;
 use address::Addresses;
 use basic_auth::BasicAuth;
-use compress::{Compression, Encoding};
+use compress::Compression;
 use cors::Cors;
 use http::header::AUTHORIZATION;
 use http::uri::PathAndQuery;
@@ -33,7 +34,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 pub(crate) use body_limit::{linger, throw_away};
-pub(crate) use compress::Compressed;
+pub(crate) use compress::{Compressed, Encoding, shrinks};
 pub(crate) use request_id::RequestIds;
 pub(crate) use security::{hsts, is_public};
 
@@ -45,16 +46,18 @@ pub(crate) struct Shared {
     path: PathMatch,
     asked: filter::Filters,
     limiter: Option<Arc<Limiter>>,
+    /// Open, where the route serves files.
+    folder: Option<Arc<Folder>>,
 }
 
 impl Shared {
     /// For a route of `site` at `path`; `before` are those of the table in use.
-    pub(crate) fn new(site: &str, path: &PathMatch, asked: &filter::Filters, before: &[Self]) -> Self {
+    pub(crate) fn new(site: &str, path: &PathMatch, asked: &filter::Filters, folder: Option<Arc<Folder>>, before: &[Self]) -> Self {
         let limiter = asked.rate_limit.map(|limit| {
             let known = before.iter().find(|b| b.site == site && b.path == *path && b.asked.rate_limit == Some(limit));
             known.and_then(|b| b.limiter.clone()).unwrap_or_else(|| Arc::new(Limiter::new(limit)))
         });
-        Self { site: site.to_owned(), path: path.clone(), asked: asked.clone(), limiter }
+        Self { site: site.to_owned(), path: path.clone(), asked: asked.clone(), limiter, folder }
     }
 }
 
@@ -118,7 +121,7 @@ impl Filters {
             max_body: asked.max_body.unwrap_or(u64::MAX),
             rewrite: Rewrite::new(shared.path.path(), asked),
             compression: (!asked.uncompressed).then(Compression::default),
-            answer: asked.answer.as_ref().map(|answer| Answer::new(answer, &shared.path)),
+            answer: asked.answer.as_ref().map(|answer| Answer::new(answer, &shared.path, shared.folder.clone())),
         }
     }
 
@@ -156,6 +159,16 @@ impl Filters {
             Some(rewrite) => rewrite.prepare(target, headers),
             None => target,
         }
+    }
+
+    /// Its answers may be made smaller.
+    pub(crate) fn compresses(&self) -> bool {
+        self.compression.is_some()
+    }
+
+    /// A path as a directory of files knows it.
+    pub(crate) fn path_below(&self, target: &PathAndQuery) -> PathAndQuery {
+        self.rewrite.as_ref().map_or_else(|| target.clone(), |rewrite| rewrite.target(target.clone()))
     }
 
     /// Completes an answer, whoever made it.
