@@ -76,6 +76,7 @@ pub(crate) fn start_with(home: impl Into<Arc<TempDir>>, mut options: Options) ->
         settings: Settings { home: home.path().to_owned(), drain: options.drain, workers: 2 },
         listeners: options.listeners,
         notify: options.notify,
+        watchdog: None,
         name_servers: options.name_servers,
         names_port: options.names_port,
         signals: false,

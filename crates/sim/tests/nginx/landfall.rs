@@ -81,6 +81,7 @@ pub(crate) async fn start(plan: &Plan, stage: &Path) -> Landfall {
         names_port: listen().local_addr().unwrap().port(),
         signals: false,
         max_per_address: None,
+        watchdog: None,
     };
     let proxy = Proxy::start(config).unwrap();
     let spec = spec(plan);

@@ -4,7 +4,7 @@
 //! the worker carries other requests meanwhile.
 
 use crate::edge::watch::InFlight;
-use crate::upstream::body::BodyError;
+use crate::upstream::body::{BodyError, FrameResult, LastWords};
 use bytes::Bytes;
 use http_body::Frame;
 use rustix::io::{ReadWriteFlags, pread, preadv2};
@@ -25,13 +25,15 @@ pub(crate) struct FileBody {
     at: u64,
     left: u64,
     waiting: Option<JoinHandle<std::io::Result<Vec<u8>>>>,
+    /// How it failed.
+    last_words: LastWords,
     /// The client's connection is busy as long as this lives.
     _in_flight: InFlight,
 }
 
 impl FileBody {
     pub(super) fn new(file: OwnedFd, at: u64, left: u64, in_flight: InFlight) -> Self {
-        Self { file: Arc::new(file), at, left, waiting: None, _in_flight: in_flight }
+        Self { file: Arc::new(file), at, left, waiting: None, last_words: LastWords::default(), _in_flight: in_flight }
     }
 
     /// Bytes to come.
@@ -39,8 +41,17 @@ impl FileBody {
         self.left
     }
 
+    /// The next piece, or how it failed, one turn late.
+    pub(crate) fn poll_last(&mut self, cx: &mut Context<'_>) -> Poll<FrameResult> {
+        if let Some(error) = self.last_words.take() {
+            return Poll::Ready(Some(Err(error)));
+        }
+        let frame = ready!(self.poll_frame(cx));
+        self.last_words.hold(cx, frame)
+    }
+
     /// The next piece.
-    pub(crate) fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+    pub(crate) fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<FrameResult> {
         if self.left == 0 {
             return Poll::Ready(None);
         }

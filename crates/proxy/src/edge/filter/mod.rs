@@ -20,7 +20,7 @@ use crate::edge::refusal::Refusal;
 use crate::upstream::body::ResponseBody;
 use address::Addresses;
 use basic_auth::BasicAuth;
-use compress::Compression;
+use compress::{Accepted, Compression};
 use cors::Cors;
 use http::header::AUTHORIZATION;
 use http::uri::PathAndQuery;
@@ -83,7 +83,7 @@ pub(crate) struct Passage {
     id: HeaderValue,
     user: Option<HeaderValue>,
     caller: Option<cors::Caller>,
-    encoding: Option<Encoding>,
+    accepted: Accepted,
     /// The client may be told to come by HTTPS only.
     secure: bool,
 }
@@ -91,7 +91,7 @@ pub(crate) struct Passage {
 impl Passage {
     /// Begins.
     pub(crate) fn new(id: HeaderValue, secure: bool) -> Self {
-        Self { id, user: None, caller: None, encoding: None, secure }
+        Self { id, user: None, caller: None, accepted: Accepted::default(), secure }
     }
 }
 
@@ -143,7 +143,7 @@ impl Filters {
         }
         body_limit::admit(self.max_body, request)?;
         if self.compression.is_some() {
-            passage.encoding = Encoding::of(request.method(), request.headers());
+            passage.accepted = Accepted::of(request.method(), request.headers());
         }
         Ok(())
     }
@@ -174,7 +174,7 @@ impl Filters {
     /// Completes an answer, whoever made it.
     pub(crate) fn relay(&self, response: &mut Response<ResponseBody>, passage: Passage) {
         if let Some(compression) = &self.compression {
-            compression.relay(response, passage.encoding);
+            compression.relay(response, &passage.accepted);
         }
         let headers = response.headers_mut();
         headers.reserve(self.headers.count() + 1);
