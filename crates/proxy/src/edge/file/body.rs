@@ -16,8 +16,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use tokio::task::{JoinHandle, spawn_blocking};
 
-/// Read at once.
-const PIECE: usize = 64 * 1024;
+/// Read at once, and held for a client that takes its time.
+const PIECE: usize = 32 * 1024;
 
 /// What is left of a file to be sent.
 pub(crate) struct FileBody {

@@ -8,6 +8,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use tokio::net::TcpStream;
 
+/// What its log says when it cannot go on.
+const FATAL: &str = "[emerg]";
+
 pub(crate) struct Nginx {
     child: Child,
     front: Front,
@@ -27,14 +30,25 @@ impl Nginx {
     }
 }
 
+/// Starts it. A port that was free a moment ago may be somebody else's by now; then others are tried.
 pub(crate) async fn start(plan: &Plan, stage: &Path) -> Nginx {
-    let home = stage.join("nginx");
+    let mut said = String::new();
+    for attempt in 0..5 {
+        match attempt_at(plan, stage, &stage.join(format!("nginx-{attempt}"))).await {
+            Ok(nginx) => return nginx,
+            Err(log) => said = log,
+        }
+    }
+    panic!("nginx does not start: {said}")
+}
+
+async fn attempt_at(plan: &Plan, stage: &Path, home: &Path) -> Result<Nginx, String> {
     std::fs::create_dir_all(home.join("temp")).unwrap();
     let (root, leaf) = identity_for(plan.hosts);
     std::fs::write(home.join("chain.pem"), &leaf.chain).unwrap();
     std::fs::write(home.join("key.pem"), &leaf.key).unwrap();
     let (http, https) = (free_port(), free_port());
-    let text = configuration(plan, &home, stage, http, https);
+    let text = configuration(plan, home, stage, http, https);
     let file = home.join("nginx.conf");
     std::fs::write(&file, text).unwrap();
     let log = home.join("error.log");
@@ -51,13 +65,12 @@ pub(crate) async fn start(plan: &Plan, stage: &Path) -> Nginx {
     for port in [http, https] {
         until("nginx listens", || async { TcpStream::connect(("127.0.0.1", port)).await.is_ok() || nginx_ended(&log) }).await;
     }
-    let ended = nginx.child.try_wait().unwrap();
-    assert!(ended.is_none(), "{}", std::fs::read_to_string(&log).unwrap_or_default());
-    nginx
+    let said = std::fs::read_to_string(&log).unwrap_or_default();
+    if nginx.child.try_wait().unwrap().is_some() || said.contains(FATAL) { Err(said) } else { Ok(nginx) }
 }
 
 fn nginx_ended(log: &Path) -> bool {
-    std::fs::read_to_string(log).is_ok_and(|text| text.contains("[emerg]"))
+    std::fs::read_to_string(log).is_ok_and(|text| text.contains(FATAL))
 }
 
 fn free_port() -> u16 {

@@ -4,21 +4,12 @@
 //! From the Compose file on everything is real but the containers: the compiler, the agent, its table, the proxy. Where the two differ on
 //! purpose, [`plans`] has a row with the reason; a difference without a row fails, and so does a row without a difference.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-
-mod backend;
-mod landfall;
-mod nginx;
-mod plans;
-mod talk;
-#[path = "../acme/wire.rs"]
-#[allow(dead_code, reason = "shared with the ACME tests, which need more of it")]
-mod wire;
-
+use crate::plans::{COMMON, Difference, PLANS, Plan};
+use crate::server::Server;
+use crate::talk::{Answer, Question};
+use crate::{backend, nginx, plans, talk};
 use futures_util::future::join_all;
-use plans::{COMMON, Difference, PLANS, Plan};
 use std::collections::{BTreeMap, BTreeSet};
-use talk::{Answer, Question};
 use tempfile::TempDir;
 use tokio::task::JoinSet;
 
@@ -26,7 +17,7 @@ use tokio::task::JoinSet;
 struct Stage {
     plan: &'static Plan,
     nginx: nginx::Nginx,
-    landfall: landfall::Landfall,
+    landfall: Server,
     _backends: JoinSet<()>,
     _dir: TempDir,
 }
@@ -36,7 +27,7 @@ impl Stage {
         let dir = tempfile::tempdir().unwrap();
         plans::write_site(dir.path());
         let backends = backend::start(plan).await;
-        let (nginx, landfall) = tokio::join!(nginx::start(plan, dir.path()), landfall::start(plan, dir.path()));
+        let (nginx, landfall) = tokio::join!(nginx::start(plan, dir.path()), Server::of_plan(plan, dir.path()));
         Self { plan, nginx, landfall, _backends: backends, _dir: dir }
     }
 
