@@ -176,3 +176,70 @@ async fn from_project(spec: &Spec, files: &Files, fresh: &Path) -> io::Result<Ke
     }
     Ok(kept)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use landfall_model::compose::{FileProblem, Files as Reader, Input, resolve};
+    use std::collections::BTreeMap;
+
+    struct One;
+
+    impl Reader for One {
+        fn read(&self, path: &str) -> Result<Vec<u8>, FileProblem> {
+            let text = "name: shop\nx-landfall: { runtime: process }\nservices: { web: { command: [./web], x-landfall: { routes: [{ path: /, static: ./dist }] } } }\n";
+            if path == "compose.yaml" { Ok(text.into()) } else { Err(FileProblem::NotFound) }
+        }
+        fn exists(&self, _: &str) -> bool {
+            true
+        }
+    }
+
+    fn spec(dir: &Path) -> Spec {
+        let files = ["compose.yaml".to_owned()];
+        let (env, dir) = (BTreeMap::new(), dir.to_str().unwrap());
+        let input = Input {
+            files: &files,
+            cwd: dir,
+            project_dir: dir,
+            project_name: None,
+            env: &env,
+            env_files: None,
+            profiles: BTreeSet::new(),
+            reader: &One,
+            rules: None,
+        };
+        let mut spec = resolve(&input).spec.unwrap();
+        for route in spec.services.values_mut().flat_map(|s| &mut s.routes) {
+            if let Some(landfall_model::filter::Answer::Files(files)) = &mut route.filters.answer {
+                files.sha256 = Some(project_digest(Path::new(dir), "dist").unwrap());
+            }
+        }
+        spec
+    }
+
+    #[tokio::test]
+    async fn what_no_kept_release_serves_is_deleted_and_what_is_kept_is_not_copied_again() {
+        let (project, home) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let folders = Folders::new(home.path().join("folders"));
+        let runtime = landfall_runtime::fake::FakeRuntime::new(landfall_model::spec::RuntimeKind::Process);
+        fs::create_dir(project.path().join("dist")).unwrap();
+        let mut specs = Vec::new();
+        for text in ["one", "two"] {
+            fs::write(project.path().join("dist/index.html"), text).unwrap();
+            let spec = spec(project.path());
+            let name = spec.services.keys().next().unwrap().clone();
+            assert_eq!(folders.unpack(&runtime, &spec, &name).await.unwrap(), ["`dist`: 1 file, 1 KiB"]);
+            assert!(folders.unpack(&runtime, &spec, &name).await.unwrap().is_empty());
+            specs.push(spec);
+        }
+        let app = specs[0].app.clone();
+        let there = || fs::read_dir(home.path().join("folders/shop")).unwrap().count();
+        fs::create_dir(home.path().join("folders/shop/half.new")).unwrap();
+        folders.retain(&app, &specs).unwrap();
+        assert_eq!(there(), 2);
+        folders.retain(&app, &specs[1..]).unwrap();
+        assert_eq!(there(), 1);
+        folders.retain(&"other".parse().unwrap(), &[]).unwrap();
+    }
+}

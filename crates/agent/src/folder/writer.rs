@@ -35,7 +35,8 @@ impl Kept {
             0 => String::new(),
             n => format!("; {n} left out: links, devices and names that begin with a dot are not served"),
         };
-        format!("`{root}`: {} files, {} KiB{left_out}", self.files, self.bytes.div_ceil(1024))
+        let files = if self.files == 1 { "file" } else { "files" };
+        format!("`{root}`: {} {files}, {} KiB{left_out}", self.files, self.bytes.div_ceil(1024))
     }
 }
 
