@@ -6,6 +6,7 @@ mod answers;
 mod challenge;
 mod compression;
 mod control;
+mod files;
 mod filters;
 mod harness;
 mod http2;
