@@ -6,6 +6,7 @@
 use crate::certs::Certs;
 use crate::control::ProxyControl;
 use crate::error::{CertError, ControlError};
+use crate::keys::KeySets;
 use crate::store::AppRow;
 use landfall_model::name::{AppName, CertificateName, Domain, NetworkName, ReplicaId, ServiceName};
 use landfall_model::observed::{Observed, ObservedNetwork};
@@ -35,6 +36,7 @@ pub(crate) struct Table {
     /// Host of the address users are shown, such as `localhost`: every app answers to `<app>.<host>` as well when it is a local name.
     local_host: Option<String>,
     certs: Certs,
+    keys: KeySets,
     parts: Mutex<Parts>,
     /// Every app of the store is in `parts`. Until then the proxy is told nothing: half a table would take apps away.
     complete: watch::Sender<bool>,
@@ -56,8 +58,8 @@ const STALE: &str = "stale-generation";
 const COMPLETE_WITHIN: Duration = Duration::from_secs(20);
 
 impl Table {
-    pub(crate) fn new(proxy: ProxyControl, certs: Certs, local_host: Option<String>) -> Self {
-        Self { proxy, local_host, certs, parts: Mutex::default(), complete: watch::Sender::new(false) }
+    pub(crate) fn new(proxy: ProxyControl, certs: Certs, keys: KeySets, local_host: Option<String>) -> Self {
+        Self { proxy, local_host, certs, keys, parts: Mutex::default(), complete: watch::Sender::new(false) }
     }
 
     /// The proxy itself.
@@ -104,10 +106,17 @@ impl Table {
                 upstream: upstream_key(app, name),
                 timeout_ms: r.timeout_ms,
                 idle_timeout_ms: r.idle_timeout_ms,
-                filters: r.filters.clone(),
+                filters: self.keys.complete(r.filters.clone()),
             })
         });
-        Site { app: app.to_string(), hosts, redirect_hosts, https: spec.tls != Tls::Off, routes: routes.collect() }
+        Site {
+            app: app.to_string(),
+            hosts,
+            redirect_hosts,
+            https: spec.tls != Tls::Off,
+            routes: routes.collect(),
+            front: spec.front.clone(),
+        }
     }
 
     /// Every name an app is served by.
@@ -134,6 +143,11 @@ impl Table {
     /// The certificates.
     pub(crate) fn certs(&self) -> &Certs {
         &self.certs
+    }
+
+    /// Keys of tokens.
+    pub(crate) fn keys(&self) -> &KeySets {
+        &self.keys
     }
 
     /// Puts a part in place and swaps the proxy's table, unless nothing changed.

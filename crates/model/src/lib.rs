@@ -14,6 +14,7 @@ pub mod control;
 pub mod diagnostic;
 pub mod digest;
 pub mod filter;
+pub mod front;
 pub mod name;
 pub mod observed;
 pub mod plan;

@@ -4,6 +4,7 @@
 //! that it can be tested without a socket: `find` takes a host and a path that were canonicalised once, and nothing else.
 
 use crate::filter::Filters;
+use crate::front::Front;
 use crate::name::{Domain, RoutePath};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -62,6 +63,9 @@ pub struct Site {
     pub https: bool,
     /// In any order; the longest matching prefix wins.
     pub routes: Vec<SiteRoute>,
+    /// What holds for all of them.
+    #[serde(default, skip_serializing_if = "Front::is_empty")]
+    pub front: Front,
 }
 
 /// One path prefix of a site.
@@ -200,8 +204,16 @@ mod tests {
                     redirect_hosts: vec!["www.tutor.example.com".parse().unwrap()],
                     https: true,
                     routes: vec![route("/", "web"), route("/api", "api"), route("/api/v2/", "v2")],
+                    front: Front::default(),
                 },
-                Site { app: "any".into(), hosts: vec![], redirect_hosts: vec![], https: true, routes: vec![route("/only", "any")] },
+                Site {
+                    app: "any".into(),
+                    hosts: vec![],
+                    redirect_hosts: vec![],
+                    https: true,
+                    routes: vec![route("/only", "any")],
+                    front: Front::default(),
+                },
             ],
             ..RouteTable::default()
         }

@@ -9,6 +9,7 @@ use crate::names::{NameServers, Names};
 use crate::notify::Notifier;
 use crate::table::endpoint::Endpoints;
 use crate::worker::{Counters, Ports, Shared, Worker, WorkerAsk};
+use landfall_model::filter::Network;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::cell::RefCell;
 use std::ffi::OsString;
@@ -39,6 +40,8 @@ pub struct Settings {
     pub drain: Duration,
     /// Worker threads; at least one is started.
     pub workers: usize,
+    /// Load balancers that say by PROXY protocol, version 2, whose connections they bring, and must.
+    pub proxied_by: Vec<Network>,
 }
 
 /// Everything a proxy can be started with.
@@ -106,6 +109,7 @@ impl Proxy {
             ports: Ports { http: port(&config.listeners.http, 80), https: port(&config.listeners.https, 443) },
             counters: std::iter::repeat_with(Counters::default).take(count).collect(),
             max_connections,
+            proxied_by: config.settings.proxied_by.clone(),
             // A quarter, so that no address can keep all others out; no more than a busy company behind one address needs.
             max_per_address: config.max_per_address.unwrap_or((max_connections / 4).clamp(MIN_PER_ADDRESS, MAX_PER_ADDRESS)),
         });

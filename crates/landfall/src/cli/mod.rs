@@ -13,6 +13,7 @@ pub use project::{AppArgs, ProjectArgs};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
+use landfall_model::filter::Network;
 use landfall_model::name::{AppName, CertificateName, ReplicaId, ServiceName};
 use std::path::PathBuf;
 
@@ -431,6 +432,9 @@ pub struct Proxy {
     /// Threads [default: one per core]
     #[arg(long, value_name = "N")]
     pub workers: Option<usize>,
+    /// Load balancers that speak PROXY protocol, version 2
+    #[arg(long, value_name = "NETWORK", value_delimiter = ',')]
+    pub proxy_protocol: Vec<Network>,
 }
 
 /// `landfall supervise`

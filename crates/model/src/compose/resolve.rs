@@ -13,6 +13,7 @@ use super::shape;
 use super::tls;
 use crate::container::{Container, MountedFile, Namespace};
 use crate::diagnostic::Diagnostic;
+use crate::filter::JwtKeys;
 use crate::name::{AppName, Domain, NetworkName, ServiceName, VolumeName};
 use crate::spec::{
     Dependency, HealthTest, Healthcheck, Limits, Mount, MountSource, Network, Probe, Program, PublishedPort, PullPolicy, Restart, Route,
@@ -45,6 +46,7 @@ pub(crate) fn resolve(name: &AppName, app: &App<'_>, values: &Values<'_>, report
         services,
         volumes,
         networks,
+        front: app.file.landfall.front.clone(),
     };
     access::warn(&spec, app, report);
     Some(spec)
@@ -107,7 +109,7 @@ impl Resolver<'_> {
                 .map(|(other, (dependency, _))| (other.clone(), *dependency))
                 .collect::<BTreeMap<ServiceName, Dependency>>(),
             port: if job { None } else { shape::port(file, runtime) },
-            routes: file.landfall.routes.iter().map(route).collect(),
+            routes: file.landfall.routes.iter().map(|r| route(r, self.app.project_dir)).collect(),
             gate: if job { crate::spec::Gate { probe: Probe::Stays { for_ms: 0 }, ..gate } } else { gate },
             order: if job { crate::spec::UpdateOrder::StartFirst } else { shape::order(file, runtime, report) },
             migrate: file.landfall.migrate.clone(),
@@ -248,12 +250,18 @@ fn distinct<'a>(ports: impl Iterator<Item = &'a PublishedPort>) -> Vec<Published
     out
 }
 
-fn route(file: &super::landfall::RouteFile) -> Route {
+fn route(file: &super::landfall::RouteFile, project_dir: &str) -> Route {
+    let mut filters = file.filters.clone();
+    if let Some(JwtKeys::Public { from, .. }) = filters.jwt.as_mut().map(|jwt| &mut jwt.keys)
+        && !from.contains("://")
+    {
+        *from = path::absolute(project_dir, from);
+    }
     Route {
         path: file.path.value.clone(),
         timeout_ms: file.timeout_ms.unwrap_or(ROUTE_TIMEOUT_MS),
         idle_timeout_ms: file.idle_timeout_ms.unwrap_or(ROUTE_IDLE_MS),
-        filters: file.filters.clone(),
+        filters,
     }
 }
 

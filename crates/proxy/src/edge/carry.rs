@@ -1,5 +1,6 @@
 //! The way of one request: canonicalise, find, prepare, forward, and turn whatever happens into an answer.
 
+use crate::edge::client::Client;
 use crate::edge::connection::{Conn, Origin};
 use crate::edge::filter::{self, Filters, Passage, Stop};
 use crate::edge::header;
@@ -52,25 +53,26 @@ async fn answer(
     if let Some(challenge) = table.compiled.challenge(host.name(), target.path()).filter(|_| !matches!(conn.origin, Origin::Internal(_))) {
         return Ok(plain(challenge.clone()));
     }
-    let (site, route) = match decide(conn, &table, &host, &target)? {
+    let (decision, client) = decide(conn, &table, Asking { host: &host, target: &target, headers: request.headers() });
+    let (site, route) = match decision? {
         Decision::Forward(site, route) => (site, route),
         Decision::Redirect(site, location) => {
             let mut response = redirect(&location);
-            if site.hsts && is_secure(conn, site, &host) {
+            if site.hsts && is_secure(&client, site, &host) {
                 filter::hsts(response.headers_mut());
             }
             return Ok(response);
         }
     };
     let Some(filters) = route.filters.and_then(|index| table.filters.get(index)) else {
-        return pass(conn, &table, route, Arrived { request, host, target, in_flight, filtered: None }).await;
+        return pass(conn, &table, route, Arrived { request, client, host, target, in_flight, filtered: None }).await;
     };
-    let secure = site.is_some_and(|site| is_secure(conn, site, &host));
+    let secure = site.is_some_and(|site| is_secure(&client, site, &host));
     let mut passage = Passage::new(conn.worker.request_ids.next(), secure);
-    let passed = match filters.admit(conn.client, &request, &mut passage) {
+    let passed = match filters.admit(client.address, &request, &mut passage) {
         Ok(()) => {
             let filtered = Some((filters, &passage));
-            pass(conn, &table, route, Arrived { request, host, target, in_flight, filtered }).await
+            pass(conn, &table, route, Arrived { request, client, host, target, in_flight, filtered }).await
         }
         Err(stop) => {
             filter::linger(request);
@@ -88,13 +90,14 @@ async fn answer(
 }
 
 /// The client may be told to come by HTTPS only from now on.
-fn is_secure(conn: &Conn, site: &CompiledSite, host: &Host) -> bool {
-    conn.origin == Origin::Https && site.canonical.is_some() && filter::is_public(host.name())
+fn is_secure(client: &Client<'_>, site: &CompiledSite, host: &Host) -> bool {
+    client.https && site.canonical.is_some() && filter::is_public(host.name())
 }
 
 /// A request that may pass.
 struct Arrived<'a> {
     request: Request<Incoming>,
+    client: Client<'a>,
     host: Host,
     target: PathAndQuery,
     in_flight: InFlight,
@@ -110,7 +113,7 @@ async fn pass(
     arrived: Arrived<'_>,
 ) -> Result<Response<ResponseBody>, Refusal> {
     let upstream = route.upstream.ok_or(Refusal::NoEndpoint)?;
-    let (Prepared { request, upload, upgrade }, in_flight) = prepare(conn, arrived);
+    let (Prepared { request, upload, upgrade }, in_flight) = prepare(arrived);
     let outbound = Outbound { request, upload: upload.clone(), upstream, timeout: route.timeout };
     let inbound = forward(&conn.worker, table, outbound).await?;
     if inbound.response.status() == StatusCode::SWITCHING_PROTOCOLS {
@@ -140,15 +143,26 @@ enum Decision<'a> {
     Redirect(&'a CompiledSite, String),
 }
 
-fn decide<'a>(conn: &Conn, table: &'a LocalTable, host: &Host, target: &PathAndQuery) -> Result<Decision<'a>, Refusal> {
+/// What a decision is made from.
+#[derive(Clone, Copy)]
+struct Asking<'a> {
+    host: &'a Host,
+    target: &'a PathAndQuery,
+    headers: &'a HeaderMap,
+}
+
+fn decide<'a>(conn: &'a Conn, table: &'a LocalTable, asking: Asking<'_>) -> (Result<Decision<'a>, Refusal>, Client<'a>) {
+    let Asking { host, target, headers } = asking;
     if let Origin::Internal(address) = conn.origin {
-        return table.compiled.internal(address).map(|route| Decision::Forward(None, route)).ok_or(Refusal::NoEndpoint);
+        let decision = table.compiled.internal(address).map(|route| Decision::Forward(None, route)).ok_or(Refusal::NoEndpoint);
+        return (decision, Client::of(conn, &[], headers));
     }
-    let plain = conn.origin == Origin::Http;
-    match table.compiled.find(host.name(), target.path()) {
-        Found::Redirect(site, canonical) => Ok(Decision::Redirect(site, location(conn, site, canonical, target))),
-        Found::Route(site, _) | Found::NoRoute(site) if plain && site.https => {
-            Ok(Decision::Redirect(site, location(conn, site, host.name(), target)))
+    let found = table.compiled.find(host.name(), target.path());
+    let client = Client::of(conn, found.site().map_or(&[], |site| site.trusted.as_slice()), headers);
+    let decision = match found {
+        Found::Redirect(site, canonical) => Ok(Decision::Redirect(site, location(conn, &client, site, canonical, target))),
+        Found::Route(site, _) | Found::NoRoute(site) if site.https && !client.https => {
+            Ok(Decision::Redirect(site, location(conn, &client, site, host.name(), target)))
         }
         Found::Route(site, route) => Ok(Decision::Forward(Some(site), route)),
         Found::NoRoute(site) => {
@@ -159,14 +173,14 @@ fn decide<'a>(conn: &Conn, table: &'a LocalTable, host: &Host, target: &PathAndQ
         // A client may reuse a connection for another name of its certificate; 421 tells it to open a new one.
         Found::NoSite if conn.server_name.as_deref().is_some_and(|name| name != host.name()) => Err(Refusal::Misdirected),
         Found::NoSite => Err(Refusal::NoSite),
-    }
+    };
+    (decision, client)
 }
 
-fn location(conn: &Conn, site: &CompiledSite, host: &str, target: &PathAndQuery) -> String {
+fn location(conn: &Conn, client: &Client<'_>, site: &CompiledSite, host: &str, target: &PathAndQuery) -> String {
     let ports = conn.worker.ports();
-    let (scheme, port, usual) =
-        if site.https || conn.origin == Origin::Https { ("https", ports.https, 443) } else { ("http", ports.http, 80) };
-    if port == usual { format!("{scheme}://{host}{target}") } else { format!("{scheme}://{host}:{port}{target}") }
+    let (scheme, port, usual) = if site.https || client.https { ("https", ports.https, 443) } else { ("http", ports.http, 80) };
+    if client.proxied || port == usual { format!("{scheme}://{host}{target}") } else { format!("{scheme}://{host}:{port}{target}") }
 }
 
 /// A request as the application gets it.
@@ -177,13 +191,13 @@ struct Prepared {
     upgrade: Option<OnUpgrade>,
 }
 
-fn prepare(conn: &Conn, arrived: Arrived<'_>) -> (Prepared, InFlight) {
-    let Arrived { mut request, host, mut target, in_flight, filtered } = arrived;
+fn prepare(arrived: Arrived<'_>) -> (Prepared, InFlight) {
+    let Arrived { mut request, client, host, mut target, in_flight, filtered } = arrived;
     let websocket =
         request.version() == Version::HTTP_11 && request.method() == Method::GET && header::asks_for_websocket(request.headers());
     let upgrade = websocket.then(|| hyper::upgrade::on(&mut request));
     let (mut head, incoming) = request.into_parts();
-    header::to_upstream(&mut head.headers, &host, conn.peer.as_ref(), websocket);
+    header::to_upstream(&mut head.headers, &host, client.peer.as_deref(), websocket);
     let mut max_body = u64::MAX;
     if let Some((filters, passage)) = filtered {
         target = filters.prepare(passage, &mut head.headers, target);

@@ -1,11 +1,13 @@
 //! The client's side: connections, what may be said on them, and what a request is made of.
 
 pub(crate) mod carry;
+mod client;
 pub(crate) mod connection;
 pub(crate) mod filter;
 mod gate;
 mod header;
 mod io;
+pub(crate) mod prelude;
 pub(crate) mod quota;
 pub(crate) mod refusal;
 pub(crate) mod serve;

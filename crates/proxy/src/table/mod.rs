@@ -8,6 +8,7 @@ pub(crate) mod endpoint;
 use crate::edge::filter;
 use crate::table::endpoint::{EndpointState, Endpoints};
 use bytes::Bytes;
+use landfall_model::filter::Network;
 use landfall_model::route::{CHALLENGE_PATH, ChallengeAnswer, RouteTable, Site, covers};
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -53,6 +54,8 @@ pub(crate) struct CompiledSite {
     pub(crate) hsts: bool,
     /// The first of its hosts; absent if it answers for every host.
     pub(crate) canonical: Option<String>,
+    /// Proxies before this one whose word about the client is taken.
+    pub(crate) trusted: Vec<Network>,
     routes: Vec<CompiledRoute>,
 }
 
@@ -92,6 +95,16 @@ pub(crate) enum Found<'a> {
     NoRoute(&'a CompiledSite),
     /// Nobody serves this host.
     NoSite,
+}
+
+impl<'a> Found<'a> {
+    /// Whose site, if any.
+    pub(crate) fn site(&self) -> Option<&'a CompiledSite> {
+        match self {
+            Found::Route(site, _) | Found::Redirect(site, _) | Found::NoRoute(site) => Some(site),
+            Found::NoSite => None,
+        }
+    }
 }
 
 impl Compiled {
@@ -173,6 +186,7 @@ impl Compiled {
             https: site.https,
             hsts: !site.routes.iter().any(|r| r.filters.headers.keys().any(|k| k.as_str() == "strict-transport-security")),
             canonical: site.hosts.first().map(|d| d.as_str().to_owned()),
+            trusted: site.front.trusted_proxies.iter().copied().collect(),
             routes,
         });
     }
@@ -251,6 +265,7 @@ mod tests {
                     filters: Default::default(),
                 })
                 .collect(),
+            front: Default::default(),
         })
     }
 

@@ -3,10 +3,12 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod challenge;
+mod client;
 mod compression;
 mod control;
 mod filters;
 mod harness;
+mod jwt;
 mod names;
 mod routing;
 mod stopping;

@@ -1,6 +1,6 @@
 //! The table itself, in the order a person writes the keys.
 
-use super::route::{ROUTE, ROUTES};
+use super::route::{NETWORK, ROUTE, ROUTES};
 use super::{Key, Shape};
 use Shape::{Argv, Boolean, Duration, Integer, List, Map, Pattern, Text, Word};
 
@@ -33,6 +33,14 @@ pub const APP: &[Key] = &[
         about: "Who signs the certificates: a public authority by ACME, `internal`, this server's own authority, or nobody, `off`, which is plain \
                 HTTP. See docs/guides/certificates.md.",
         example: "",
+        honoured: true,
+    },
+    Key {
+        name: "trusted_proxies",
+        shapes: &[List(&[NETWORK]), NETWORK],
+        default: "nobody",
+        about: "Load balancers and CDNs before this server whose X-Forwarded-For, -Proto and -Host are believed. From others they are deleted.",
+        example: "[10.0.0.0/8]",
         honoured: true,
     },
     Key {

@@ -9,6 +9,9 @@ mod body_limit;
 mod compress;
 mod cors;
 mod encoder;
+mod jwt;
+mod keys;
+mod query;
 mod rate_limit;
 mod request_id;
 mod rewrite;
@@ -24,6 +27,7 @@ use http::header::AUTHORIZATION;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Request, Response};
 use hyper::body::Incoming;
+use jwt::{Jwt, Told};
 use landfall_model::filter;
 use rate_limit::Limiter;
 use rewrite::Rewrite;
@@ -43,16 +47,19 @@ pub(crate) struct Shared {
     path: String,
     asked: filter::Filters,
     limiter: Option<Arc<Limiter>>,
+    jwt: Option<Arc<Jwt>>,
 }
 
 impl Shared {
     /// For a route of `app` at `path`; `before` are those of the table in use.
     pub(crate) fn new(app: &str, path: &str, asked: &filter::Filters, before: &[Self]) -> Self {
+        let before = before.iter().find(|b| b.app == app && b.path == path);
         let limiter = asked.rate_limit.map(|limit| {
-            let known = before.iter().find(|b| b.app == app && b.path == path && b.asked.rate_limit == Some(limit));
+            let known = before.filter(|b| b.asked.rate_limit == Some(limit));
             known.and_then(|b| b.limiter.clone()).unwrap_or_else(|| Arc::new(Limiter::new(limit)))
         });
-        Self { app: app.to_owned(), path: path.to_owned(), asked: asked.clone(), limiter }
+        let jwt = asked.jwt.as_ref().map(|jwt| Arc::new(Jwt::new(jwt, before.and_then(|b| b.jwt.as_deref()))));
+        Self { app: app.to_owned(), path: path.to_owned(), asked: asked.clone(), limiter, jwt }
     }
 }
 
@@ -64,6 +71,7 @@ pub(crate) struct Filters {
     limiter: Option<Arc<Limiter>>,
     cors: Option<Cors>,
     basic_auth: Option<BasicAuth>,
+    jwt: Option<Arc<Jwt>>,
     /// Bytes of a request's body.
     pub(crate) max_body: u64,
     rewrite: Option<Rewrite>,
@@ -75,6 +83,8 @@ pub(crate) struct Filters {
 pub(crate) struct Passage {
     id: HeaderValue,
     user: Option<HeaderValue>,
+    /// What its token says.
+    told: Told,
     caller: Option<cors::Caller>,
     encoding: Option<Encoding>,
     /// The client may be told to come by HTTPS only.
@@ -84,7 +94,7 @@ pub(crate) struct Passage {
 impl Passage {
     /// Begins.
     pub(crate) fn new(id: HeaderValue, secure: bool) -> Self {
-        Self { id, user: None, caller: None, encoding: None, secure }
+        Self { id, user: None, told: Told::new(), caller: None, encoding: None, secure }
     }
 }
 
@@ -111,6 +121,7 @@ impl Filters {
             limiter: shared.limiter.clone(),
             cors: asked.cors.as_ref().map(Cors::new),
             basic_auth: BasicAuth::new(asked),
+            jwt: shared.jwt.clone(),
             max_body: asked.max_body.unwrap_or(u64::MAX),
             rewrite: Rewrite::new(&shared.path, asked),
             compression: (!asked.uncompressed).then(Compression::default),
@@ -133,6 +144,9 @@ impl Filters {
         if let Some(basic_auth) = &self.basic_auth {
             passage.user = Some(basic_auth.admit(request.headers())?);
         }
+        if let Some(jwt) = &self.jwt {
+            passage.told = jwt.admit(request)?;
+        }
         body_limit::admit(self.max_body, request)?;
         if self.compression.is_some() {
             passage.encoding = Encoding::of(request.method(), request.headers());
@@ -141,11 +155,14 @@ impl Filters {
     }
 
     /// Completes a request for the application: its headers, and its target as the application knows it.
-    pub(crate) fn prepare(&self, passage: &Passage, headers: &mut HeaderMap, target: PathAndQuery) -> PathAndQuery {
+    pub(crate) fn prepare(&self, passage: &Passage, headers: &mut HeaderMap, mut target: PathAndQuery) -> PathAndQuery {
         headers.insert(request_id::X_REQUEST_ID, passage.id.clone());
         if let Some(user) = &passage.user {
             headers.remove(AUTHORIZATION);
             headers.insert(basic_auth::X_FORWARDED_USER, user.clone());
+        }
+        if let Some(jwt) = &self.jwt {
+            target = jwt.prepare(&passage.told, headers, target);
         }
         match &self.rewrite {
             Some(rewrite) => rewrite.prepare(target, headers),
