@@ -10,8 +10,10 @@ use crate::edge::watch::InFlight;
 use crate::stream::tunnel;
 use crate::table::{CompiledRoute, CompiledSite, Found};
 use crate::upstream::balance::LocalTable;
-use crate::upstream::body::{IdleLimit, Relay, RequestBody, ResponseBody, Upload};
+use crate::upstream::body::{IdleLimit, LastWords, Relay, RequestBody, ResponseBody, Upload};
 use crate::upstream::forward::{Inbound, Outbound, forward};
+use crate::upstream::http1::{Answer, AnswerBody, Switched};
+use crate::upstream::pool::Held;
 use bytes::Bytes;
 use http::header::{CONNECTION, CONTENT_TYPE, UPGRADE};
 use http::uri::PathAndQuery;
@@ -114,14 +116,12 @@ async fn pass(
 ) -> Result<Response<ResponseBody>, Refusal> {
     let upstream = route.upstream.ok_or(Refusal::NoEndpoint)?;
     let (Prepared { request, upload, upgrade }, in_flight) = prepare(arrived);
-    let outbound = Outbound { request, upload: upload.clone(), upstream, timeout: route.timeout };
-    let inbound = forward(&conn.worker, table, outbound).await?;
-    if inbound.response.status() == StatusCode::SWITCHING_PROTOCOLS {
-        return accept(conn, inbound, upgrade, route.idle);
+    let outbound = Outbound { request, upload, upstream, timeout: route.timeout };
+    let Inbound { answer, held } = forward(&conn.worker, table, outbound).await?;
+    match answer {
+        Answer::Http(response) => Ok(relay(conn, response, Passing { held, in_flight, idle: route.idle })),
+        Answer::Switched(response, upstream) => accept(conn, response, Agreed { held, upstream, upgrade, idle: route.idle }),
     }
-    // An application may answer before it has read the request; the rest of it still fills that connection.
-    let reusable = upload.is_none_or(|upload| upload.ended().is_some());
-    Ok(relay(conn, inbound, Passing { in_flight, reusable, idle: route.idle }))
 }
 
 /// Refuses what can be understood in two ways; what remains has one host and one path.
@@ -211,18 +211,26 @@ fn prepare(arrived: Arrived<'_>) -> (Prepared, InFlight) {
     (Prepared { request, upload, upgrade }, in_flight)
 }
 
+/// What a tunnel is made of.
+struct Agreed {
+    held: Held,
+    upstream: Switched,
+    /// Present if the client asked for a WebSocket.
+    upgrade: Option<OnUpgrade>,
+    idle: Duration,
+}
+
 /// The application agreed to a WebSocket: from here on it is a tunnel.
-fn accept(conn: &Rc<Conn>, inbound: Inbound, upgrade: Option<OnUpgrade>, idle: Duration) -> Result<Response<ResponseBody>, Refusal> {
-    let Inbound { mut response, taken: _, mut held } = inbound;
-    let agreed = response.headers().get(UPGRADE).is_some_and(|v| v.as_bytes().eq_ignore_ascii_case(b"websocket"));
-    let Some(client) = upgrade.filter(|_| agreed) else { return Err(Refusal::BadGateway) };
-    let upstream = hyper::upgrade::on(&mut response);
+fn accept(conn: &Rc<Conn>, response: Response<()>, agreed: Agreed) -> Result<Response<ResponseBody>, Refusal> {
+    let Agreed { mut held, upstream, upgrade, idle } = agreed;
+    let websocket = response.headers().get(UPGRADE).is_some_and(|v| v.as_bytes().eq_ignore_ascii_case(b"websocket"));
+    let Some(client) = upgrade.filter(|_| websocket) else { return Err(Refusal::BadGateway) };
     held.becomes_stream();
     conn.watch.set_upgraded();
     let guard = conn.worker.streams.add(&held.endpoint().state);
     let conn = Rc::clone(conn);
     tokio::task::spawn_local(async move {
-        if let (Ok(client), Ok(upstream)) = (client.await, upstream.await) {
+        if let Ok(client) = client.await {
             tunnel::carry(client, upstream, guard, idle).await;
         }
         // Until here both counted: the endpoint's stream and the client's connection.
@@ -236,15 +244,14 @@ fn accept(conn: &Rc<Conn>, inbound: Inbound, upgrade: Option<OnUpgrade>, idle: D
 
 /// What an answer takes along on its way back.
 struct Passing {
+    held: Held,
     in_flight: InFlight,
-    reusable: bool,
     idle: Duration,
 }
 
-fn relay(conn: &Conn, inbound: Inbound, passing: Passing) -> Response<ResponseBody> {
-    let Inbound { response, taken, mut held } = inbound;
+fn relay(conn: &Conn, response: Response<AnswerBody>, passing: Passing) -> Response<ResponseBody> {
+    let Passing { mut held, in_flight, idle } = passing;
     let (mut head, incoming) = response.into_parts();
-    let reusable = passing.reusable && head.version == Version::HTTP_11 && !header::has_token(&head.headers, &CONNECTION, "close");
     let stream = is_event_stream(&head.headers).then(|| {
         held.becomes_stream();
         conn.worker.streams.add(&held.endpoint().state)
@@ -253,11 +260,11 @@ fn relay(conn: &Conn, inbound: Inbound, passing: Passing) -> Response<ResponseBo
     head.version = Version::HTTP_11;
     let body = ResponseBody::relay(Relay {
         incoming,
-        idle: IdleLimit::new(passing.idle),
+        idle: IdleLimit::new(idle),
         held: Some(held),
-        sender: reusable.then_some(taken.sender),
         stream,
-        in_flight: Some(passing.in_flight),
+        in_flight: Some(in_flight),
+        last_words: LastWords::default(),
     });
     Response::from_parts(head, body)
 }

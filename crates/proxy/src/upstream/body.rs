@@ -6,7 +6,8 @@
 use crate::edge::filter::{Compressed, throw_away};
 use crate::edge::watch::InFlight;
 use crate::stream::StreamGuard;
-use crate::upstream::pool::{Held, Sender};
+use crate::upstream::http1::AnswerBody;
+use crate::upstream::pool::Held;
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
@@ -33,6 +34,15 @@ pub(crate) enum BodyError {
     /// It is larger than the route takes.
     #[error("the body is too large")]
     TooLarge,
+    /// The application ended the connection before the body's end.
+    #[error("the body is shorter than it says")]
+    Short,
+    /// The application's connection broke.
+    #[error("the application's connection broke")]
+    Upstream(#[source] std::io::Error),
+    /// It is not what HTTP/1.1 says a body is.
+    #[error("the body is malformed: {0}")]
+    Malformed(&'static str),
     /// It could not be compressed.
     #[error("the body could not be compressed")]
     Encoder(#[source] std::io::Error),
@@ -149,6 +159,32 @@ impl Body for RequestBody {
     }
 }
 
+/// A failure told one turn late. hyper forgets what it has not written yet when a body fails, so what came before would never be seen.
+#[derive(Debug, Default)]
+pub(crate) struct LastWords(Option<BodyError>);
+
+impl LastWords {
+    /// A failure that waited for its turn.
+    pub(crate) fn take(&mut self) -> Option<BodyError> {
+        self.0.take()
+    }
+
+    /// Holds a failure back until the next poll, which is asked for.
+    pub(crate) fn hold(&mut self, cx: &Context<'_>, frame: FrameResult) -> Poll<FrameResult> {
+        match frame {
+            Some(Err(error)) => {
+                self.0 = Some(error);
+                cx.waker().wake_by_ref();
+                Poll::Pending
+            }
+            frame => Poll::Ready(frame),
+        }
+    }
+}
+
+/// What a body gives when asked for more.
+pub(crate) type FrameResult = Option<Result<Frame<Bytes>, BodyError>>;
+
 /// An answer's body on its way to the client.
 pub(crate) enum ResponseBody {
     /// The proxy's own words.
@@ -162,24 +198,24 @@ pub(crate) enum ResponseBody {
 /// An application's body and everything that is held until it ends.
 pub(crate) struct Relay {
     /// What comes.
-    pub(crate) incoming: Incoming,
+    pub(crate) incoming: AnswerBody,
     /// Without a byte.
     pub(crate) idle: IdleLimit,
     /// The endpoint's counter.
     pub(crate) held: Option<Held>,
-    /// The connection, kept for the next request if the body ends as it should.
-    pub(crate) sender: Option<Sender>,
     /// Present for an event stream, which can be asked to end.
     pub(crate) stream: Option<StreamGuard>,
     /// The client's connection is busy as long as this lives.
     pub(crate) in_flight: Option<InFlight>,
+    /// How it failed.
+    pub(crate) last_words: LastWords,
 }
 
 impl Relay {
     fn ended(&mut self) {
         let held = self.held.take();
-        if let (Some(sender), Some(held)) = (self.sender.take(), &held) {
-            held.endpoint().give_back(sender);
+        if let (Some(connection), Some(held)) = (self.incoming.take_connection(), &held) {
+            held.endpoint().give_back(connection);
         }
         self.stream = None;
         self.in_flight = None;
@@ -190,10 +226,9 @@ impl Relay {
         let frame = ready!(self.poll_incoming(cx));
         match &frame {
             None => self.ended(),
-            Some(Ok(_)) if self.incoming.is_end_stream() => self.ended(),
-            // The connection is not worth keeping; everything else is released with the body.
-            Some(Err(_)) => self.sender = None,
-            Some(Ok(_)) => {}
+            Some(Ok(_)) if self.incoming.is_ended() => self.ended(),
+            // The connection and everything else is released with the body.
+            Some(_) => {}
         }
         Poll::Ready(frame)
     }
@@ -203,13 +238,12 @@ impl Relay {
             && stream.poll_asked(cx).is_ready()
         {
             // Between two chunks: the client sees a whole answer and, if it is an EventSource, comes back.
-            self.sender = None;
             return Poll::Ready(None);
         }
-        match Pin::new(&mut self.incoming).poll_frame(cx) {
+        match self.incoming.poll_frame(cx) {
             Poll::Ready(frame) => {
                 self.idle.progress();
-                Poll::Ready(frame.map(|frame| frame.map_err(BodyError::from)))
+                Poll::Ready(frame)
             }
             Poll::Pending => {
                 ready!(self.idle.poll_exceeded(cx));
@@ -227,7 +261,7 @@ impl ResponseBody {
 
     /// Forwards `relay`; one without a body has ended already.
     pub(crate) fn relay(mut relay: Relay) -> Self {
-        if relay.incoming.is_end_stream() {
+        if relay.incoming.is_ended() {
             relay.ended();
         }
         ResponseBody::Relay(Box::new(relay))
@@ -241,7 +275,13 @@ impl Body for ResponseBody {
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         match self.get_mut() {
             ResponseBody::Text(text) => Poll::Ready(text.take().map(|text| Ok(Frame::data(text)))),
-            ResponseBody::Relay(relay) => relay.poll_frame(cx),
+            ResponseBody::Relay(relay) => match relay.last_words.take() {
+                Some(error) => Poll::Ready(Some(Err(error))),
+                None => {
+                    let frame = ready!(relay.poll_frame(cx));
+                    relay.last_words.hold(cx, frame)
+                }
+            },
             ResponseBody::Compressed(compressed) => compressed.poll_frame(cx),
         }
     }
@@ -249,7 +289,7 @@ impl Body for ResponseBody {
     fn is_end_stream(&self) -> bool {
         match self {
             ResponseBody::Text(text) => text.is_none(),
-            ResponseBody::Relay(relay) => relay.incoming.is_end_stream(),
+            ResponseBody::Relay(relay) => relay.incoming.is_ended(),
             ResponseBody::Compressed(compressed) => compressed.is_end_stream(),
         }
     }
@@ -257,7 +297,7 @@ impl Body for ResponseBody {
     fn size_hint(&self) -> SizeHint {
         match self {
             ResponseBody::Text(text) => SizeHint::with_exact(text.as_ref().map_or(0, |t| t.len() as u64)),
-            ResponseBody::Relay(relay) => relay.incoming.size_hint(),
+            ResponseBody::Relay(relay) => relay.incoming.left().map_or_else(SizeHint::default, SizeHint::with_exact),
             ResponseBody::Compressed(_) => SizeHint::default(),
         }
     }

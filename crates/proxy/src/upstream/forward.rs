@@ -6,11 +6,11 @@
 use crate::edge::refusal::Refusal;
 use crate::upstream::balance::LocalTable;
 use crate::upstream::body::{RequestBody, Upload};
-use crate::upstream::pool::{Held, LocalEndpoint, Taken};
+use crate::upstream::http1::{Answer, Outgoing};
+use crate::upstream::pool::{Held, LocalEndpoint};
 use crate::upstream::send::{Sent, is_repeatable, send};
 use crate::worker::Worker;
-use http::{Request, Response};
-use hyper::body::Incoming;
+use http::Request;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -30,17 +30,17 @@ pub(crate) struct Outbound {
     pub(crate) timeout: Duration,
 }
 
-/// An answer's head and what its body needs.
+/// An answer and the place it holds.
 pub(crate) struct Inbound {
-    pub(crate) response: Response<Incoming>,
-    pub(crate) taken: Taken,
+    pub(crate) answer: Answer,
     pub(crate) held: Held,
 }
 
 /// Sends `outbound` to an endpoint of its service.
 pub(crate) async fn forward(worker: &Worker, table: &Rc<LocalTable>, outbound: Outbound) -> Result<Inbound, Refusal> {
-    let Outbound { mut request, upload, upstream, timeout } = outbound;
+    let Outbound { request, upload, upstream, timeout } = outbound;
     let repeatable = is_repeatable(&request);
+    let mut outgoing = Outgoing::new(request);
     let mut failed: Vec<Rc<LocalEndpoint>> = Vec::new();
     for _ in 0..TRIES {
         let endpoint = pick(worker, table, upstream, &failed).ok_or(Refusal::NoEndpoint)?;
@@ -59,9 +59,9 @@ pub(crate) async fn forward(worker: &Worker, table: &Rc<LocalTable>, outbound: O
                 continue;
             }
         };
-        match send(taken, request, upload.as_ref(), timeout).await {
-            Sent::Answered(response, taken) => return Ok(Inbound { response, taken, held }),
-            Sent::Unsent(again) => request = again,
+        match send(taken, outgoing, repeatable, upload.as_ref(), timeout).await {
+            Sent::Answered(answer) => return Ok(Inbound { answer, held }),
+            Sent::Unsent(again) => outgoing = again,
             Sent::TimedOut => return Err(Refusal::Timeout),
             Sent::Lost(_) if upload.as_ref().is_some_and(|upload| upload.is_too_large()) => return Err(Refusal::TooLarge),
             Sent::Lost(_) if upload.as_ref().is_some_and(|upload| upload.failed()) => return Err(Refusal::Unfinished),

@@ -3,5 +3,6 @@
 pub(crate) mod balance;
 pub(crate) mod body;
 pub(crate) mod forward;
+pub(crate) mod http1;
 pub(crate) mod pool;
 pub(crate) mod send;

@@ -5,9 +5,7 @@
 //! so connections are kept only briefly, and a request that must not be sent twice gets one that was used a moment ago or a new one.
 
 use crate::table::endpoint::{EndpointState, Kind};
-use crate::upstream::body::RequestBody;
-use hyper::client::conn::http1;
-use hyper_util::rt::TokioIo;
+use crate::upstream::http1::Connection;
 use std::cell::{Cell, RefCell};
 use std::io;
 use std::net::SocketAddr;
@@ -15,9 +13,6 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::net::TcpStream;
-
-/// A connection to an application.
-pub(crate) type Sender = http1::SendRequest<RequestBody>;
 
 /// For a connection to be made.
 const CONNECT_LIMIT: Duration = Duration::from_secs(2);
@@ -27,8 +22,6 @@ const IDLE_LIMIT: Duration = Duration::from_secs(4);
 const FRESH_LIMIT: Duration = Duration::from_secs(1);
 /// Idle connections kept per endpoint and worker.
 const MAX_IDLE: usize = 256;
-/// Largest response head, and largest piece of a body read at once.
-const MAX_BUFFER: usize = 64 * 1024;
 
 /// One endpoint, as one worker sees it.
 pub(crate) struct LocalEndpoint {
@@ -41,14 +34,14 @@ pub(crate) struct LocalEndpoint {
 }
 
 struct Idle {
-    sender: Sender,
+    connection: Connection,
     since: Instant,
 }
 
 /// A connection taken for one request.
 pub(crate) struct Taken {
     /// The connection.
-    pub(crate) sender: Sender,
+    pub(crate) connection: Connection,
     /// It was used before, so the application may be closing it right now.
     pub(crate) reused: bool,
 }
@@ -66,43 +59,37 @@ impl LocalEndpoint {
     /// An idle connection, or a new one.
     pub(crate) async fn take(&self, repeatable: bool) -> io::Result<Taken> {
         let limit = if repeatable { IDLE_LIMIT } else { FRESH_LIMIT };
-        while let Some(mut sender) = self.pop(limit) {
-            // Its task may not have run since the last answer ended; `ready` waits for that and for nothing else.
-            if sender.ready().await.is_ok() {
-                return Ok(Taken { sender, reused: true });
+        while let Some(connection) = self.pop(limit) {
+            if connection.is_usable() {
+                return Ok(Taken { connection, reused: true });
             }
         }
-        Ok(Taken { sender: self.connect().await?, reused: false })
+        Ok(Taken { connection: self.connect().await?, reused: false })
     }
 
-    fn pop(&self, limit: Duration) -> Option<Sender> {
+    fn pop(&self, limit: Duration) -> Option<Connection> {
         let mut idle = self.idle.borrow_mut();
         // The newest is last: if it is too old, so are the others, but another request may still use them.
         if idle.last()?.since.elapsed() > limit {
             return None;
         }
-        idle.pop().map(|idle| idle.sender)
+        idle.pop().map(|idle| idle.connection)
     }
 
-    async fn connect(&self) -> io::Result<Sender> {
+    async fn connect(&self) -> io::Result<Connection> {
         let stream = tokio::time::timeout(CONNECT_LIMIT, TcpStream::connect(self.address))
             .await
             .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
         stream.set_nodelay(true)?;
-        let (sender, connection) =
-            http1::Builder::new().max_buf_size(MAX_BUFFER).handshake(TokioIo::new(stream)).await.map_err(io::Error::other)?;
-        tokio::task::spawn_local(async move {
-            // Its errors reach whoever waits for the answer; an idle connection's end is nobody's concern.
-            let _ = connection.with_upgrades().await;
-        });
-        Ok(sender)
+        Ok(Connection::new(stream))
     }
 
     /// Keeps a connection whose answer has been read to its end.
-    pub(crate) fn give_back(&self, sender: Sender) {
+    pub(crate) fn give_back(&self, mut connection: Connection) {
         let mut idle = self.idle.borrow_mut();
-        if !self.retired.get() && !sender.is_closed() && idle.len() < MAX_IDLE {
-            idle.push(Idle { sender, since: Instant::now() });
+        if !self.retired.get() && idle.len() < MAX_IDLE {
+            connection.rest();
+            idle.push(Idle { connection, since: Instant::now() });
         }
     }
 
@@ -110,7 +97,7 @@ impl LocalEndpoint {
     pub(crate) fn sweep(&self) {
         let mut idle = self.idle.borrow_mut();
         if !idle.is_empty() {
-            idle.retain(|idle| idle.since.elapsed() < IDLE_LIMIT && !idle.sender.is_closed());
+            idle.retain(|idle| idle.since.elapsed() < IDLE_LIMIT && idle.connection.is_usable());
             if idle.is_empty() {
                 idle.shrink_to_fit();
             }

@@ -2,21 +2,22 @@
 //! seen anything, or that may be repeated and met a connection that was being closed, is handed back for another try.
 
 use crate::upstream::body::{RequestBody, Upload};
+use crate::upstream::http1::{Answer, Exchange, Failure, Outgoing};
 use crate::upstream::pool::Taken;
-use http::{Method, Request, Response};
-use hyper::body::Incoming;
+use http::{Method, Request};
+use std::future::poll_fn;
 use std::rc::Rc;
 use std::time::Duration;
 use tokio::time::Instant;
 
 /// How it went.
 pub(crate) enum Sent {
-    /// The head of an answer came; the connection belongs to its body.
-    Answered(Response<Incoming>, Taken),
+    /// The head of an answer came.
+    Answered(Answer),
     /// The application has not acted on it; it can go elsewhere.
-    Unsent(Request<RequestBody>),
+    Unsent(Outgoing),
     /// It was sent, and no answer came.
-    Lost(hyper::Error),
+    Lost(Failure),
     /// No answer within the route's time.
     TimedOut,
 }
@@ -26,19 +27,16 @@ pub(crate) fn is_repeatable(request: &Request<RequestBody>) -> bool {
     matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS) && request.body().is_empty()
 }
 
-/// Sends `request` over `taken` and waits for the head of the answer, at most `timeout` after the request's last byte.
-pub(crate) async fn send(mut taken: Taken, request: Request<RequestBody>, upload: Option<&Rc<Upload>>, timeout: Duration) -> Sent {
-    // Only a reused connection can be closed under our hands, so only then is a copy worth making.
-    let copy = (taken.reused && is_repeatable(&request)).then(|| copy_of(&request));
+/// Sends `outgoing` over `taken` and waits for the head of the answer, at most `timeout` after the request's last byte.
+pub(crate) async fn send(taken: Taken, outgoing: Outgoing, repeatable: bool, upload: Option<&Rc<Upload>>, timeout: Duration) -> Sent {
+    let reused = taken.reused;
+    let mut exchange = Exchange::new(taken.connection, outgoing);
     let result = {
-        let answer = taken.sender.try_send_request(request);
-        tokio::pin!(answer);
-        let timer = tokio::time::sleep(timeout);
-        tokio::pin!(timer);
+        let mut timer = std::pin::pin!(tokio::time::sleep(timeout));
         loop {
             tokio::select! {
                 biased;
-                result = &mut answer => break result,
+                result = poll_fn(|cx| exchange.poll_head(cx)) => break result,
                 () = &mut timer => match later(upload, timeout) {
                     Some(deadline) => timer.as_mut().reset(deadline),
                     None => return Sent::TimedOut,
@@ -46,14 +44,14 @@ pub(crate) async fn send(mut taken: Taken, request: Request<RequestBody>, upload
             }
         }
     };
-    match result {
-        Ok(response) => Sent::Answered(response, taken),
-        Err(mut failure) => match (failure.take_message(), copy) {
-            (Some(request), _) => Sent::Unsent(request),
-            (None, Some(copy)) if !failure.error().is_parse() => Sent::Unsent(copy),
-            (None, _) => Sent::Lost(failure.into_error()),
-        },
-    }
+    let failure = match result {
+        Ok(head) => return Sent::Answered(exchange.answer(head)),
+        Err(failure) => failure,
+    };
+    // Only a reused connection can be closed under our hands.
+    let closed = matches!(failure, Failure::Broken { silent, untouched, .. } if silent && (untouched || repeatable && reused));
+    let mut outgoing = exchange.into_outgoing();
+    if closed && outgoing.rewind() { Sent::Unsent(outgoing) } else { Sent::Lost(failure) }
 }
 
 /// The time to wait until if the request was not complete when the timer was set.
@@ -64,14 +62,6 @@ fn later(upload: Option<&Rc<Upload>>, timeout: Duration) -> Option<Instant> {
         None => now + timeout,
     };
     (deadline > now).then_some(deadline)
-}
-
-fn copy_of(request: &Request<RequestBody>) -> Request<RequestBody> {
-    let mut copy = Request::new(RequestBody::Empty);
-    copy.method_mut().clone_from(request.method());
-    copy.uri_mut().clone_from(request.uri());
-    copy.headers_mut().clone_from(request.headers());
-    copy
 }
 
 #[cfg(test)]

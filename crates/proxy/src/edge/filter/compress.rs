@@ -5,7 +5,7 @@
 //! costs about a megabyte, so only so many work at once; the answers beyond go as they are.
 
 use super::encoder::Encoder;
-use crate::upstream::body::{BodyError, Relay, ResponseBody};
+use crate::upstream::body::{BodyError, FrameResult, Relay, ResponseBody};
 use bytes::Bytes;
 use http::header::{
     ACCEPT_ENCODING, ACCEPT_RANGES, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, HeaderMap,
@@ -14,7 +14,7 @@ use http::header::{
 use http::{Method, Response, StatusCode};
 use http_body::Frame;
 use std::rc::Rc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 /// Answers below this size gain nothing.
 const SMALLEST: u64 = 512;
@@ -164,7 +164,15 @@ pub(crate) struct Compressed {
 
 impl Compressed {
     /// The next compressed frame. What breaks off, breaks off here too: the encoder is never finished then.
-    pub(crate) fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+    pub(crate) fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<FrameResult> {
+        if let Some(error) = self.relay.last_words.take() {
+            return Poll::Ready(Some(Err(error)));
+        }
+        let frame = ready!(self.poll_compressed(cx));
+        self.relay.last_words.hold(cx, frame)
+    }
+
+    fn poll_compressed(&mut self, cx: &mut Context<'_>) -> Poll<FrameResult> {
         loop {
             let Some(encoder) = &mut self.encoder else { return Poll::Ready(self.trailers.take().map(Ok)) };
             let flushed = match self.relay.poll_frame(cx) {
@@ -198,7 +206,7 @@ impl Compressed {
         }
     }
 
-    fn finish(&mut self) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+    fn finish(&mut self) -> Poll<FrameResult> {
         let last = self.encoder.take().map_or(Ok(Vec::new()), Encoder::finish);
         Poll::Ready(Some(last.map(|bytes| Frame::data(Bytes::from(bytes))).map_err(BodyError::Encoder)))
     }
