@@ -1,5 +1,6 @@
 //! Starts and stops the threads.
 
+use crate::access;
 use crate::certificate::{CertificateStore, server_config};
 use crate::control::{Control, ControlSocket, Sockets, TableFile};
 use crate::edge::connection::Origin;
@@ -69,6 +70,7 @@ pub struct Handle {
     stop: Option<oneshot::Sender<()>>,
     control: Option<Thread>,
     workers: Vec<Thread>,
+    log: Option<JoinHandle<()>>,
 }
 
 /// A running thread and how it ended.
@@ -104,11 +106,14 @@ impl Proxy {
         let count = config.settings.workers.max(1);
         let certificates = Arc::new(CertificateStore::default());
         let max_connections = max_connections(count);
+        let failed = |source| ProxyError::Thread { name: "access-log".to_owned(), source };
+        let (log, log_thread) = access::start(config.settings.home.join("logs/access.log")).map_err(failed)?;
         let shared = Arc::new(Shared {
             tls: server_config(Arc::clone(&certificates))?,
             ports: Ports { http: port(&config.listeners.http, 80), https: port(&config.listeners.https, 443) },
             counters: std::iter::repeat_with(Counters::default).take(count).collect(),
             max_connections,
+            log,
             proxied_by: config.settings.proxied_by.clone(),
             // A quarter, so that no address can keep all others out; no more than a busy company behind one address needs.
             max_per_address: config.max_per_address.unwrap_or((max_connections / 4).clamp(MIN_PER_ADDRESS, MAX_PER_ADDRESS)),
@@ -128,7 +133,7 @@ impl Proxy {
         let (ready, is_ready) = std::sync::mpsc::channel();
         let parts = Parts { shared, certificates, asks, stopped, ready };
         let control = thread("control", move || serve(config, parts))?;
-        let handle = Handle { stop: Some(stop), control: Some(control), workers };
+        let handle = Handle { stop: Some(stop), control: Some(control), workers, log: Some(log_thread) };
         match is_ready.recv() {
             Ok(()) => Ok(handle),
             Err(_) => handle.join().and(Err(ProxyError::Ended)),
@@ -157,6 +162,10 @@ impl Handle {
         for worker in self.workers.drain(..) {
             // A worker that could not even start is why the control thread ended, so this comes first.
             worker.join().unwrap_or_else(|_| Err(ended("worker")))?;
+        }
+        // Everybody who could write a line is gone by now.
+        if let Some(log) = self.log.take() {
+            log.join().map_err(|_| ended("access-log"))?;
         }
         result
     }

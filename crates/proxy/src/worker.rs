@@ -1,17 +1,20 @@
 //! A worker: one thread, one event loop, everything it touches in `Rc`. Requests never change threads.
 
+use crate::access::{Log, Queue};
 use crate::edge::connection::{Conn, Order, Origin};
 use crate::edge::filter::{Filters, RequestIds};
 use crate::edge::prelude;
 use crate::edge::quota::{Quota, Share};
 use crate::edge::serve::{http1_builder, http2_builder, serve_http, serve_https};
 use crate::edge::watch::{Clock, IDLE_LIMIT, SWEEP};
+use crate::meter::add;
 use crate::stream::Streams;
 use crate::table::Compiled;
 use crate::upstream::balance::{LocalTable, LocalUpstream};
 use crate::upstream::pool::LocalEndpoint;
 use hyper::server::conn::{http1, http2};
 use landfall_model::filter::Network;
+use rustls::HandshakeKind;
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, HashSet};
 use std::future::Future;
@@ -73,6 +76,8 @@ pub(crate) struct Shared {
     pub(crate) max_per_address: u32,
     /// Load balancers that say by PROXY protocol whose connections they bring.
     pub(crate) proxied_by: Vec<Network>,
+    /// To the access log.
+    pub(crate) log: Queue,
 }
 
 /// Ports clients reach the proxy by.
@@ -89,6 +94,9 @@ pub(crate) struct Counters {
     pub(crate) requests: AtomicU64,
     pub(crate) failures: AtomicU64,
     pub(crate) connections: AtomicU32,
+    pub(crate) handshakes_full: AtomicU64,
+    pub(crate) handshakes_resumed: AtomicU64,
+    pub(crate) handshakes_failed: AtomicU64,
 }
 
 /// One worker.
@@ -105,6 +113,8 @@ pub(crate) struct Worker {
     quota: Rc<Quota>,
     /// WebSockets and event streams.
     pub(crate) streams: Rc<Streams>,
+    /// What is written down of its requests.
+    pub(crate) log: Log,
     /// Names of its requests.
     pub(crate) request_ids: RequestIds,
     /// For the connections' limits.
@@ -174,6 +184,7 @@ impl Worker {
             idle_limit: Cell::new(IDLE_LIMIT),
             quota: Quota::new(shared.max_per_address),
             streams: Rc::default(),
+            log: Log::new(shared.log.clone()),
             request_ids: RequestIds::new(),
             clock: Clock::new(),
             tls: TlsAcceptor::from(Arc::clone(&shared.tls)),
@@ -200,6 +211,17 @@ impl Worker {
 
     fn counters(&self) -> &Counters {
         &self.shared.counters[self.index]
+    }
+
+    /// Counts a TLS handshake; `None` if it came to nothing.
+    pub(crate) fn count_handshake(&self, kind: Option<HandshakeKind>) {
+        let counters = self.counters();
+        let count = match kind {
+            None => &counters.handshakes_failed,
+            Some(HandshakeKind::Resumed) => &counters.handshakes_resumed,
+            Some(_) => &counters.handshakes_full,
+        };
+        add(count, 1);
     }
 
     /// Counts a request.
@@ -284,8 +306,12 @@ impl Worker {
             left.retire();
         }
         *known = named;
-        *self.table.borrow_mut() =
-            Rc::new(LocalTable { filters: compiled.filters.iter().map(Filters::new).collect(), compiled, upstreams });
+        *self.table.borrow_mut() = Rc::new(LocalTable {
+            filters: compiled.filters.iter().map(|f| Filters::new(f, self.index)).collect(),
+            apps: compiled.apps().map(Rc::from).collect(),
+            compiled,
+            upstreams,
+        });
     }
 
     fn listen(self: &Rc<Self>, listener: std::net::TcpListener, origin: Origin) -> Option<JoinHandle<()>> {
@@ -332,6 +358,7 @@ impl Worker {
         loop {
             tokio::time::sleep(SWEEP).await;
             self.clock.advance();
+            self.log.flush();
             let idle = self.idle_limit.get();
             for conn in self.conns.borrow().values() {
                 conn.sweep(idle);

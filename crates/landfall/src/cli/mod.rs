@@ -98,6 +98,8 @@ pub enum Verb {
     Exec(Exec),
     /// Run a command in a new replica that is removed afterwards
     Run(RunIn),
+    /// Print what the proxy has counted, as Prometheus reads it
+    Metrics,
     /// Show certificates, and have them issued anew
     Certs(Certs),
     /// Show the certificate authority of this server

@@ -68,7 +68,8 @@ pub(crate) struct HealthPath {
 /// Keys of `x-landfall` in a service.
 pub(crate) const SERVICE_KEYS: &[&str] = &["port", "routes", "health", "migrate", "drain", "build", "backup"];
 /// Keys of `x-landfall` at the top.
-pub(crate) const TOP_KEYS: &[&str] = &["runtime", "domains", "tls", "trusted_proxies", "env", "rollout", "alerts", "environments"];
+pub(crate) const TOP_KEYS: &[&str] =
+    &["runtime", "domains", "tls", "trusted_proxies", "access_log", "env", "rollout", "alerts", "environments"];
 
 /// Reads `x-landfall` at the top.
 pub(crate) fn read(field: &Field<'_>, report: &mut Report) -> LandfallFile {

@@ -4,6 +4,7 @@ use crate::edge::client::Client;
 use crate::edge::connection::{Conn, Origin};
 use crate::edge::filter::{self, Filters, Passage, Stop};
 use crate::edge::header;
+use crate::edge::record::{Record, Seen};
 use crate::edge::refusal::{Asked, Refusal, plain, redirect};
 use crate::edge::target::{Host, canonical_target};
 use crate::edge::watch::InFlight;
@@ -29,8 +30,11 @@ pub(crate) async fn carry(conn: Rc<Conn>, request: Request<Incoming>) -> Result<
     let in_flight = conn.watch.begin();
     let asked = Asked::of(request.method(), request.headers(), conn.http2);
     conn.worker.count_request();
-    let answer = answer(&conn, request, in_flight, &asked).await;
+    let mut record = Record::new(&conn.worker);
+    let answer = answer(&conn, request, in_flight, (&asked, &mut record)).await;
     let mut response = answer.unwrap_or_else(|refusal| refuse(&conn, refusal, &asked));
+    record.answered(response.status());
+    response.body_mut().keep(record);
     if conn.is_last_answer() && response.status() != StatusCode::SWITCHING_PROTOCOLS {
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
@@ -48,14 +52,20 @@ async fn answer(
     conn: &Rc<Conn>,
     request: Request<Incoming>,
     in_flight: InFlight,
-    asked: &Asked,
+    (asked, record): (&Asked, &mut Record),
 ) -> Result<Response<ResponseBody>, Refusal> {
     let (host, target) = admit(conn, &request)?;
     let table = conn.worker.table();
     if let Some(challenge) = table.compiled.challenge(host.name(), target.path()).filter(|_| !matches!(conn.origin, Origin::Internal(_))) {
         return Ok(plain(challenge.clone()));
     }
-    let (decision, client) = decide(conn, &table, Asking { host: &host, target: &target, headers: request.headers() });
+    let Decided { decision, client, site } = decide(conn, &table, Asking { host: &host, target: &target, headers: request.headers() });
+    if let Some(site) = site
+        && let Some(app) = table.apps.get(site.index)
+    {
+        let (method, version) = (request.method(), request.version());
+        record.seen(&Seen { log: site.log, app, method, host: host.value(), target: &target, client: &client, version });
+    }
     let (site, route) = match decision? {
         Decision::Forward(site, route) => (site, route),
         Decision::Redirect(site, location) => {
@@ -67,17 +77,24 @@ async fn answer(
         }
     };
     let Some(filters) = route.filters.and_then(|index| table.filters.get(index)) else {
-        return pass(conn, &table, route, Arrived { request, client, host, target, in_flight, filtered: None }).await;
+        return pass(conn, &table, route, Arrived { request, client, host, target, in_flight, filtered: None }, record).await;
     };
     let secure = site.is_some_and(|site| is_secure(&client, site, &host));
     let mut passage = Passage::new(conn.worker.request_ids.next(), secure);
+    record.routed(&filters.meter, passage.id());
+    if let Some(shown) = filters.shown(&target) {
+        record.show(&shown);
+    }
     let passed = match filters.admit(client.address, &request, &mut passage) {
         Ok(()) => {
             let filtered = Some((filters, &passage));
-            pass(conn, &table, route, Arrived { request, client, host, target, in_flight, filtered }).await
+            pass(conn, &table, route, Arrived { request, client, host, target, in_flight, filtered }, record).await
         }
         Err(stop) => {
             filter::linger(request);
+            if matches!(stop, Stop::Refuse(Refusal::TooMany { .. })) {
+                record.limited();
+            }
             match stop {
                 Stop::Refuse(refusal) => Err(refusal),
                 Stop::Answer(response) => Ok(*response),
@@ -113,11 +130,13 @@ async fn pass(
     table: &Rc<LocalTable>,
     route: &CompiledRoute,
     arrived: Arrived<'_>,
+    record: &mut Record,
 ) -> Result<Response<ResponseBody>, Refusal> {
     let upstream = route.upstream.ok_or(Refusal::NoEndpoint)?;
     let (Prepared { request, upload, upgrade }, in_flight) = prepare(arrived);
+    record.uploads(upload.as_ref());
     let outbound = Outbound { request, upload, upstream, timeout: route.timeout };
-    let Inbound { answer, held } = forward(&conn.worker, table, outbound).await?;
+    let Inbound { answer, held } = forward(&conn.worker, table, outbound, record).await?;
     match answer {
         Answer::Http(response) => Ok(relay(conn, response, Passing { held, in_flight, idle: route.idle })),
         Answer::Switched(response, upstream) => accept(conn, response, Agreed { held, upstream, upgrade, idle: route.idle }),
@@ -151,14 +170,22 @@ struct Asking<'a> {
     headers: &'a HeaderMap,
 }
 
-fn decide<'a>(conn: &'a Conn, table: &'a LocalTable, asking: Asking<'_>) -> (Result<Decision<'a>, Refusal>, Client<'a>) {
+/// What came of it.
+struct Decided<'a> {
+    decision: Result<Decision<'a>, Refusal>,
+    client: Client<'a>,
+    site: Option<&'a CompiledSite>,
+}
+
+fn decide<'a>(conn: &'a Conn, table: &'a LocalTable, asking: Asking<'_>) -> Decided<'a> {
     let Asking { host, target, headers } = asking;
     if let Origin::Internal(address) = conn.origin {
         let decision = table.compiled.internal(address).map(|route| Decision::Forward(None, route)).ok_or(Refusal::NoEndpoint);
-        return (decision, Client::of(conn, &[], headers));
+        return Decided { decision, client: Client::of(conn, &[], headers), site: None };
     }
     let found = table.compiled.find(host.name(), target.path());
-    let client = Client::of(conn, found.site().map_or(&[], |site| site.trusted.as_slice()), headers);
+    let site = found.site();
+    let client = Client::of(conn, site.map_or(&[], |site| site.trusted.as_slice()), headers);
     let decision = match found {
         Found::Redirect(site, canonical) => Ok(Decision::Redirect(site, location(conn, &client, site, canonical, target))),
         Found::Route(site, _) | Found::NoRoute(site) if site.https && !client.https => {
@@ -174,7 +201,7 @@ fn decide<'a>(conn: &'a Conn, table: &'a LocalTable, asking: Asking<'_>) -> (Res
         Found::NoSite if conn.server_name.as_deref().is_some_and(|name| name != host.name()) => Err(Refusal::Misdirected),
         Found::NoSite => Err(Refusal::NoSite),
     };
-    (decision, client)
+    Decided { decision, client, site }
 }
 
 fn location(conn: &Conn, client: &Client<'_>, site: &CompiledSite, host: &str, target: &PathAndQuery) -> String {
@@ -265,6 +292,7 @@ fn relay(conn: &Conn, response: Response<AnswerBody>, passing: Passing) -> Respo
         stream,
         in_flight: Some(in_flight),
         last_words: LastWords::default(),
+        record: None,
     });
     Response::from_parts(head, body)
 }

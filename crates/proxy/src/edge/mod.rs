@@ -9,6 +9,7 @@ mod header;
 mod io;
 pub(crate) mod prelude;
 pub(crate) mod quota;
+pub(crate) mod record;
 pub(crate) mod refusal;
 pub(crate) mod serve;
 mod target;

@@ -9,6 +9,7 @@ use crate::edge::filter;
 use crate::table::endpoint::{EndpointState, Endpoints};
 use bytes::Bytes;
 use landfall_model::filter::Network;
+use landfall_model::front::AccessLog;
 use landfall_model::route::{CHALLENGE_PATH, ChallengeAnswer, RouteTable, Site, covers};
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -54,6 +55,10 @@ pub(crate) struct CompiledSite {
     pub(crate) hsts: bool,
     /// The first of its hosts; absent if it answers for every host.
     pub(crate) canonical: Option<String>,
+    /// Its place among the sites.
+    pub(crate) index: usize,
+    /// What is kept of its requests.
+    pub(crate) log: AccessLog,
     /// Proxies before this one whose word about the client is taken.
     pub(crate) trusted: Vec<Network>,
     routes: Vec<CompiledRoute>,
@@ -120,7 +125,7 @@ impl Compiled {
             });
         }
         for site in &table.sites {
-            compiled.add_site(site, before);
+            compiled.add_site(site, endpoints.workers(), before);
         }
         for listener in &table.internal {
             let route = CompiledRoute {
@@ -149,7 +154,7 @@ impl Compiled {
         self.challenges.iter().find(|(of, token, _)| of == host && token == asked).map(|(_, _, answer)| answer)
     }
 
-    fn add_site(&mut self, site: &Site, before: &Self) {
+    fn add_site(&mut self, site: &Site, workers: usize, before: &Self) {
         let index = self.sites.len();
         for host in &site.hosts {
             // A host that one site serves and another redirects is served; the first site that names it wins.
@@ -168,7 +173,7 @@ impl Compiled {
             .routes
             .iter()
             .map(|route| {
-                self.filters.push(filter::Shared::new(&site.app, route.path.as_str(), &route.filters, &before.filters));
+                self.filters.push(filter::Shared::new((&site.app, route.path.as_str()), &route.filters, workers, &before.filters));
                 CompiledRoute {
                     prefix: route.path.as_str().trim_end_matches('/').to_owned(),
                     upstream: self.upstream_index.get(&route.upstream).copied(),
@@ -186,6 +191,8 @@ impl Compiled {
             https: site.https,
             hsts: !site.routes.iter().any(|r| r.filters.headers.keys().any(|k| k.as_str() == "strict-transport-security")),
             canonical: site.hosts.first().map(|d| d.as_str().to_owned()),
+            index,
+            log: site.front.access_log,
             trusted: site.front.trusted_proxies.iter().copied().collect(),
             routes,
         });
@@ -216,6 +223,11 @@ impl Compiled {
     /// What a request to an internal listener goes to.
     pub(crate) fn internal(&self, address: SocketAddr) -> Option<&CompiledRoute> {
         self.internal.get(&address)
+    }
+
+    /// The apps of the sites, in order.
+    pub(crate) fn apps(&self) -> impl Iterator<Item = &str> {
+        self.sites.iter().map(|site| site.app.as_str())
     }
 
     /// The index of a service by name.

@@ -4,6 +4,7 @@
 //! must never look like a whole one.
 
 use crate::edge::filter::{Compressed, throw_away};
+use crate::edge::record::Record;
 use crate::edge::watch::InFlight;
 use crate::stream::StreamGuard;
 use crate::upstream::http1::AnswerBody;
@@ -70,6 +71,7 @@ pub(crate) struct Upload {
     ended: Cell<Option<Instant>>,
     failed: Cell<bool>,
     too_large: Cell<bool>,
+    bytes: Cell<u64>,
 }
 
 impl Upload {
@@ -81,6 +83,11 @@ impl Upload {
     /// Its last byte was taken now.
     pub(crate) fn end(&self) {
         self.ended.set(Some(Instant::now()));
+    }
+
+    /// What was taken so far.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.bytes.get()
     }
 
     /// The client sent more than it may.
@@ -136,6 +143,7 @@ impl Body for RequestBody {
             return Poll::Ready(Some(Err(BodyError::TooLarge)));
         };
         body.left = left;
+        body.upload.bytes.set(body.upload.bytes.get() + length);
         match &frame {
             Some(Err(_)) => body.upload.failed.set(true),
             Some(Ok(_)) if !body.incoming.is_end_stream() => {}
@@ -209,6 +217,8 @@ pub(crate) struct Relay {
     pub(crate) in_flight: Option<InFlight>,
     /// How it failed.
     pub(crate) last_words: LastWords,
+    /// What is known of the request.
+    pub(crate) record: Option<Record>,
 }
 
 impl Relay {
@@ -219,6 +229,16 @@ impl Relay {
         }
         self.stream = None;
         self.in_flight = None;
+        if let Some(record) = &mut self.record {
+            record.completed();
+        }
+    }
+
+    /// Counts what goes to the client.
+    fn count(&mut self, frame: &FrameResult) {
+        if let (Some(record), Some(Ok(frame))) = (&mut self.record, frame) {
+            record.sent(frame.data_ref().map_or(0, Bytes::len));
+        }
     }
 
     /// The next frame.
@@ -259,6 +279,22 @@ impl ResponseBody {
         ResponseBody::Text((!text.is_empty()).then_some(text))
     }
 
+    /// Takes the record along until the last byte is sent.
+    pub(crate) fn keep(&mut self, mut record: Record) {
+        let relay = match self {
+            ResponseBody::Relay(relay) => relay,
+            ResponseBody::Compressed(compressed) => compressed.relay(),
+            ResponseBody::Text(text) => {
+                record.sent(text.as_ref().map_or(0, Bytes::len));
+                return record.completed();
+            }
+        };
+        if relay.incoming.is_ended() {
+            record.completed();
+        }
+        relay.record = Some(record);
+    }
+
     /// Forwards `relay`; one without a body has ended already.
     pub(crate) fn relay(mut relay: Relay) -> Self {
         if relay.incoming.is_ended() {
@@ -279,10 +315,15 @@ impl Body for ResponseBody {
                 Some(error) => Poll::Ready(Some(Err(error))),
                 None => {
                     let frame = ready!(relay.poll_frame(cx));
+                    relay.count(&frame);
                     relay.last_words.hold(cx, frame)
                 }
             },
-            ResponseBody::Compressed(compressed) => compressed.poll_frame(cx),
+            ResponseBody::Compressed(compressed) => {
+                let frame = ready!(compressed.poll_frame(cx));
+                compressed.relay().count(&frame);
+                Poll::Ready(frame)
+            }
         }
     }
 

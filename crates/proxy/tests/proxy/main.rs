@@ -10,6 +10,7 @@ mod filters;
 mod harness;
 mod jwt;
 mod names;
+mod records;
 mod routing;
 mod stopping;
 mod streams;

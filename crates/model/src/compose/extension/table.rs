@@ -4,6 +4,7 @@ use super::route::{NETWORK, ROUTE, ROUTES};
 use super::{Key, Shape};
 use Shape::{Argv, Boolean, Duration, Integer, List, Map, Pattern, Text, Word};
 
+const SHARE: Shape = Pattern("a share: `10%`", r"^[0-9]+(\.[0-9]+)?\s*%$");
 const PORT: Shape = Integer(1, 65535);
 const DOMAIN: Shape = Pattern("a domain", r"^[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*$");
 const PATH: Shape = Pattern("a path to ask for", r"^/[!-~]*$");
@@ -44,6 +45,15 @@ pub const APP: &[Key] = &[
         honoured: true,
     },
     Key {
+        name: "access_log",
+        shapes: &[Map(ACCESS_LOG), Word(&["errors", "all", "off"])],
+        default: "errors",
+        about: "Which requests get a line in the access log of the server: those that failed, all, none, or those that failed and a share of the others. \
+                See docs/guides/edge.md.",
+        example: "",
+        honoured: true,
+    },
+    Key {
         name: "env",
         shapes: &[Map(ENV)],
         default: "no contract",
@@ -74,6 +84,25 @@ pub const APP: &[Key] = &[
         about: "Named variants of the app with values of their own.",
         example: "",
         honoured: false,
+    },
+];
+
+const ACCESS_LOG: &[Key] = &[
+    Key {
+        name: "sample",
+        shapes: &[SHARE],
+        default: "0%",
+        about: "How many of the requests that did not fail.",
+        example: "10%",
+        honoured: true,
+    },
+    Key {
+        name: "query",
+        shapes: &[Boolean],
+        default: "false",
+        about: "With what is behind the `?`, where people are often named.",
+        example: "false",
+        honoured: true,
     },
 ];
 

@@ -211,6 +211,11 @@ impl Compressed {
         Poll::Ready(Some(last.map(|bytes| Frame::data(Bytes::from(bytes))).map_err(BodyError::Encoder)))
     }
 
+    /// What it is made from.
+    pub(crate) fn relay(&mut self) -> &mut Relay {
+        &mut self.relay
+    }
+
     pub(crate) fn is_end_stream(&self) -> bool {
         self.encoder.is_none() && self.trailers.is_none()
     }

@@ -131,15 +131,12 @@ impl Jwt {
             headers.remove(header);
         }
         headers.extend(told.iter().cloned());
-        self.without_token(target)
+        self.without_token(&target).unwrap_or(target)
     }
 
-    /// A target that may be shown: the token in it could be used by whoever reads it.
-    pub(crate) fn without_token(&self, target: PathAndQuery) -> PathAndQuery {
-        match &self.query {
-            Some(name) => query::without(&target, name).unwrap_or(target),
-            None => target,
-        }
+    /// A target that may be shown, if that is another: the token in it could be used by whoever reads it.
+    pub(crate) fn without_token(&self, target: &PathAndQuery) -> Option<PathAndQuery> {
+        query::without(target, self.query.as_deref()?)
     }
 }
 

@@ -18,6 +18,7 @@ mod rewrite;
 mod security;
 
 use crate::edge::refusal::Refusal;
+use crate::meter::{Meter, RouteMeter};
 use crate::upstream::body::ResponseBody;
 use address::Addresses;
 use basic_auth::BasicAuth;
@@ -32,6 +33,7 @@ use landfall_model::filter;
 use rate_limit::Limiter;
 use rewrite::Rewrite;
 use std::net::IpAddr;
+use std::rc::Rc;
 use std::sync::Arc;
 
 pub(crate) use body_limit::{linger, throw_away};
@@ -48,18 +50,26 @@ pub(crate) struct Shared {
     asked: filter::Filters,
     limiter: Option<Arc<Limiter>>,
     jwt: Option<Arc<Jwt>>,
+    /// What came of its requests.
+    pub(crate) meter: Arc<Meter>,
 }
 
 impl Shared {
     /// For a route of `app` at `path`; `before` are those of the table in use.
-    pub(crate) fn new(app: &str, path: &str, asked: &filter::Filters, before: &[Self]) -> Self {
+    pub(crate) fn new((app, path): (&str, &str), asked: &filter::Filters, workers: usize, before: &[Self]) -> Self {
         let before = before.iter().find(|b| b.app == app && b.path == path);
         let limiter = asked.rate_limit.map(|limit| {
             let known = before.filter(|b| b.asked.rate_limit == Some(limit));
             known.and_then(|b| b.limiter.clone()).unwrap_or_else(|| Arc::new(Limiter::new(limit)))
         });
+        let meter = before.map_or_else(|| Arc::new(Meter::new(workers)), |b| Arc::clone(&b.meter));
         let jwt = asked.jwt.as_ref().map(|jwt| Arc::new(Jwt::new(jwt, before.and_then(|b| b.jwt.as_deref()))));
-        Self { app: app.to_owned(), path: path.to_owned(), asked: asked.clone(), limiter, jwt }
+        Self { app: app.to_owned(), path: path.to_owned(), asked: asked.clone(), limiter, jwt, meter }
+    }
+
+    /// Whose route it is, and its path.
+    pub(crate) fn name(&self) -> (&str, &str) {
+        (&self.app, &self.path)
     }
 }
 
@@ -72,6 +82,8 @@ pub(crate) struct Filters {
     cors: Option<Cors>,
     basic_auth: Option<BasicAuth>,
     jwt: Option<Arc<Jwt>>,
+    /// The route, as this worker counts it.
+    pub(crate) meter: Rc<RouteMeter>,
     /// Bytes of a request's body.
     pub(crate) max_body: u64,
     rewrite: Option<Rewrite>,
@@ -92,6 +104,11 @@ pub(crate) struct Passage {
 }
 
 impl Passage {
+    /// The request's name.
+    pub(crate) fn id(&self) -> &HeaderValue {
+        &self.id
+    }
+
     /// Begins.
     pub(crate) fn new(id: HeaderValue, secure: bool) -> Self {
         Self { id, user: None, told: Told::new(), caller: None, encoding: None, secure }
@@ -113,7 +130,7 @@ impl From<Refusal> for Stop {
 }
 
 impl Filters {
-    pub(crate) fn new(shared: &Shared) -> Self {
+    pub(crate) fn new(shared: &Shared, worker: usize) -> Self {
         let asked = &shared.asked;
         Self {
             headers: security::Headers::new(asked),
@@ -122,10 +139,16 @@ impl Filters {
             cors: asked.cors.as_ref().map(Cors::new),
             basic_auth: BasicAuth::new(asked),
             jwt: shared.jwt.clone(),
+            meter: Rc::new(RouteMeter::new(&shared.path, &shared.meter, worker)),
             max_body: asked.max_body.unwrap_or(u64::MAX),
             rewrite: Rewrite::new(&shared.path, asked),
             compression: (!asked.uncompressed).then(Compression::default),
         }
+    }
+
+    /// A target as it may be written down, if that is not as it is.
+    pub(crate) fn shown(&self, target: &PathAndQuery) -> Option<PathAndQuery> {
+        self.jwt.as_ref().and_then(|jwt| jwt.without_token(target))
     }
 
     /// Stops what the route does not want, before anything is done for it. The cheapest questions come first, and a browser's question about
