@@ -19,8 +19,8 @@ events { worker_connections 8192; }
 http { access_log off; keepalive_requests 1000000000; keepalive_timeout 600s; tcp_nodelay on; sendfile on; default_type application/octet-stream;
  server { listen 127.0.0.1:@PORT@ backlog=4096; root @W@/root; location = /1k { return 200 "@K@"; } } }
 """
-NGINX = """worker_processes 2; daemon off; pid @W@/@NAME@.pid; error_log @W@/@NAME@.err; worker_rlimit_nofile 60000;
-events { worker_connections 28000; }
+NGINX = """worker_processes 2; daemon off; pid @W@/@NAME@.pid; error_log @W@/@NAME@.err; worker_rlimit_nofile 20000;
+events { worker_connections 10000; }
 http { access_log off; keepalive_requests 1000000000; keepalive_timeout 600s; tcp_nodelay on;
  ssl_protocols TLSv1.2 TLSv1.3; ssl_session_cache shared:S:4m; ssl_certificate @W@/chain.pem; ssl_certificate_key @W@/key.pem;
  map $http_upgrade $connection_upgrade { default upgrade; '' ''; }
@@ -34,7 +34,7 @@ http { access_log off; keepalive_requests 1000000000; keepalive_timeout 600s; tc
 LARGE_BUFFERS = "ssl_buffer_size 16k; proxy_buffer_size 16k; proxy_buffers 16 64k; proxy_busy_buffers_size 128k;"
 HAPROXY = """global
   nbthread 2
-  maxconn 25000
+  maxconn 9500
   ssl-default-bind-options ssl-min-ver TLSv1.2
   tune.ssl.default-dh-param 2048
 defaults
@@ -210,7 +210,7 @@ class Bench:
     def ready(self, name, proxy):
         for _ in range(100):
             try:
-                return self.connect(proxy, "handshakes", "--clients", "1", "--seconds", "0") or self.same(name, proxy)
+                return self.same(name, proxy)
             except SystemExit as failure:
                 last = failure
                 time.sleep(0.1)
@@ -230,8 +230,8 @@ class Bench:
         argv = [f"{self.a.release}/landfall-connect", "--connect", f"127.0.0.1:{proxy['https']}", "--host", TLS_HOST, "--ca", self.ca, *what]
         return json.loads(self.run(*argv))
 
-    def wrk(self, url, connections):
-        headers = [part for line in BROWSER for part in ("-H", line)]
+    def wrk(self, url, host, connections):
+        headers = [part for line in [f"Host: {host}", *BROWSER] for part in ("-H", line)]
         out = self.run("wrk", "-t1", f"-c{connections}", f"-d{self.a.seconds}s", "--latency", "--timeout", "10s", *headers, url)
         bad = re.search(r"Non-2xx or 3xx responses: (\d+)", out)
         lost = re.search(r"Socket errors: connect (\d+), read (\d+), write (\d+), timeout (\d+)", out)
@@ -239,11 +239,11 @@ class Bench:
         quantile = lambda part: microseconds(re.search(rf"^\s+{part}%\s+(\S+)", out, re.M)[1])
         return dict(n=int(re.search(r"(\d+) requests in", out)[1]), rate=float(re.search(r"Requests/sec:\s+([\d.]+)", out)[1]), p50=quantile(50), p99=quantile(99), errors=errors)
 
-    def h2load(self, url, connections, streams):
+    def h2load(self, url, host, connections, streams):
         log = self.path("h2load.log")
         if os.path.exists(log):
             os.unlink(log)
-        headers = [part for line in BROWSER for part in ("-H", line)]
+        headers = [part for line in [f":authority: {host}", *BROWSER] for part in ("-H", line)]
         out = self.run("h2load", "-t1", f"-c{connections}", f"-m{streams}", f"-D{self.a.seconds}", "--log-file", log, *headers, url)
         done, failed, errored = map(int, re.search(r"(\d+) succeeded, (\d+) failed, (\d+) errored", out).groups())
         took = sorted(int(line.split("\t")[2]) for line in open(log)) or [0]
@@ -255,15 +255,16 @@ class Bench:
         return dict(n=r["requests"], rate=r["requests"] / r["seconds"], p50=r["p50_us"], p99=r["p99_us"], errors=r["errors"])
 
     def ask(self, scenario, proxy):
-        plain, tls = f"http://{PLAIN_HOST}:{proxy['http']}", f"https://{TLS_HOST}:{proxy['https']}"
+        # The load generators know no names but those of the system.
+        plain, tls = f"http://127.0.0.1:{proxy['http']}", f"https://127.0.0.1:{proxy['https']}"
         return {
-            "https 1k": lambda: self.wrk(f"{tls}/1k", 64),
-            "http 1k": lambda: self.wrk(f"{plain}/1k", 64),
-            "h2 1k": lambda: self.h2load(f"{tls}/1k", 8, 16),
+            "https 1k": lambda: self.wrk(f"{tls}/1k", TLS_HOST, 64),
+            "http 1k": lambda: self.wrk(f"{plain}/1k", PLAIN_HOST, 64),
+            "h2 1k": lambda: self.h2load(f"{tls}/1k", TLS_HOST, 8, 16),
             "handshake": lambda: self.handshakes(proxy),
-            "https 64k": lambda: self.wrk(f"{tls}/64k", 32),
-            "https 1m": lambda: self.wrk(f"{tls}/1m", 8),
-            "http 1m": lambda: self.wrk(f"{plain}/1m", 8),
+            "https 64k": lambda: self.wrk(f"{tls}/64k", TLS_HOST, 32),
+            "https 1m": lambda: self.wrk(f"{tls}/1m", TLS_HOST, 8),
+            "http 1m": lambda: self.wrk(f"{plain}/1m", PLAIN_HOST, 8),
         }[scenario]()
 
     def measure(self):

@@ -16,6 +16,7 @@ mod certificate;
 mod control;
 mod edge;
 mod error;
+mod exhausted;
 mod health;
 mod listener;
 mod meter;

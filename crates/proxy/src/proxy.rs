@@ -54,6 +54,8 @@ pub struct Config {
     pub listeners: Listeners,
     /// The supervisor's `NOTIFY_SOCKET`.
     pub notify: Option<OsString>,
+    /// The supervisor kills a proxy that says nothing for so long.
+    pub watchdog: Option<Duration>,
     /// Where questions about other names go.
     pub name_servers: NameServers,
     /// Port of the name service in container networks: 53, but for tests.
@@ -85,6 +87,7 @@ pub fn run(settings: Settings) -> Result<(), ProxyError> {
         settings,
         listeners: Listeners::from_env()?,
         notify: std::env::var_os("NOTIFY_SOCKET"),
+        watchdog: crate::notify::watchdog(|name| std::env::var(name).ok()),
         name_servers: NameServers::File(PathBuf::from("/etc/resolv.conf")),
         names_port: 53,
         signals: true,
@@ -182,7 +185,7 @@ struct Parts {
 
 /// The control thread's life. Returning early ends the workers too, because their channels close.
 async fn serve(config: Config, parts: Parts) -> Result<(), ProxyError> {
-    let Config { settings, mut listeners, notify, name_servers, names_port, signals, .. } = config;
+    let Config { settings, mut listeners, notify, watchdog, name_servers, names_port, signals, .. } = config;
     let count = parts.asks.len();
     let http = std::mem::take(&mut listeners.http);
     let https = std::mem::take(&mut listeners.https);
@@ -201,12 +204,15 @@ async fn serve(config: Config, parts: Parts) -> Result<(), ProxyError> {
     control.listen(shares(&http, &https, count)?).await.map_err(|_| ProxyError::Ended)?;
     // Workers have their copies; ours would keep the port open after they stopped accepting.
     drop((http, https));
-    let socket = ControlSocket::bind(&settings.home.join("run/proxy.sock"))?;
+    let socket = Rc::new(ControlSocket::bind(&settings.home.join("run/proxy.sock"))?);
+    // From here on the agent asks this proxy; what it told the one before in the meantime is on disk.
+    control.catch_up().await;
     control.notifier.ready();
     let _ = parts.ready.send(());
     tokio::select! {
-        () = socket.serve(Rc::clone(&control)) => {}
+        () = Rc::clone(&socket).serve(Rc::clone(&control)) => {}
         () = control.watch_health() => {}
+        () = control.tell_alive(watchdog) => {}
         () = asked_to_stop(parts.stopped, signals) => {}
     }
     control.stop(settings.drain, socket.is_replaced());

@@ -7,6 +7,7 @@ use crate::edge::prelude;
 use crate::edge::quota::{Quota, Share};
 use crate::edge::serve::{http1_builder, http2_builder, serve_http, serve_https};
 use crate::edge::watch::{Clock, IDLE_LIMIT, SWEEP};
+use crate::exhausted::{Rarely, is_exhausted};
 use crate::meter::add;
 use crate::stream::Streams;
 use crate::table::Compiled;
@@ -97,6 +98,8 @@ pub(crate) struct Counters {
     pub(crate) handshakes_full: AtomicU64,
     pub(crate) handshakes_resumed: AtomicU64,
     pub(crate) handshakes_failed: AtomicU64,
+    /// Grows as long as its thread runs: once with every sweep.
+    pub(crate) beats: AtomicU32,
 }
 
 /// One worker.
@@ -111,6 +114,10 @@ pub(crate) struct Worker {
     /// How long an HTTP/1 connection may lie between two requests.
     idle_limit: Cell<Duration>,
     quota: Rc<Quota>,
+    /// Connections wait that there is no room for; until the next sweep.
+    pressed: Cell<bool>,
+    /// That was told.
+    crowded: Rarely,
     /// WebSockets and event streams.
     pub(crate) streams: Rc<Streams>,
     /// What is written down of its requests.
@@ -182,6 +189,8 @@ impl Worker {
             next_conn: Cell::new(0),
             stopping: Cell::new(false),
             idle_limit: Cell::new(IDLE_LIMIT),
+            pressed: Cell::new(false),
+            crowded: Rarely::default(),
             quota: Quota::new(shared.max_per_address),
             streams: Rc::default(),
             log: Log::new(shared.log.clone()),
@@ -329,13 +338,16 @@ impl Worker {
         loop {
             // A full worker leaves new connections in the kernel's queue, or to another worker.
             while self.counters().connections.load(Relaxed) >= self.shared.max_connections {
+                self.press(&"as many connections as there may be");
                 tokio::time::sleep(LOOK).await;
             }
             let (stream, peer) = match listener.accept().await {
                 Ok(accepted) => accepted,
                 Err(error) => {
-                    // Out of descriptors or memory, or the client is gone already. Not a reason to spin.
-                    tracing::debug!(%error, "accept");
+                    // Or the client is gone already. Nothing of this is a reason to spin.
+                    if is_exhausted(&error) {
+                        self.press(&error);
+                    }
                     tokio::time::sleep(LOOK).await;
                     continue;
                 }
@@ -354,12 +366,22 @@ impl Worker {
         }
     }
 
+    /// There is no room for those who wait: whoever holds a connection without using it gives it up soon.
+    fn press(&self, reason: &dyn std::fmt::Display) {
+        self.pressed.set(true);
+        if let Some(times) = self.crowded.again() {
+            tracing::warn!(worker = self.index, %reason, times, "connections wait; idle ones are closed for them");
+        }
+    }
+
     async fn sweep(self: Rc<Self>) {
         loop {
             tokio::time::sleep(SWEEP).await;
             self.clock.advance();
             self.log.flush();
-            let idle = self.idle_limit.get();
+            let beats = &self.counters().beats;
+            beats.store(beats.load(Relaxed).wrapping_add(1), Relaxed);
+            let idle = self.idle_limit.get().min(if self.pressed.take() { QUIET } else { IDLE_LIMIT });
             for conn in self.conns.borrow().values() {
                 conn.sweep(idle);
             }

@@ -1,6 +1,7 @@
 //! The proxy's own thread for everything that is not carrying requests: it answers the agent, prepares tables, watches endpoints and answers
 //! name questions. Workers get finished tables and never wait for it.
 
+mod pulse;
 mod socket;
 mod sockets;
 mod store;
@@ -62,6 +63,15 @@ impl Control {
             }
             Ok(None) => {}
             Err(error) => tracing::error!(%error, "the last table cannot be read"),
+        }
+    }
+
+    /// Takes over what an earlier proxy was told while this one started. Errors were told by `restore`.
+    pub(crate) async fn catch_up(&self) {
+        let Some(Ok(Some(table))) = self.file.as_ref().map(TableFile::load) else { return };
+        let newer = table.generation > self.current.borrow().generation;
+        if newer && let Err(error) = self.swap(table, swap::Strictness::Tolerant).await {
+            tracing::error!(%error, "the newest table cannot be used");
         }
     }
 

@@ -79,6 +79,7 @@ pub(crate) fn start_with(home: impl Into<Arc<TempDir>>, mut options: Options) ->
         settings: Settings { home: home.path().to_owned(), drain: options.drain, workers: 2, proxied_by: options.proxied_by },
         listeners: options.listeners,
         notify: options.notify,
+        watchdog: None,
         name_servers: options.name_servers,
         names_port: options.names_port,
         signals: false,

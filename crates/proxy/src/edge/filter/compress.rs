@@ -37,15 +37,10 @@ pub(crate) enum Encoding {
 impl Encoding {
     const ALL: [(Self, &'static str); 3] = [(Self::Zstd, "zstd"), (Self::Brotli, "br"), (Self::Gzip, "gzip")];
 
-    /// The one to use for an answer to this request.
-    pub(crate) fn of(method: &Method, headers: &HeaderMap) -> Option<Self> {
-        // The answer to HEAD has no body to tell its compressed length by.
-        if method == Method::HEAD {
-            return None;
-        }
+    fn best(lists: &[HeaderValue]) -> Option<Self> {
         let mut best: Option<(u16, Self)> = None;
         for (encoding, name) in Self::ALL {
-            let quality = quality(headers, name);
+            let quality = quality(lists, name);
             if quality > best.map_or(0, |(known, _)| known) {
                 best = Some((quality, encoding));
             }
@@ -62,9 +57,47 @@ impl Encoding {
     }
 }
 
+/// What a request accepts, read only if its answer is worth compressing.
+#[derive(Debug, Default)]
+pub(crate) struct Accepted(Lists);
+
+#[derive(Debug, Default)]
+enum Lists {
+    #[default]
+    None,
+    /// As nearly every client sends it; costs no memory.
+    One([HeaderValue; 1]),
+    Several(Vec<HeaderValue>),
+}
+
+impl Accepted {
+    /// Of a request.
+    pub(crate) fn of(method: &Method, headers: &HeaderMap) -> Self {
+        // The answer to HEAD has no body to tell its compressed length by.
+        if method == Method::HEAD {
+            return Self::default();
+        }
+        let mut lists = headers.get_all(ACCEPT_ENCODING).iter();
+        match (lists.next(), lists.next()) {
+            (None, _) => Self::default(),
+            (Some(one), None) => Self(Lists::One([one.clone()])),
+            (Some(_), Some(_)) => Self(Lists::Several(headers.get_all(ACCEPT_ENCODING).iter().cloned().collect())),
+        }
+    }
+
+    /// The encoding to use.
+    fn best(&self) -> Option<Encoding> {
+        match &self.0 {
+            Lists::None => None,
+            Lists::One(list) => Encoding::best(list),
+            Lists::Several(lists) => Encoding::best(lists),
+        }
+    }
+}
+
 /// How much the client likes an encoding, in thousandths; 0 if not at all (RFC 9110 §12.5.3).
-fn quality(headers: &HeaderMap, encoding: &str) -> u16 {
-    let lists = headers.get_all(ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok());
+fn quality(lists: &[HeaderValue], encoding: &str) -> u16 {
+    let lists = lists.iter().filter_map(|value| value.to_str().ok());
     let mut items = lists.flat_map(|list| list.split(','));
     items
         .find_map(|item| {
@@ -86,14 +119,14 @@ pub(crate) struct Compression {
 
 impl Compression {
     /// Compresses an answer if that is worth it.
-    pub(crate) fn relay(&self, response: &mut Response<ResponseBody>, encoding: Option<Encoding>) {
+    pub(crate) fn relay(&self, response: &mut Response<ResponseBody>, accepted: &Accepted) {
         if !is_worth_it(response.status(), response.headers()) || !matches!(response.body(), ResponseBody::Relay(_)) {
             return;
         }
         let headers = response.headers_mut();
         // Also for the clients that get it as it is: a cache in between must know.
         headers.append(VARY, HeaderValue::from_static("accept-encoding"));
-        let Some(encoding) = encoding.filter(|_| Rc::strong_count(&self.seats) <= MAX_ENCODERS) else { return };
+        let Some(encoding) = accepted.best().filter(|_| Rc::strong_count(&self.seats) <= MAX_ENCODERS) else { return };
         let length = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
         let Ok(encoder) = Encoder::new(encoding, length) else { return };
         headers.insert(CONTENT_ENCODING, encoding.name());
@@ -113,11 +146,15 @@ impl Compression {
 
 fn is_worth_it(status: StatusCode, headers: &HeaderMap) -> bool {
     let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    // First, because it is most often the answer.
+    if !shrinks(text(CONTENT_TYPE)) {
+        return false;
+    }
     let bodiless = matches!(status, StatusCode::NO_CONTENT | StatusCode::PARTIAL_CONTENT | StatusCode::NOT_MODIFIED);
     let small = headers.contains_key(CONTENT_LENGTH) && text(CONTENT_LENGTH).parse().is_ok_and(|length: u64| length < SMALLEST);
     let fixed = [CONTENT_ENCODING, CONTENT_RANGE, CONTENT_DIGEST].iter().any(|name| headers.contains_key(name))
-        || text(CACHE_CONTROL).to_ascii_lowercase().contains("no-transform");
-    !(bodiless || small || fixed) && shrinks(text(CONTENT_TYPE))
+        || text(CACHE_CONTROL).split(',').any(|directive| directive.trim().eq_ignore_ascii_case("no-transform"));
+    !(bodiless || small || fixed)
 }
 
 /// Types that are text, whatever they are called.
@@ -136,11 +173,14 @@ fn shrinks(content_type: &str) -> bool {
         "font/ttf",
         "image/bmp",
     ];
-    let name = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-    (name.starts_with("text/") && name != "text/event-stream")
-        || name.ends_with("+json")
-        || name.ends_with("+xml")
-        || TYPES.contains(&name.as_str())
+    let name = content_type.split(';').next().unwrap_or_default().trim();
+    let begins = |with: &str| name.get(..with.len()).is_some_and(|start| start.eq_ignore_ascii_case(with));
+    let ends =
+        |with: &str| name.len().checked_sub(with.len()).and_then(|at| name.get(at..)).is_some_and(|end| end.eq_ignore_ascii_case(with));
+    (begins("text/") && !name.eq_ignore_ascii_case("text/event-stream"))
+        || ends("+json")
+        || ends("+xml")
+        || TYPES.iter().any(|known| name.eq_ignore_ascii_case(known))
 }
 
 /// Two encodings of one thing are not the same bytes (RFC 9110 §8.8.1).
@@ -229,7 +269,7 @@ mod tests {
     fn the_client_chooses_and_equals_are_taken_by_speed() {
         let of = |accept: &'static str| {
             let headers = HeaderMap::from_iter([(ACCEPT_ENCODING, HeaderValue::from_static(accept))]);
-            Encoding::of(&Method::GET, &headers)
+            Accepted::of(&Method::GET, &headers).best()
         };
         assert_eq!(of("gzip, deflate, br, zstd"), Some(Encoding::Zstd));
         assert_eq!(of("gzip, br"), Some(Encoding::Brotli));
@@ -238,7 +278,11 @@ mod tests {
         for nothing in ["", "identity", "deflate", "zstd;q=0, gzip;q=x", "gzipped", "*"] {
             assert_eq!(of(nothing), None, "{nothing}");
         }
-        assert_eq!(Encoding::of(&Method::GET, &HeaderMap::new()), None);
+        assert_eq!(Accepted::of(&Method::GET, &HeaderMap::new()).best(), None);
+        let mut two = HeaderMap::from_iter([(ACCEPT_ENCODING, HeaderValue::from_static("x"))]);
+        two.append(ACCEPT_ENCODING, HeaderValue::from_static("br"));
+        assert_eq!(Accepted::of(&Method::GET, &two).best(), Some(Encoding::Brotli));
+        assert_eq!(Accepted::of(&Method::HEAD, &two).best(), None);
     }
 
     #[test]

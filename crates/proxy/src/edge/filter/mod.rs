@@ -22,7 +22,7 @@ use crate::meter::{Meter, RouteMeter};
 use crate::upstream::body::ResponseBody;
 use address::Addresses;
 use basic_auth::BasicAuth;
-use compress::{Compression, Encoding};
+use compress::{Accepted, Compression};
 use cors::Cors;
 use http::header::AUTHORIZATION;
 use http::uri::PathAndQuery;
@@ -98,7 +98,7 @@ pub(crate) struct Passage {
     /// What its token says.
     told: Told,
     caller: Option<cors::Caller>,
-    encoding: Option<Encoding>,
+    accepted: Accepted,
     /// The client may be told to come by HTTPS only.
     secure: bool,
 }
@@ -111,7 +111,7 @@ impl Passage {
 
     /// Begins.
     pub(crate) fn new(id: HeaderValue, secure: bool) -> Self {
-        Self { id, user: None, told: Told::new(), caller: None, encoding: None, secure }
+        Self { id, user: None, told: Told::new(), caller: None, accepted: Accepted::default(), secure }
     }
 }
 
@@ -172,7 +172,7 @@ impl Filters {
         }
         body_limit::admit(self.max_body, request)?;
         if self.compression.is_some() {
-            passage.encoding = Encoding::of(request.method(), request.headers());
+            passage.accepted = Accepted::of(request.method(), request.headers());
         }
         Ok(())
     }
@@ -196,7 +196,7 @@ impl Filters {
     /// Completes an answer, whoever made it.
     pub(crate) fn relay(&self, response: &mut Response<ResponseBody>, passage: Passage) {
         if let Some(compression) = &self.compression {
-            compression.relay(response, passage.encoding);
+            compression.relay(response, &passage.accepted);
         }
         let headers = response.headers_mut();
         headers.reserve(self.headers.count() + 1);
