@@ -269,6 +269,7 @@ fn relay(conn: &Conn, response: Response<AnswerBody>, passing: Passing) -> Respo
         held: Some(held),
         stream,
         in_flight: Some(in_flight),
+        unread: conn.http2.then(|| conn.unread.place()),
         last_words: LastWords::default(),
     });
     Response::from_parts(head, body)

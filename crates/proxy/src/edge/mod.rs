@@ -10,4 +10,5 @@ pub(crate) mod quota;
 pub(crate) mod refusal;
 pub(crate) mod serve;
 mod target;
+pub(crate) mod unread;
 pub(crate) mod watch;

@@ -46,6 +46,11 @@ impl Clock {
     pub(crate) fn now(&self) -> u32 {
         self.ticks.load(Relaxed)
     }
+
+    #[cfg(test)]
+    pub(crate) fn set(&self, ticks: u32) {
+        self.ticks.store(ticks, Relaxed);
+    }
 }
 
 /// One connection's state.
@@ -122,6 +127,11 @@ impl Watch {
     pub(crate) fn begin(self: &Arc<Self>) -> InFlight {
         self.in_flight.store(self.in_flight.load(Relaxed) + 1, Relaxed);
         InFlight(Arc::clone(self))
+    }
+
+    /// Requests in flight.
+    pub(crate) fn in_flight(&self) -> u32 {
+        self.in_flight.load(Relaxed)
     }
 
     pub(crate) fn refuse_from(&self, request: u64) {
@@ -212,7 +222,7 @@ mod tests {
     use super::*;
 
     fn at(watch: &Watch, seconds: u32) {
-        watch.clock.ticks.store(1 + seconds * 10, Relaxed);
+        watch.clock.set(1 + seconds * 10);
     }
 
     #[test]

@@ -2,8 +2,8 @@
 //! connections. The usual client asks 500 times a second and must be answered every time. How long it took is printed, not judged: a test
 //! has other tests beside it. `bench/attack` sets `ATTACK_CONNECTIONS`, `ATTACK_SECONDS` and `ATTACK_P99`, in milliseconds: that is judged.
 
-use crate::harness::{Options, PATIENCE, Running, application, start_with, table, until};
-use crate::setting;
+use crate::harness::{Options, PATIENCE, Running, application, start, start_with, table, until};
+use crate::{http2, setting};
 use http::Response;
 use http_body_util::{BodyExt, Full};
 use std::net::SocketAddr;
@@ -222,5 +222,18 @@ async fn whoever_never_comes_to_an_end_is_cut_in_every_state() {
     assert!(second.starts_with("HTTP/1.1 200 ") && second.matches("HTTP/1.1").count() == 1, "{second}");
     assert!(slow_body.starts_with("HTTP/1.1 408 "), "{slow_body}");
     until("nobody is left", async || proxy.status().await.connections == 0).await;
+    proxy.handle.stop().unwrap();
+}
+
+#[tokio::test]
+#[ignore = "a minute; bench/attack runs it"]
+async fn an_answer_that_its_http2_client_never_takes_is_given_up() {
+    let proxy = start();
+    let mut table = table(1, &[("/", "shop/web", application_apart())]);
+    table.certificates.push(http2::certificate(proxy.home.path()));
+    proxy.swap(&table).await;
+    let end = tokio::time::timeout(ENOUGH, http2::take_nothing(&proxy, "/large")).await;
+    assert!(end.is_ok(), "still served");
+    until("the application's connection is free", async || proxy.endpoint("shop/web").await.is_some_and(|web| web.requests == 0)).await;
     proxy.handle.stop().unwrap();
 }
