@@ -29,11 +29,13 @@ macro_rules! text {
     };
 }
 
+mod answer;
 mod cors;
 mod header;
 mod network;
 mod password;
 
+pub use answer::{Answer, Files, FilesRoot, Redirect, RedirectTarget, Respond};
 pub use cors::{Cors, CorsOrigin};
 pub use header::{HeaderKey, HeaderText};
 pub use network::Network;
@@ -70,6 +72,9 @@ pub struct Filters {
     /// By user: only who knows a password of these, unless empty.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub basic_auth: BTreeMap<String, PasswordDigest>,
+    /// What answers in place of the application.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub answer: Option<Answer>,
 }
 
 impl Filters {

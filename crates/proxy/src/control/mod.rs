@@ -1,6 +1,7 @@
 //! The proxy's own thread for everything that is not carrying requests: it answers the agent, prepares tables, watches endpoints and answers
 //! name questions. Workers get finished tables and never wait for it.
 
+mod memory;
 mod pulse;
 mod socket;
 mod sockets;

@@ -1,5 +1,6 @@
 //! The way of one request: canonicalise, find, prepare, forward, and turn whatever happens into an answer.
 
+use crate::edge::answer::Asking;
 use crate::edge::connection::{Conn, Origin};
 use crate::edge::filter::{self, Filters, Passage, Stop};
 use crate::edge::gate::decimal;
@@ -71,10 +72,18 @@ async fn answer(
     let secure = site.is_some_and(|site| is_secure(conn, site, &host));
     let mut passage = Passage::new(conn.worker.request_ids.next(), secure);
     let passed = match filters.admit(conn.client, &request, &mut passage) {
-        Ok(()) => {
-            let filtered = Some((filters, &passage));
-            pass(conn, &table, route, Arrived { request, host, target, in_flight, filtered }).await
-        }
+        Ok(()) => match &filters.answer {
+            Some(own) => {
+                let asking = Asking { request: &request, target: &target, filters, in_flight };
+                let answer = own.answer(asking, || site.map(|site| origin(conn, site, host.name())).unwrap_or_default());
+                filter::linger(request);
+                answer
+            }
+            None => {
+                let filtered = Some((filters, &passage));
+                pass(conn, &table, route, Arrived { request, host, target, in_flight, filtered }).await
+            }
+        },
         Err(stop) => {
             filter::linger(request);
             match stop {
@@ -181,10 +190,15 @@ fn decide<'a>(conn: &Conn, table: &'a LocalTable, host: &Host, target: &PathAndQ
 }
 
 fn location(conn: &Conn, site: &CompiledSite, host: &str, target: &PathAndQuery) -> String {
+    format!("{}{target}", origin(conn, site, host))
+}
+
+/// Scheme, host and port by which a client is to come.
+fn origin(conn: &Conn, site: &CompiledSite, host: &str) -> String {
     let ports = conn.worker.ports();
     let (scheme, port, usual) =
         if site.https || conn.origin == Origin::Https { ("https", ports.https, 443) } else { ("http", ports.http, 80) };
-    if port == usual { format!("{scheme}://{host}{target}") } else { format!("{scheme}://{host}:{port}{target}") }
+    if port == usual { format!("{scheme}://{host}") } else { format!("{scheme}://{host}:{port}") }
 }
 
 /// A request as the application gets it.

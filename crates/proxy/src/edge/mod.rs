@@ -1,8 +1,12 @@
 //! The client's side: connections, what may be said on them, and what a request is made of.
 
+mod answer;
+mod batch;
 pub(crate) mod carry;
 pub(crate) mod connection;
+pub(crate) mod file;
 pub(crate) mod filter;
+mod frames;
 mod gate;
 pub(crate) mod header;
 mod io;

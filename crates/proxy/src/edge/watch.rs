@@ -100,6 +100,11 @@ impl Watch {
         })
     }
 
+    /// The clock it reads.
+    pub(crate) fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
     /// A head's bytes came.
     pub(crate) fn head_begins(&self) {
         if !self.head.swap(true, Relaxed) {
@@ -111,6 +116,20 @@ impl Watch {
     pub(crate) fn no_head(&self) {
         self.head.store(false, Relaxed);
         self.since.store(self.clock.now(), Relaxed);
+    }
+
+    /// Tick since which it has been reading a head, carrying requests, or idle.
+    pub(crate) fn since(&self) -> u32 {
+        self.since.load(Relaxed)
+    }
+
+    /// Whether a head has been arriving for longer than `limit`.
+    pub(crate) fn reads_head_for(&self, limit: Duration) -> bool {
+        self.head.load(Relaxed) && self.in_flight.load(Relaxed) == 0 && self.age(self.since.load(Relaxed)) > limit
+    }
+
+    fn age(&self, since: u32) -> Duration {
+        Duration::from_millis(100) * self.clock.now().saturating_sub(since)
     }
 
     /// Our end is closed; what the client still sends is thrown away.
@@ -184,15 +203,14 @@ impl Watch {
 
     /// Compares what the connection waits for with the limits. `idle` is that between two requests, `finishing` if it has been asked to finish.
     pub(crate) fn judge(&self, idle: Duration, finishing: bool) -> Verdict {
-        let age = |since: u32| Duration::from_millis(100) * self.clock.now().saturating_sub(since);
-        let exceeds = |since: u32, limit| since != 0 && age(since) > limit;
+        let exceeds = |since: u32, limit| since != 0 && self.age(since) > limit;
         if exceeds(self.blocked.load(Relaxed), BLOCKED_LIMIT) || exceeds(self.closed.load(Relaxed), LINGER_LIMIT) {
             return Verdict::Cut;
         }
         if self.in_flight.load(Relaxed) > 0 {
             return Verdict::Keep;
         }
-        let waiting = age(self.since.load(Relaxed));
+        let waiting = self.age(self.since.load(Relaxed));
         let head = self.head.load(Relaxed);
         match (finishing, head) {
             (true, _) if waiting > IDLE_LIMIT + FINISH_LIMIT || head && waiting > HEAD_LIMIT => Verdict::Cut,

@@ -3,6 +3,7 @@
 //! A body that ends too early ends as an error on the other side too (the connection is aborted, the HTTP/2 stream reset): a short answer
 //! must never look like a whole one.
 
+use crate::edge::file::FileBody;
 use crate::edge::filter::{Compressed, throw_away};
 use crate::edge::header::clean_trailers;
 use crate::edge::unread::Place;
@@ -34,6 +35,9 @@ pub(crate) enum BodyError {
     /// It is larger than the route takes.
     #[error("the body is too large")]
     TooLarge,
+    /// It could not be read from its file.
+    #[error("the file could not be read to its end")]
+    File(#[source] std::io::Error),
     /// The application ended the connection before the body's end.
     #[error("the body is shorter than it says")]
     Short,
@@ -200,7 +204,9 @@ pub(crate) enum ResponseBody {
     Text(Option<Bytes>),
     /// The application's.
     Relay(Box<Relay>),
-    /// The application's, made smaller.
+    /// A file's.
+    File(Box<FileBody>),
+    /// The application's or a file's, made smaller.
     Compressed(Box<Compressed>),
 }
 
@@ -300,6 +306,7 @@ impl Body for ResponseBody {
                     relay.last_words.hold(cx, frame)
                 }
             },
+            ResponseBody::File(file) => file.poll_last(cx),
             ResponseBody::Compressed(compressed) => compressed.poll_frame(cx),
         }
     }
@@ -308,6 +315,7 @@ impl Body for ResponseBody {
         match self {
             ResponseBody::Text(text) => text.is_none(),
             ResponseBody::Relay(relay) => relay.incoming.is_ended(),
+            ResponseBody::File(file) => file.left() == 0,
             ResponseBody::Compressed(compressed) => compressed.is_end_stream(),
         }
     }
@@ -316,6 +324,7 @@ impl Body for ResponseBody {
         match self {
             ResponseBody::Text(text) => SizeHint::with_exact(text.as_ref().map_or(0, |t| t.len() as u64)),
             ResponseBody::Relay(relay) => relay.incoming.left().map_or_else(SizeHint::default, SizeHint::with_exact),
+            ResponseBody::File(file) => SizeHint::with_exact(file.left()),
             ResponseBody::Compressed(_) => SizeHint::default(),
         }
     }

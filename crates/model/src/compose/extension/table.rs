@@ -5,7 +5,8 @@ use super::{Key, Shape};
 use Shape::{Argv, Boolean, Duration, Integer, List, Map, Pattern, Text, Word};
 
 const PORT: Shape = Integer(1, 65535);
-const DOMAIN: Shape = Pattern("a domain", r"^[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*$");
+pub(super) const DOMAIN: Shape =
+    Pattern("a domain", r"^[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*$");
 const PATH: Shape = Pattern("a path to ask for", r"^/[!-~]*$");
 
 /// `x-landfall` at the top of the file.

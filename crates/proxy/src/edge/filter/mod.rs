@@ -14,6 +14,8 @@ mod request_id;
 mod rewrite;
 mod security;
 
+use crate::edge::answer::Answer;
+use crate::edge::file::Folder;
 use crate::edge::refusal::Refusal;
 use crate::upstream::body::ResponseBody;
 use address::Addresses;
@@ -25,34 +27,37 @@ use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Request, Response};
 use hyper::body::Incoming;
 use landfall_model::filter;
+use landfall_model::name::PathMatch;
 use rate_limit::Limiter;
 use rewrite::Rewrite;
 use std::net::IpAddr;
 use std::sync::Arc;
 
 pub(crate) use body_limit::{linger, throw_away};
-pub(crate) use compress::Compressed;
+pub(crate) use compress::{Compressed, Encoding, shrinks};
 pub(crate) use request_id::RequestIds;
 pub(crate) use security::{hsts, is_public};
 
 /// One route's filters as the control thread prepares them.
 #[derive(Debug)]
 pub(crate) struct Shared {
-    /// Which route of which app, so that a swap finds what the one before remembered.
-    app: String,
-    path: String,
+    /// Which route of which site, so that a swap finds what the one before remembered.
+    site: String,
+    path: PathMatch,
     asked: filter::Filters,
     limiter: Option<Arc<Limiter>>,
+    /// Open, where the route serves files.
+    folder: Option<Arc<Folder>>,
 }
 
 impl Shared {
-    /// For a route of `app` at `path`; `before` are those of the table in use.
-    pub(crate) fn new(app: &str, path: &str, asked: &filter::Filters, before: &[Self]) -> Self {
+    /// For a route of `site` at `path`; `before` are those of the table in use.
+    pub(crate) fn new(site: &str, path: &PathMatch, asked: &filter::Filters, folder: Option<Arc<Folder>>, before: &[Self]) -> Self {
         let limiter = asked.rate_limit.map(|limit| {
-            let known = before.iter().find(|b| b.app == app && b.path == path && b.asked.rate_limit == Some(limit));
+            let known = before.iter().find(|b| b.site == site && b.path == *path && b.asked.rate_limit == Some(limit));
             known.and_then(|b| b.limiter.clone()).unwrap_or_else(|| Arc::new(Limiter::new(limit)))
         });
-        Self { app: app.to_owned(), path: path.to_owned(), asked: asked.clone(), limiter }
+        Self { site: site.to_owned(), path: path.clone(), asked: asked.clone(), limiter, folder }
     }
 }
 
@@ -68,6 +73,8 @@ pub(crate) struct Filters {
     pub(crate) max_body: u64,
     rewrite: Option<Rewrite>,
     compression: Option<Compression>,
+    /// What answers in place of the application.
+    pub(crate) answer: Option<Answer>,
 }
 
 /// What is known of a request from its admission to its answer.
@@ -112,8 +119,9 @@ impl Filters {
             cors: asked.cors.as_ref().map(Cors::new),
             basic_auth: BasicAuth::new(asked),
             max_body: asked.max_body.unwrap_or(u64::MAX),
-            rewrite: Rewrite::new(&shared.path, asked),
+            rewrite: Rewrite::new(shared.path.path(), asked),
             compression: (!asked.uncompressed).then(Compression::default),
+            answer: asked.answer.as_ref().map(|answer| Answer::new(answer, &shared.path, shared.folder.clone())),
         }
     }
 
@@ -151,6 +159,16 @@ impl Filters {
             Some(rewrite) => rewrite.prepare(target, headers),
             None => target,
         }
+    }
+
+    /// Its answers may be made smaller.
+    pub(crate) fn compresses(&self) -> bool {
+        self.compression.is_some()
+    }
+
+    /// A path as a directory of files knows it.
+    pub(crate) fn path_below(&self, target: &PathAndQuery) -> PathAndQuery {
+        self.rewrite.as_ref().map_or_else(|| target.clone(), |rewrite| rewrite.target(target.clone()))
     }
 
     /// Completes an answer, whoever made it.
