@@ -27,7 +27,7 @@ use std::time::Duration;
 
 /// Answers one request.
 pub(crate) async fn carry(conn: Rc<Conn>, request: Request<Incoming>) -> Result<Response<ResponseBody>, Infallible> {
-    let in_flight = conn.watch.begin();
+    let in_flight = conn.watch.begin(conn.http2.then(|| conn.unread.place()));
     let asked = Asked::of(request.method(), request.headers(), conn.http2);
     conn.worker.count_request();
     let answer = answer(&conn, request, in_flight, &asked).await;
@@ -283,7 +283,6 @@ fn relay(conn: &Conn, response: Response<AnswerBody>, passing: Passing) -> Respo
         held: Some(held),
         stream,
         in_flight: Some(in_flight),
-        unread: conn.http2.then(|| conn.unread.place()),
         last_words: LastWords::default(),
     });
     Response::from_parts(head, body)

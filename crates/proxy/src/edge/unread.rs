@@ -38,14 +38,13 @@ impl Unread {
         Rc::new(Self { clock: Arc::clone(clock), since: RefCell::default() })
     }
 
-    /// A place for one more answer, whose head was given now. There are no more places than streams at the same time.
+    /// A place for one more answer. There are no more places than streams at the same time.
     pub(crate) fn place(self: &Rc<Self>) -> Place {
         let mut since = self.since.borrow_mut();
         let index = since.iter().position(|tick| *tick == FREE).unwrap_or(since.len());
-        let now = self.clock.now();
         match since.get_mut(index) {
-            Some(free) => *free = now,
-            None => since.push(now),
+            Some(free) => *free = ASKED,
+            None => since.push(ASKED),
         }
         Place { all: Rc::clone(self), index }
     }
@@ -91,8 +90,8 @@ mod tests {
         let clock = Clock::new();
         let unread = Unread::new(&clock);
         let (idle, busy, stuck) = (unread.place(), unread.place(), unread.place());
-        idle.asked();
         busy.gave();
+        stuck.gave();
         clock.set(601);
         assert_eq!(unread.stale(), 0);
         busy.asked();

@@ -6,7 +6,6 @@
 use crate::edge::file::FileBody;
 use crate::edge::filter::{Compressed, throw_away};
 use crate::edge::header::clean_trailers;
-use crate::edge::unread::Place;
 use crate::edge::watch::InFlight;
 use crate::stream::StreamGuard;
 use crate::upstream::http1::AnswerBody;
@@ -222,8 +221,6 @@ pub(crate) struct Relay {
     pub(crate) stream: Option<StreamGuard>,
     /// The client's connection is busy as long as this lives.
     pub(crate) in_flight: Option<InFlight>,
-    /// Present in HTTP/2, where each answer is taken by itself.
-    pub(crate) unread: Option<Place>,
     /// How it failed.
     pub(crate) last_words: LastWords,
 }
@@ -236,18 +233,13 @@ impl Relay {
         }
         self.stream = None;
         self.in_flight = None;
-        self.unread = None;
     }
 
     /// The next frame.
     pub(crate) fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        if let Some(unread) = &self.unread {
-            unread.asked();
-        }
+        self.in_flight.iter().for_each(InFlight::asked);
         let frame = ready!(self.poll_incoming(cx));
-        if let Some(unread) = &self.unread {
-            unread.gave();
-        }
+        self.in_flight.iter().for_each(InFlight::gave);
         match &frame {
             None => self.ended(),
             Some(Ok(_)) if self.incoming.is_ended() => self.ended(),
@@ -288,6 +280,7 @@ impl ResponseBody {
         if relay.incoming.is_ended() {
             relay.ended();
         }
+        relay.in_flight.iter().for_each(InFlight::gave);
         ResponseBody::Relay(Box::new(relay))
     }
 }
