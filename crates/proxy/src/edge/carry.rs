@@ -29,7 +29,7 @@ use std::time::Duration;
 
 /// Answers one request.
 pub(crate) async fn carry(conn: Rc<Conn>, request: Request<Incoming>) -> Result<Response<ResponseBody>, Infallible> {
-    let in_flight = conn.watch.begin();
+    let in_flight = conn.watch.begin(conn.http2.then(|| conn.unread.place()));
     let asked = Asked::of(request.method(), request.headers(), conn.http2);
     conn.worker.count_request();
     let mut record = Record::new(&conn.worker);

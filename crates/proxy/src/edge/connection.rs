@@ -1,6 +1,7 @@
 //! One client connection, from its worker's point of view: who it is, and the order to finish or be cut.
 
 use crate::edge::header::Peer;
+use crate::edge::unread::Unread;
 use crate::edge::watch::{Verdict, Watch};
 use crate::worker::{Accepted, Worker};
 use http::HeaderValue;
@@ -51,6 +52,8 @@ pub(crate) struct Conn {
     pub(crate) server_name: Option<String>,
     /// HTTP/2.
     pub(crate) http2: bool,
+    /// Its answers that are not taken; in HTTP/1 the watch sees that.
+    pub(crate) unread: Rc<Unread>,
     requests: Cell<u64>,
     order: Cell<Order>,
     waker: RefCell<Option<Waker>>,
@@ -68,6 +71,7 @@ impl Conn {
         let address = HeaderValue::try_from(peer.to_canonical().to_string()).ok().filter(|_| claims);
         Self {
             watch: Watch::new(&accepted.worker().clock),
+            unread: Unread::new(&accepted.worker().clock),
             worker: Rc::clone(accepted.worker()),
             _accepted: accepted,
             origin,
@@ -119,7 +123,11 @@ impl Conn {
     /// Compares what it waits for with the limits, and acts. `idle` is the limit between two requests.
     pub(crate) fn sweep(&self, idle: Duration) {
         match self.watch.judge(idle, self.order.get() == Order::Finish) {
-            Verdict::Keep => {}
+            Verdict::Keep => match self.unread.stale() {
+                0 => {}
+                stale if stale == self.watch.in_flight() => self.command(Order::Cut),
+                _ => self.command(Order::Finish),
+            },
             Verdict::Finish => self.command(Order::Finish),
             Verdict::Cut => self.command(Order::Cut),
         }

@@ -17,4 +17,5 @@ pub(crate) mod record;
 pub(crate) mod refusal;
 pub(crate) mod serve;
 mod target;
+pub(crate) mod unread;
 pub(crate) mod watch;

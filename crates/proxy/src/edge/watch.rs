@@ -4,6 +4,7 @@
 //! hyper wants the I/O object to be `Send`; all of this stays on one thread, so they are never contended. A limit may be exceeded by
 //! one sweep period, never undercut.
 
+use crate::edge::unread::Place;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
@@ -45,6 +46,11 @@ impl Clock {
 
     pub(crate) fn now(&self) -> u32 {
         self.ticks.load(Relaxed)
+    }
+
+    #[cfg(test)]
+    pub(crate) fn set(&self, ticks: u32) {
+        self.ticks.store(ticks, Relaxed);
     }
 }
 
@@ -137,10 +143,15 @@ impl Watch {
         self.in_flight.load(Relaxed) == 0 && !self.head.load(Relaxed) && self.blocked.load(Relaxed) == 0
     }
 
-    /// A request is in flight until the answer is dropped.
-    pub(crate) fn begin(self: &Arc<Self>) -> InFlight {
+    /// A request is in flight until the answer is dropped. In HTTP/2 it has a place among those of its connection.
+    pub(crate) fn begin(self: &Arc<Self>, place: Option<Place>) -> InFlight {
         self.in_flight.store(self.in_flight.load(Relaxed) + 1, Relaxed);
-        InFlight(Arc::clone(self))
+        InFlight { watch: Arc::clone(self), place }
+    }
+
+    /// Requests in flight.
+    pub(crate) fn in_flight(&self) -> u32 {
+        self.in_flight.load(Relaxed)
     }
 
     pub(crate) fn refuse_from(&self, request: u64) {
@@ -213,14 +224,33 @@ impl Watch {
 
 /// Ends when it is dropped.
 #[derive(Debug)]
-pub(crate) struct InFlight(Arc<Watch>);
+pub(crate) struct InFlight {
+    watch: Arc<Watch>,
+    place: Option<Place>,
+}
+
+impl InFlight {
+    /// The client takes more of the answer, or would.
+    pub(crate) fn asked(&self) {
+        if let Some(place) = &self.place {
+            place.asked();
+        }
+    }
+
+    /// It got something.
+    pub(crate) fn gave(&self) {
+        if let Some(place) = &self.place {
+            place.gave();
+        }
+    }
+}
 
 impl Drop for InFlight {
     fn drop(&mut self) {
-        let left = self.0.in_flight.load(Relaxed) - 1;
-        self.0.in_flight.store(left, Relaxed);
+        let left = self.watch.in_flight.load(Relaxed) - 1;
+        self.watch.in_flight.store(left, Relaxed);
         if left == 0 {
-            self.0.no_head();
+            self.watch.no_head();
         }
     }
 }
@@ -230,7 +260,7 @@ mod tests {
     use super::*;
 
     fn at(watch: &Watch, seconds: u32) {
-        watch.clock.ticks.store(1 + seconds * 10, Relaxed);
+        watch.clock.set(1 + seconds * 10);
     }
 
     #[test]
@@ -240,7 +270,7 @@ mod tests {
         assert_eq!(watch.judge(IDLE_LIMIT, false), Verdict::Keep);
         at(&watch, 11);
         assert_eq!(watch.judge(IDLE_LIMIT, false), Verdict::Cut);
-        let request = watch.begin();
+        let request = watch.begin(None);
         at(&watch, 5000);
         assert_eq!(watch.judge(IDLE_LIMIT, false), Verdict::Keep);
         drop(request);
@@ -260,7 +290,7 @@ mod tests {
     #[test]
     fn a_client_that_takes_nothing_is_cut_even_with_a_request_in_flight() {
         let watch = Watch::new(&Clock::new());
-        let _request = watch.begin();
+        let _request = watch.begin(None);
         watch.wrote(&Poll::Pending);
         at(&watch, 60);
         watch.wrote(&Poll::Ready(Ok(1000)));

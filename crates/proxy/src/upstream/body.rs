@@ -250,7 +250,9 @@ impl Relay {
 
     /// The next frame.
     pub(crate) fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        self.in_flight.iter().for_each(InFlight::asked);
         let frame = ready!(self.poll_incoming(cx));
+        self.in_flight.iter().for_each(InFlight::gave);
         match &frame {
             None => self.ended(),
             Some(Ok(_)) if self.incoming.is_ended() => self.ended(),
@@ -308,6 +310,7 @@ impl ResponseBody {
         if relay.incoming.is_ended() {
             relay.ended();
         }
+        relay.in_flight.iter().for_each(InFlight::gave);
         ResponseBody::Relay(Box::new(relay))
     }
 }

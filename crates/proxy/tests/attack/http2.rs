@@ -23,7 +23,9 @@ const DATA: u8 = 0;
 const HEADERS: u8 = 1;
 const RST_STREAM: u8 = 3;
 const SETTINGS: u8 = 4;
+const PING: u8 = 6;
 const GOAWAY: u8 = 7;
+const ACK: u8 = 1;
 const END_STREAM: u8 = 1;
 const END_HEADERS: u8 = 4;
 const STREAM: u32 = 1;
@@ -61,6 +63,25 @@ pub(crate) async fn send(proxy: &Running, case: &Case) -> Vec<String> {
     };
     let (answers, ()) = soon(async { tokio::join!(answers(&mut from), write) }).await;
     answers
+}
+
+/// Asks for `path` with a window of zero and then only shows that it is alive, until the proxy has had enough.
+pub(crate) async fn take_nothing(proxy: &Running, path: &str) {
+    let (mut from, mut to) = tokio::io::split(connect(proxy, "h2").await);
+    let fields = [":method: GET", ":scheme: https", ":authority: shop.example", &format!(":path: {path}")].map(str::to_owned);
+    let no_window = [0, 4, 0, 0, 0, 0];
+    let asked = frame(HEADERS, END_HEADERS | END_STREAM, STREAM, &block(&fields));
+    to.write_all(&[PREFACE, &frame(SETTINGS, 0, 0, &no_window), &asked].concat()).await.unwrap();
+    let mut answered = false;
+    while let Some((head, payload)) = next(&mut from).await {
+        match head[3] {
+            PING if head[4] & ACK == 0 => to.write_all(&frame(PING, ACK, 0, &payload)).await.unwrap(),
+            HEADERS => answered = true,
+            DATA => assert!(payload.is_empty(), "more than the window"),
+            _ => {}
+        }
+    }
+    assert!(answered);
 }
 
 fn request(case: &Case) -> Vec<u8> {
@@ -114,18 +135,22 @@ fn length(block: &mut Vec<u8>, length: usize) {
     block.push(u8::try_from(rest).unwrap());
 }
 
+/// The next frame: its nine bytes and its payload; nothing at the end.
+async fn next(from: &mut (impl AsyncRead + Unpin)) -> Option<([u8; 9], Vec<u8>)> {
+    let mut head = [0; 9];
+    from.read_exact(&mut head).await.ok()?;
+    let mut payload = vec![0; u32::from_be_bytes([0, head[0], head[1], head[2]]) as usize];
+    from.read_exact(&mut payload).await.ok()?;
+    Some((head, payload))
+}
+
 async fn answers(from: &mut (impl AsyncRead + Unpin)) -> Vec<String> {
     let mut answers = Vec::new();
     loop {
-        let mut head = [0; 9];
-        if from.read_exact(&mut head).await.is_err() {
+        let Some((head, payload)) = next(from).await else {
             answers.push("closed".to_owned());
             return answers;
-        }
-        let mut payload = vec![0; u32::from_be_bytes([0, head[0], head[1], head[2]]) as usize];
-        if from.read_exact(&mut payload).await.is_err() {
-            continue;
-        }
+        };
         let own = head[5..] == STREAM.to_be_bytes();
         match head[3] {
             HEADERS if own => answers.push(status(&payload)),

@@ -13,4 +13,10 @@ mod mutation;
 mod slow;
 mod smuggling;
 mod tap;
+mod tls;
 mod wire;
+
+/// What `bench/attack` wants to be otherwise.
+pub(crate) fn setting(name: &str, otherwise: u64) -> u64 {
+    std::env::var(name).map_or(otherwise, |value| value.parse().unwrap_or_else(|_| panic!("{name} is no number: {value}")))
+}

@@ -5,6 +5,7 @@
 
 use crate::case;
 use crate::harness::{application, start, table};
+use crate::setting;
 use crate::tap::Tap;
 use crate::wire::{self, Request};
 use http::Response;
@@ -166,10 +167,6 @@ fn essence(request: &Request) -> Essence {
     // A fragment is the client's own business and goes nowhere.
     let decoded = decoded.split('#').next().unwrap_or_default().to_owned();
     (request.method.clone(), decoded, request.body.clone())
-}
-
-fn setting(name: &str, otherwise: u64) -> u64 {
-    std::env::var(name).map_or(otherwise, |value| value.parse().unwrap_or_else(|_| panic!("{name} is no number: {value}")))
 }
 
 #[tokio::test]

@@ -31,12 +31,13 @@ pub(crate) struct FileBody {
     /// What is known of the request.
     pub(crate) record: Option<Record>,
     /// The client's connection is busy as long as this lives.
-    _in_flight: InFlight,
+    in_flight: InFlight,
 }
 
 impl FileBody {
     pub(super) fn new(file: OwnedFd, at: u64, left: u64, in_flight: InFlight) -> Self {
-        Self { file: Arc::new(file), at, left, waiting: None, last_words: LastWords::default(), record: None, _in_flight: in_flight }
+        in_flight.gave();
+        Self { file: Arc::new(file), at, left, waiting: None, last_words: LastWords::default(), record: None, in_flight }
     }
 
     /// Bytes to come.
@@ -55,6 +56,7 @@ impl FileBody {
 
     /// The next piece.
     pub(crate) fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<FrameResult> {
+        self.in_flight.asked();
         if self.left == 0 {
             return Poll::Ready(None);
         }
@@ -68,6 +70,7 @@ impl FileBody {
                 }
             },
         };
+        self.in_flight.gave();
         Poll::Ready(Some(self.advance(piece)))
     }
 
