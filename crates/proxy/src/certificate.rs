@@ -142,6 +142,8 @@ pub(crate) fn server_config(store: Arc<CertificateStore>) -> Result<Arc<rustls::
         .with_no_client_auth()
         .with_cert_resolver(store);
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec(), ACME_TLS.to_vec()];
+    // All it offers is strong; who judges a server by its list still wants it to choose.
+    config.ignore_client_order = true;
     config.ticketer = rustls::crypto::aws_lc_rs::Ticketer::new()?;
     // Tickets carry all there is to remember; a cache in memory would be a second copy.
     config.session_storage = Arc::new(rustls::server::NoServerSessionStorage {});

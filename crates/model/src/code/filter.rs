@@ -5,6 +5,15 @@ use crate::diagnostic::Severity::Error;
 
 pub(super) const CODES: &[Code] = &[
     Code {
+        code: "bad-files",
+        severity: Error,
+        title: "this is no directory of files to serve",
+        reason: "A whole project or image holds more than anybody means to show: sources, settings, passwords.",
+        remedy: "Write a directory below the project, `./dist`, or an absolute one of the service's image, `/usr/share/nginx/html`.",
+        bad: "services:\n  web:\n    image: nginx:1.27\n    x-landfall: { routes: [{ path: /, static: ../site }] }\n",
+        good: "services:\n  web:\n    image: nginx:1.27\n    x-landfall: { routes: [{ path: /, static: /usr/share/nginx/html }] }\n",
+    },
+    Code {
         code: "bad-header",
         severity: Error,
         title: "this is no header that can be set",
@@ -30,5 +39,23 @@ pub(super) const CODES: &[Code] = &[
         remedy: "Write `https://app.example.com` without a path, `https://*.example.com`, or `*`.",
         bad: "services:\n  web:\n    image: nginx:1.27\n    x-landfall: { port: 80, routes: [{ path: /, cors: app.example.com }] }\n",
         good: "services:\n  web:\n    image: nginx:1.27\n    x-landfall: { port: 80, routes: [{ path: /, cors: \"https://app.example.com\" }] }\n",
+    },
+    Code {
+        code: "bad-redirect",
+        severity: Error,
+        title: "this is no address to redirect to",
+        reason: "Clients would be sent to where nothing is, or to a site of somebody else's: browsers read `//name` and `/\\name` as another host.",
+        remedy: "Write a path of the same site, `/new`, or an address with its scheme, `https://www.example.com/new`.",
+        bad: "services:\n  web:\n    image: nginx:1.27\n    x-landfall: { port: 80, routes: [/, { path: /old, redirect: new }] }\n",
+        good: "services:\n  web:\n    image: nginx:1.27\n    x-landfall: { port: 80, routes: [/, { path: /old, redirect: /new }] }\n",
+    },
+    Code {
+        code: "bad-token-key",
+        severity: Error,
+        title: "this cannot check a token",
+        reason: "A short secret is found by trying, and whoever finds it signs tokens for everybody. A key fetched without HTTPS is whoever's the network likes.",
+        remedy: "Give `secret` 32 bytes or more from a generator, or `keys` an `https://` URL or a file.",
+        bad: "services:\n  web:\n    image: nginx:1.27\n    x-landfall: { port: 80, routes: [{ path: /, jwt: { secret: hunter2 } }] }\n",
+        good: "services:\n  web:\n    image: nginx:1.27\n    x-landfall: { port: 80, routes: [{ path: /, jwt: { keys: \"https://id.acme.com/jwks.json\" } }] }\n",
     },
 ];

@@ -3,12 +3,14 @@
 //! Keys of `PRODUCT.md` that this version does not do yet are known and warned about, so that a file written for the whole of Landfall can be
 //! used today and nobody believes a backup is made that is not.
 
+use super::front;
 use super::reader::{Field, Fields, join};
 use super::report::{Located, Place, Report};
 use super::suggest::nearest;
 use super::tls::{self, TlsFile};
 use crate::filter::Filters;
-use crate::name::{Domain, EnvKey, RoutePath};
+use crate::front::Front;
+use crate::name::{Domain, EnvKey, PathMatch};
 use crate::route::Protocol;
 use crate::spec::RuntimeKind;
 
@@ -19,6 +21,14 @@ pub(crate) struct LandfallFile {
     pub(crate) domains: Vec<Located<Domain>>,
     pub(crate) tls: Option<TlsFile>,
     pub(crate) env: Vec<EnvRule>,
+    pub(crate) front: Front,
+}
+
+impl LandfallFile {
+    /// The domain that the others redirect to.
+    pub(crate) fn canonical(&self) -> Option<&Domain> {
+        self.domains.first().map(|d| &d.value)
+    }
 }
 
 /// One variable of the contract.
@@ -49,7 +59,8 @@ pub(crate) struct ServiceLandfall {
 /// One route.
 #[derive(Debug, Clone)]
 pub(crate) struct RouteFile {
-    pub(crate) path: Located<RoutePath>,
+    pub(crate) host: Option<Located<Domain>>,
+    pub(crate) path: Located<PathMatch>,
     pub(crate) timeout_ms: Option<u64>,
     pub(crate) idle_timeout_ms: Option<u64>,
     pub(crate) filters: Filters,
@@ -65,9 +76,10 @@ pub(crate) struct HealthPath {
 }
 
 /// Keys of `x-landfall` in a service.
-pub(crate) const SERVICE_KEYS: [&str; 8] = ["port", "protocol", "routes", "health", "migrate", "drain", "build", "backup"];
+pub(crate) const SERVICE_KEYS: &[&str] = &["port", "protocol", "routes", "health", "migrate", "drain", "build", "backup"];
 /// Keys of `x-landfall` at the top.
-pub(crate) const TOP_KEYS: [&str; 7] = ["runtime", "domains", "tls", "env", "rollout", "alerts", "environments"];
+pub(crate) const TOP_KEYS: &[&str] =
+    &["runtime", "domains", "tls", "trusted_proxies", "access_log", "env", "rollout", "alerts", "environments"];
 
 /// Reads `x-landfall` at the top.
 pub(crate) fn read(field: &Field<'_>, report: &mut Report) -> LandfallFile {
@@ -92,6 +104,7 @@ pub(crate) fn read(field: &Field<'_>, report: &mut Report) -> LandfallFile {
     if let Some(env) = fields.take("env").and_then(|f| Fields::open(&f, report)) {
         out.env = env.all().filter_map(|(key, field)| env_rule(key, field, report)).collect();
     }
+    out.front = front::read(&mut fields, report);
     fields.later(&["rollout", "alerts", "environments"], report);
     fields.finish_with(report, |key| {
         SERVICE_KEYS.contains(&key).then(|| format!("`{key}` belongs to a service: `services.<name>.x-landfall.{key}`"))
@@ -170,7 +183,7 @@ pub(crate) fn read_service(field: &Field<'_>, report: &mut Report) -> ServiceLan
     }
     fields.finish_with(report, |key| {
         let top = TOP_KEYS.contains(&key).then(|| format!("`{key}` belongs to the app: `x-landfall.{key}` at the top of the file"));
-        top.or_else(|| nearest(key, SERVICE_KEYS).map(|near| format!("did you mean `{near}`?")))
+        top.or_else(|| nearest(key, SERVICE_KEYS.iter().copied()).map(|near| format!("did you mean `{near}`?")))
     });
     out
 }
@@ -208,7 +221,7 @@ pub(crate) fn argv(field: &Field<'_>, report: &mut Report) -> Option<Located<Vec
 fn route(field: &Field<'_>, report: &mut Report) -> Option<RouteFile> {
     if field.node.scalar().is_some() {
         let path = field.name("bad-route", report)?;
-        return Some(RouteFile { path, timeout_ms: None, idle_timeout_ms: None, filters: Filters::default() });
+        return Some(RouteFile { host: None, path, timeout_ms: None, idle_timeout_ms: None, filters: Filters::default() });
     }
     let mut fields = Fields::open(field, report)?;
     let path = fields.take("path");
@@ -216,11 +229,12 @@ fn route(field: &Field<'_>, report: &mut Report) -> Option<RouteFile> {
         report.error("missing-key", field.place(), format!("`{}` needs `path`", field.path)).hint("write `{ path: /api }`");
     }
     let path = path.and_then(|f| f.name("bad-route", report));
+    let host = fields.take("host").and_then(|f| domain(&f, report));
     let mut duration = |key: &'static str| fields.take(key).and_then(|f| f.duration(report)).map(|d| d.value);
     let (timeout_ms, idle_timeout_ms) = (duration("timeout"), duration("idle_timeout"));
     let filters = super::filter::read(&mut fields, report);
     fields.finish(report);
-    Some(RouteFile { path: path?, timeout_ms, idle_timeout_ms, filters })
+    Some(RouteFile { host, path: path?, timeout_ms, idle_timeout_ms, filters })
 }
 
 fn health(field: &Field<'_>, report: &mut Report) -> Option<HealthPath> {
@@ -259,8 +273,8 @@ pub(crate) fn contract_defaults(root: &super::node::Node) -> Vec<(String, String
 
 /// A key of `x-landfall` that was written beside the Compose keys instead.
 pub(crate) fn misplaced(path: &str, key: &str) -> Option<String> {
-    let keys: &[&str] = if path.is_empty() { &TOP_KEYS } else { &SERVICE_KEYS };
-    let known = keys.iter().copied().find(|k| *k == key && *k != "build");
+    let keys = if path.is_empty() { TOP_KEYS } else { SERVICE_KEYS };
+    let known = keys.iter().find(|k| **k == key && **k != "build");
     known.map(|k| format!("`{k}` goes under `{}`", join(path, "x-landfall"))).or_else(|| {
         let deploy = !path.is_empty() && matches!(key, "replicas" | "resources" | "update_config" | "restart_policy");
         deploy.then(|| format!("`{key}` goes under `{path}.deploy`"))

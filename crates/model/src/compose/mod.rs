@@ -7,6 +7,7 @@
 //! gives the same output everywhere. Refused: files over 1 MiB, and whatever the stages' own bounds say.
 
 mod access;
+mod answer;
 mod attached;
 mod canonical;
 mod check;
@@ -21,12 +22,14 @@ mod env;
 pub mod extension;
 mod file;
 mod filter;
+mod front;
 #[cfg(fuzzing)]
 pub mod fuzzing;
 mod grant;
 mod health;
 pub mod init;
 mod interpolate;
+mod jwt;
 mod landfall;
 mod load;
 mod merge;

@@ -13,10 +13,11 @@ use super::shape;
 use super::tls;
 use crate::container::{Container, MountedFile, Namespace};
 use crate::diagnostic::Diagnostic;
+use crate::filter::JwtKeys;
 use crate::name::{AppName, Domain, NetworkName, ServiceName, VolumeName};
 use crate::spec::{
     Dependency, HealthTest, Healthcheck, Limits, Mount, MountSource, Network, Probe, Program, PublishedPort, PullPolicy, Restart, Route,
-    RuntimeKind, Service, Spec, Template, Volume,
+    RuntimeKind, Service, Spec, Template, Tls, Volume,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -36,16 +37,18 @@ pub(crate) fn resolve(name: &AppName, app: &App<'_>, values: &Values<'_>, report
     let networks = networks(name, app, &services);
     let volumes = volumes(name, app, &services);
     let domains: Vec<Domain> = app.file.landfall.domains.iter().map(|d| d.value.clone()).collect();
-    let spec = Spec {
+    let mut spec = Spec {
         app: name.clone(),
         runtime: app.runtime,
         project_dir: app.project_dir.to_owned(),
-        tls: tls::resolve(app.file.landfall.tls.as_ref(), &domains, app.project_dir),
+        tls: Tls::Off,
         domains,
         services,
         volumes,
         networks,
+        front: app.file.landfall.front.clone(),
     };
+    spec.tls = tls::resolve(app.file.landfall.tls.as_ref(), &spec.all_domains(), app.project_dir);
     access::warn(&spec, app, report);
     Some(spec)
 }
@@ -99,16 +102,17 @@ impl Resolver<'_> {
         }
         let depends_on = file.depends_on.iter().filter(|(other, _)| self.app.enabled.contains_key(other));
         let gate = shape::gate(file, runtime);
+        let unsaid = u32::from(!shape::is_files_only(file, runtime));
         Some(Service {
             template,
-            replicas: if job { 1 } else { file.deploy.replicas.as_ref().map_or(1, |r| r.value) },
+            replicas: if job { 1 } else { file.deploy.replicas.as_ref().map_or(unsaid, |r| r.value) },
             job,
             depends_on: depends_on
                 .map(|(other, (dependency, _))| (other.clone(), *dependency))
                 .collect::<BTreeMap<ServiceName, Dependency>>(),
             port: if job { None } else { shape::port(file, runtime) },
             protocol: file.landfall.protocol,
-            routes: file.landfall.routes.iter().map(route).collect(),
+            routes: file.landfall.routes.iter().map(|r| self.route(r)).collect(),
             gate: if job { crate::spec::Gate { probe: Probe::Stays { for_ms: 0 }, ..gate } } else { gate },
             order: if job { crate::spec::UpdateOrder::StartFirst } else { shape::order(file, runtime, report) },
             migrate: file.landfall.migrate.clone(),
@@ -198,6 +202,22 @@ impl Resolver<'_> {
         out
     }
 
+    fn route(&self, file: &super::landfall::RouteFile) -> Route {
+        let mut filters = file.filters.clone();
+        if let Some(JwtKeys::Public { from, .. }) = filters.jwt.as_mut().map(|jwt| &mut jwt.keys)
+            && !from.contains("://")
+        {
+            *from = path::absolute(self.app.project_dir, from);
+        }
+        Route {
+            host: file.host.as_ref().map(|h| h.value.clone()).filter(|h| self.app.file.landfall.canonical() != Some(h)),
+            path: file.path.value.clone(),
+            timeout_ms: file.timeout_ms.unwrap_or(ROUTE_TIMEOUT_MS),
+            idle_timeout_ms: file.idle_timeout_ms.unwrap_or(ROUTE_IDLE_MS),
+            filters,
+        }
+    }
+
     fn healthcheck(&self, file: &ServiceFile) -> Option<Healthcheck> {
         match &file.healthcheck {
             HealthFile::Given(check, _) if self.app.runtime == RuntimeKind::Docker || !matches!(check.test, HealthTest::Shell { .. }) => {
@@ -247,15 +267,6 @@ fn distinct<'a>(ports: impl Iterator<Item = &'a PublishedPort>) -> Vec<Published
         }
     }
     out
-}
-
-fn route(file: &super::landfall::RouteFile) -> Route {
-    Route {
-        path: file.path.value.clone(),
-        timeout_ms: file.timeout_ms.unwrap_or(ROUTE_TIMEOUT_MS),
-        idle_timeout_ms: file.idle_timeout_ms.unwrap_or(ROUTE_IDLE_MS),
-        filters: file.filters.clone(),
-    }
 }
 
 /// The project's name as an app's, which is bounded.

@@ -29,13 +29,17 @@ macro_rules! text {
     };
 }
 
+mod answer;
 mod cors;
 mod header;
+mod jwt;
 mod network;
 mod password;
 
+pub use answer::{Answer, Files, FilesRoot, Redirect, RedirectTarget, Respond};
 pub use cors::{Cors, CorsOrigin};
 pub use header::{HeaderKey, HeaderText};
+pub use jwt::{Jwt, JwtAlgorithm, JwtKeys, JwtSecret};
 pub use network::Network;
 pub use password::PasswordDigest;
 
@@ -70,6 +74,12 @@ pub struct Filters {
     /// By user: only who knows a password of these, unless empty.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub basic_auth: BTreeMap<String, PasswordDigest>,
+    /// What answers in place of the application.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub answer: Option<Answer>,
+    /// Only who shows a token like this.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub jwt: Option<Jwt>,
 }
 
 impl Filters {

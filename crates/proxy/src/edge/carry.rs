@@ -1,8 +1,12 @@
 //! The way of one request: canonicalise, find, prepare, forward, and turn whatever happens into an answer.
 
+use crate::edge::answer::Asking;
+use crate::edge::client::Client;
 use crate::edge::connection::{Conn, Origin};
 use crate::edge::filter::{self, Filters, Passage, Stop};
+use crate::edge::gate::decimal;
 use crate::edge::header;
+use crate::edge::record::{Record, Seen};
 use crate::edge::refusal::{Asked, Refusal, is_grpc, plain, redirect};
 use crate::edge::target::{Host, canonical_target};
 use crate::edge::watch::{InFlight, Room};
@@ -10,12 +14,14 @@ use crate::edge::websocket::{Opening, is_extended_connect};
 use crate::stream::tunnel;
 use crate::table::{CompiledRoute, CompiledSite, Found};
 use crate::upstream::balance::LocalTable;
-use crate::upstream::body::{Limits, Relay, RequestBody, ResponseBody};
-use crate::upstream::forward::{Inbound, Outbound, forward};
+use crate::upstream::body::{LastWords, Limits, Relay, RequestBody, ResponseBody};
+use crate::upstream::coming::Coming;
+use crate::upstream::forward::{Came, Inbound, Outbound, forward};
+use crate::upstream::http1::Switched;
 use crate::upstream::patience::IdleLimit;
-use crate::upstream::pool::Sender;
+use crate::upstream::pool::Held;
 use crate::upstream::upload::Upload;
-use http::header::{CONNECTION, CONTENT_TYPE, EXPECT, TE};
+use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, EXPECT};
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, Version};
 use hyper::body::Incoming;
@@ -26,11 +32,14 @@ use std::time::Duration;
 
 /// Answers one request.
 pub(crate) async fn carry(conn: Rc<Conn>, request: Request<Incoming>) -> Result<Response<ResponseBody>, Infallible> {
-    let in_flight = conn.watch.begin();
+    let in_flight = conn.watch.begin(conn.http2.then(|| conn.unread.place()));
     let asked = Asked::of(request.method(), request.headers(), conn.http2);
     conn.worker.count_request();
-    let answer = answer(&conn, request, in_flight, &asked).await;
+    let mut record = Record::new(&conn.worker);
+    let answer = answer(&conn, request, in_flight, (&asked, &mut record)).await;
     let mut response = answer.unwrap_or_else(|refusal| refuse(&conn, refusal, &asked));
+    record.answered(response.status());
+    response.body_mut().keep(record);
     if conn.is_last_answer() && response.status() != StatusCode::SWITCHING_PROTOCOLS {
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
@@ -48,35 +57,57 @@ async fn answer(
     conn: &Rc<Conn>,
     request: Request<Incoming>,
     in_flight: InFlight,
-    asked: &Asked,
+    (asked, record): (&Asked, &mut Record),
 ) -> Result<Response<ResponseBody>, Refusal> {
     let (host, target) = admit(conn, &request)?;
     let table = conn.worker.table();
     if let Some(challenge) = table.compiled.challenge(host.name(), target.path()).filter(|_| !matches!(conn.origin, Origin::Internal(_))) {
         return Ok(plain(challenge.clone()));
     }
-    let (site, route) = match decide(conn, &table, &host, &target)? {
+    let Decided { decision, client, site } = decide(conn, &table, Question { host: &host, target: &target, headers: request.headers() });
+    if let Some(site) = site
+        && let Some(app) = table.apps.get(site.index)
+    {
+        let (method, version) = (request.method(), request.version());
+        record.seen(&Seen { log: site.log, app, method, host: host.value(), target: &target, client: &client, version });
+    }
+    let (site, route) = match decision? {
         Decision::Forward(site, route) => (site, route),
         Decision::Redirect(site, location) => {
             let mut response = redirect(&location);
-            if site.hsts && is_secure(conn, site, &host) {
+            if site.hsts && is_secure(&client, site, &host) {
                 filter::hsts(response.headers_mut());
             }
             return Ok(response);
         }
     };
     let Some(filters) = route.filters.and_then(|index| table.filters.get(index)) else {
-        return pass(conn, &table, route, Arrived { request, host, target, in_flight, filtered: None }).await;
+        return pass(conn, &table, route, Arrived { request, client, host, target, in_flight, filtered: None }, record).await;
     };
-    let secure = site.is_some_and(|site| is_secure(conn, site, &host));
+    let secure = site.is_some_and(|site| is_secure(&client, site, &host));
     let mut passage = Passage::new(conn.worker.request_ids.next(), secure);
-    let passed = match filters.admit(conn.client, &request, &mut passage) {
-        Ok(()) => {
-            let filtered = Some((filters, &passage));
-            pass(conn, &table, route, Arrived { request, host, target, in_flight, filtered }).await
-        }
+    record.routed(&filters.meter, passage.id());
+    if let Some(shown) = filters.shown(&target) {
+        record.show(&shown);
+    }
+    let passed = match filters.admit(client.address, &request, &mut passage) {
+        Ok(()) => match &filters.answer {
+            Some(own) => {
+                let asking = Asking { request: &request, target: &target, filters, in_flight };
+                let answer = own.answer(asking, || site.map(|site| origin(conn, &client, site, host.name())).unwrap_or_default());
+                filter::linger(request);
+                answer
+            }
+            None => {
+                let filtered = Some((filters, &passage));
+                pass(conn, &table, route, Arrived { request, client, host, target, in_flight, filtered }, record).await
+            }
+        },
         Err(stop) => {
             filter::linger(request);
+            if matches!(stop, Stop::Refuse(Refusal::TooMany { .. })) {
+                record.limited();
+            }
             match stop {
                 Stop::Refuse(refusal) => Err(refusal),
                 Stop::Answer(response) => Ok(*response),
@@ -91,13 +122,14 @@ async fn answer(
 }
 
 /// The client may be told to come by HTTPS only from now on.
-fn is_secure(conn: &Conn, site: &CompiledSite, host: &Host) -> bool {
-    conn.origin == Origin::Https && site.canonical.is_some() && filter::is_public(host.name())
+fn is_secure(client: &Client<'_>, site: &CompiledSite, host: &Host) -> bool {
+    client.https && site.canonical.is_some() && filter::is_public(host.name())
 }
 
 /// A request that may pass.
 struct Arrived<'a> {
     request: Request<Incoming>,
+    client: Client<'a>,
     host: Host,
     target: PathAndQuery,
     in_flight: InFlight,
@@ -111,22 +143,23 @@ async fn pass(
     table: &Rc<LocalTable>,
     route: &CompiledRoute,
     arrived: Arrived<'_>,
+    record: &mut Record,
 ) -> Result<Response<ResponseBody>, Refusal> {
     let upstream = route.upstream.ok_or(Refusal::NoEndpoint)?;
     let protocol = table.compiled.upstreams.get(upstream).map(|upstream| upstream.protocol).unwrap_or_default();
-    // HTTP/2 carries them always; in HTTP/1.1 only who says so takes them (RFC 9110 §6.5.1).
-    let trailers = conn.http2 || header::has_token(arrived.request.headers(), &TE, "trailers");
     let (Prepared { request, upload, opening }, in_flight) = prepare(conn, arrived, protocol, route.idle)?;
+    record.uploads(upload.as_ref());
     let outbound = Outbound { request, upload: upload.clone(), upstream, timeout: route.timeout };
-    let inbound = forward(&conn.worker, table, outbound).await?;
-    let status = inbound.response.status();
-    if status == StatusCode::SWITCHING_PROTOCOLS {
-        return accept(conn, inbound, opening, Tunnel { in_flight, idle: route.idle });
+    let Inbound { answer, held } = forward(&conn.worker, table, outbound, record).await.map_err(|refusal| match refusal {
+        // The gate may have seen why the body did not come to its end.
+        Refusal::Unfinished if conn.watch.is_refused(conn.requests()) => Refusal::Ambiguous("where its body ends"),
+        refusal => refusal,
+    })?;
+    match answer {
+        Came::Http(response) if opening.as_ref().is_some_and(|opening| opening.misleads(response.status())) => Err(Refusal::BadGateway),
+        Came::Http(response) => Ok(relay(conn, response, Passing { held, in_flight, upload, idle: route.idle })),
+        Came::Switched(response, upstream) => accept(conn, response, Agreed { held, in_flight, upstream, opening, idle: route.idle }),
     }
-    if opening.is_some_and(|opening| opening.misleads(status)) {
-        return Err(Refusal::BadGateway);
-    }
-    Ok(relay(conn, inbound, Passing { in_flight, upload, trailers, idle: route.idle }))
 }
 
 /// Refuses what can be understood in two ways; what remains has one host and one path.
@@ -137,8 +170,21 @@ fn admit(conn: &Conn, request: &Request<Incoming>) -> Result<(Host, PathAndQuery
     if matches!(*request.method(), Method::CONNECT | Method::TRACE) && !is_extended_connect(request) {
         return Err(Refusal::Method);
     }
-    let host = Host::of(request.uri(), request.headers(), request.version())?;
+    let headers = request.headers();
+    if conn.http2 && !has_one_length(headers) {
+        return Err(Refusal::Ambiguous("how long it is"));
+    }
+    if !header::expects_nothing_else(headers) {
+        return Err(Refusal::Expectation);
+    }
+    let host = Host::of(request.uri(), headers, request.version())?;
     Ok((host, canonical_target(request.uri())?))
+}
+
+/// In HTTP/2 frames say how long a request is; a length beside them goes on to the application as it is written.
+fn has_one_length(headers: &HeaderMap) -> bool {
+    let mut lengths = headers.get_all(CONTENT_LENGTH).iter();
+    lengths.next().is_none_or(|length| decimal(length.as_bytes()).is_some()) && lengths.next().is_none()
 }
 
 /// What the table says, as far as this connection may use it.
@@ -148,15 +194,34 @@ enum Decision<'a> {
     Redirect(&'a CompiledSite, String),
 }
 
-fn decide<'a>(conn: &Conn, table: &'a LocalTable, host: &Host, target: &PathAndQuery) -> Result<Decision<'a>, Refusal> {
+/// What a decision is made from.
+#[derive(Clone, Copy)]
+struct Question<'a> {
+    host: &'a Host,
+    target: &'a PathAndQuery,
+    headers: &'a HeaderMap,
+}
+
+/// What came of it.
+struct Decided<'a> {
+    decision: Result<Decision<'a>, Refusal>,
+    client: Client<'a>,
+    site: Option<&'a CompiledSite>,
+}
+
+fn decide<'a>(conn: &'a Conn, table: &'a LocalTable, question: Question<'_>) -> Decided<'a> {
+    let Question { host, target, headers } = question;
     if let Origin::Internal(address) = conn.origin {
-        return table.compiled.internal(address).map(|route| Decision::Forward(None, route)).ok_or(Refusal::NoEndpoint);
+        let decision = table.compiled.internal(address).map(|route| Decision::Forward(None, route)).ok_or(Refusal::NoEndpoint);
+        return Decided { decision, client: Client::of(conn, &[], headers), site: None };
     }
-    let plain = conn.origin == Origin::Http;
-    match table.compiled.find(host.name(), target.path()) {
-        Found::Redirect(site, canonical) => Ok(Decision::Redirect(site, location(conn, site, canonical, target))),
-        Found::Route(site, _) | Found::NoRoute(site) if plain && site.https => {
-            Ok(Decision::Redirect(site, location(conn, site, host.name(), target)))
+    let found = table.compiled.find(host.name(), target.path());
+    let site = found.site();
+    let client = Client::of(conn, site.map_or(&[], |site| site.trusted.as_slice()), headers);
+    let decision = match found {
+        Found::Redirect(site, canonical) => Ok(Decision::Redirect(site, location(conn, &client, site, canonical, target))),
+        Found::Route(site, _) | Found::NoRoute(site) if site.https && !client.https => {
+            Ok(Decision::Redirect(site, location(conn, &client, site, host.name(), target)))
         }
         Found::Route(site, route) => Ok(Decision::Forward(Some(site), route)),
         Found::NoRoute(site) => {
@@ -167,14 +232,19 @@ fn decide<'a>(conn: &Conn, table: &'a LocalTable, host: &Host, target: &PathAndQ
         // A client may reuse a connection for another name of its certificate; 421 tells it to open a new one.
         Found::NoSite if conn.server_name.as_deref().is_some_and(|name| name != host.name()) => Err(Refusal::Misdirected),
         Found::NoSite => Err(Refusal::NoSite),
-    }
+    };
+    Decided { decision, client, site }
 }
 
-fn location(conn: &Conn, site: &CompiledSite, host: &str, target: &PathAndQuery) -> String {
+fn location(conn: &Conn, client: &Client<'_>, site: &CompiledSite, host: &str, target: &PathAndQuery) -> String {
+    format!("{}{target}", origin(conn, client, site, host))
+}
+
+/// Scheme, host and port by which a client is to come.
+fn origin(conn: &Conn, client: &Client<'_>, site: &CompiledSite, host: &str) -> String {
     let ports = conn.worker.ports();
-    let (scheme, port, usual) =
-        if site.https || conn.origin == Origin::Https { ("https", ports.https, 443) } else { ("http", ports.http, 80) };
-    if port == usual { format!("{scheme}://{host}{target}") } else { format!("{scheme}://{host}:{port}{target}") }
+    let (scheme, port, usual) = if site.https || client.https { ("https", ports.https, 443) } else { ("http", ports.http, 80) };
+    if client.proxied || port == usual { format!("{scheme}://{host}") } else { format!("{scheme}://{host}:{port}") }
 }
 
 /// A request as the application gets it.
@@ -186,13 +256,13 @@ struct Prepared {
 }
 
 fn prepare(conn: &Conn, arrived: Arrived<'_>, protocol: Protocol, idle: Duration) -> Result<(Prepared, InFlight), Refusal> {
-    let Arrived { mut request, host, mut target, in_flight, filtered } = arrived;
+    let Arrived { mut request, client, host, mut target, in_flight, filtered } = arrived;
     let opening = Opening::of(&mut request).filter(|_| protocol == Protocol::Http1);
     if opening.is_none() && *request.method() == Method::CONNECT {
         return Err(Refusal::Protocol);
     }
     let (mut head, incoming) = request.into_parts();
-    header::to_upstream(&mut head.headers, &host, conn.peer.as_ref(), protocol);
+    header::to_upstream(&mut head.headers, &host, client.peer.as_deref(), protocol);
     if let Some(opening) = &opening {
         opening.prepare(&mut head.method, &mut head.headers);
     }
@@ -201,45 +271,46 @@ fn prepare(conn: &Conn, arrived: Arrived<'_>, protocol: Protocol, idle: Duration
         target = filters.prepare(passage, &mut head.headers, target);
         max_body = filters.max_body;
     }
-    let claims = conn.peer.is_none();
-    let (body, upload) = RequestBody::new(incoming, Limits { bytes: max_body, idle, claims, streams: is_grpc(&head.headers) });
+    let limits = Limits { bytes: max_body, idle, streams: is_grpc(&head.headers), http2: conn.http2 };
+    let (body, upload) = RequestBody::new(incoming, limits);
+    if let Some(upload) = &upload
+        && protocol == Protocol::Http1
+        && head.headers.contains_key(EXPECT)
+    {
+        upload.hold();
+    }
     let mut request = Request::new(body);
     *request.method_mut() = head.method;
     *request.uri_mut() = Uri::from(target);
     *request.headers_mut() = head.headers;
-    if let Some(upload) = &upload
-        && protocol == Protocol::Http1
-        && header::has_token(request.headers(), &EXPECT, "100-continue")
-    {
-        let go = upload.hold();
-        hyper::ext::on_informational(&mut request, move |informed| go.informed(informed.status()));
-    }
     Ok((Prepared { request, upload, opening }, in_flight))
 }
 
-/// What a tunnel takes along.
-struct Tunnel {
+/// What a tunnel is made of.
+struct Agreed {
+    held: Held,
     in_flight: InFlight,
+    upstream: Switched,
+    /// Present if the client asked for a WebSocket.
+    opening: Option<Opening>,
     idle: Duration,
 }
 
 /// The application agreed to a WebSocket: from here on it is a tunnel.
-fn accept(conn: &Rc<Conn>, inbound: Inbound, opening: Option<Opening>, tunnel: Tunnel) -> Result<Response<ResponseBody>, Refusal> {
-    let Inbound { mut response, taken: _, mut held } = inbound;
+fn accept(conn: &Rc<Conn>, response: Response<()>, agreed: Agreed) -> Result<Response<ResponseBody>, Refusal> {
+    let Agreed { mut held, in_flight, upstream, opening, idle } = agreed;
     let Some(opening) = opening.filter(|opening| opening.is_accepted(response.headers())) else { return Err(Refusal::BadGateway) };
-    let upstream = hyper::upgrade::on(&mut response);
     held.becomes_stream();
     if !conn.http2 {
         conn.watch.set_upgraded();
     }
     let guard = conn.worker.streams.add(&held.endpoint().state);
     let conn = Rc::clone(conn);
-    let (mut head, _) = response.into_parts();
+    let (mut head, ()) = response.into_parts();
     opening.answer(&mut head);
     head.version = Version::HTTP_11;
     tokio::task::spawn_local(async move {
-        let Tunnel { in_flight, idle } = tunnel;
-        if let (Ok(client), Ok(upstream)) = (opening.client.await, upstream.await) {
+        if let Ok(client) = opening.client.await {
             tunnel::carry(client, upstream, guard, idle).await;
         }
         // Until here they counted: the endpoint's stream, and the client's connection as one that is busy.
@@ -250,19 +321,17 @@ fn accept(conn: &Rc<Conn>, inbound: Inbound, opening: Option<Opening>, tunnel: T
 
 /// What an answer takes along on its way back.
 struct Passing {
+    held: Held,
     in_flight: InFlight,
     /// Present if the request has a body.
     upload: Option<Rc<Upload>>,
-    trailers: bool,
     idle: Duration,
 }
 
-fn relay(conn: &Conn, inbound: Inbound, passing: Passing) -> Response<ResponseBody> {
-    let Inbound { response, taken, mut held } = inbound;
+fn relay(conn: &Conn, response: Response<Coming>, passing: Passing) -> Response<ResponseBody> {
+    let Passing { mut held, in_flight, upload, idle } = passing;
+    let upload = upload.filter(|upload| upload.ended().is_none()).inspect(|upload| upload.answered());
     let (mut head, incoming) = response.into_parts();
-    // An application may answer before it has read the request; the rest of it still fills that connection.
-    let upload = passing.upload.filter(|upload| upload.ended().is_none());
-    let reusable = upload.is_none() && head.version == Version::HTTP_11 && !header::has_token(&head.headers, &CONNECTION, "close");
     let stream = is_event_stream(&head.headers).then(|| {
         held.becomes_stream();
         conn.worker.streams.add(&held.endpoint().state)
@@ -271,14 +340,14 @@ fn relay(conn: &Conn, inbound: Inbound, passing: Passing) -> Response<ResponseBo
     head.version = Version::HTTP_11;
     let body = ResponseBody::relay(Relay {
         incoming,
-        idle: IdleLimit::new(passing.idle),
-        upload: upload.inspect(|upload| upload.answered()),
-        room: conn.http2.then(|| Room::new(&conn.watch)),
-        trailers: passing.trailers,
+        idle: IdleLimit::new(idle),
         held: Some(held),
-        sender: Some(taken.sender).filter(|sender| reusable || matches!(sender, Sender::H2c(_))),
         stream,
-        in_flight: Some(passing.in_flight),
+        upload,
+        room: conn.http2.then(|| Room::new(&conn.watch)),
+        in_flight: Some(in_flight),
+        last_words: LastWords::default(),
+        record: None,
     });
     Response::from_parts(head, body)
 }

@@ -191,13 +191,13 @@ impl Frames {
             Some(open) => kind == CONTINUATION && stream == open,
             None => kind != CONTINUATION,
         };
-        let idle = matches!(kind, DATA | RST_STREAM | WINDOW_UPDATE) && stream > self.newest || kind == HEADERS && stream % 2 == 0;
+        let idle = matches!(kind, DATA | RST_STREAM | WINDOW_UPDATE) && stream > self.newest || kind == HEADERS && stream.is_multiple_of(2);
         if !in_order || on_stream && stream == 0 || on_connection && stream != 0 || idle || kind == PUSH_PROMISE {
             return Some(PROTOCOL);
         }
         let sized = match kind {
             SETTINGS if flags & ACK != 0 => length == 0,
-            SETTINGS => length % 6 == 0,
+            SETTINGS => length.is_multiple_of(6),
             PING => length == 8,
             GOAWAY => length >= 8,
             RST_STREAM | WINDOW_UPDATE => length == 4,

@@ -9,22 +9,24 @@ use landfall_model::route::Protocol;
 
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
-const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
-const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
-const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+pub(crate) const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+pub(crate) const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+pub(crate) const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const X_REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
 const WEBSOCKET: HeaderValue = HeaderValue::from_static("websocket");
 const UPGRADE: HeaderValue = HeaderValue::from_static("upgrade");
 const TRAILERS: HeaderValue = HeaderValue::from_static("trailers");
 const NAMES_TE: HeaderValue = HeaderValue::from_static("te");
 
-/// Who the client is, as its own socket says.
+/// Who the client is, as its own socket or a trusted proxy says.
 #[derive(Debug, Clone)]
 pub(crate) struct Peer {
     /// Its address.
     pub(crate) address: HeaderValue,
     /// `http` or `https`.
     pub(crate) scheme: &'static str,
+    /// The host a trusted proxy was asked for, if it says so.
+    pub(crate) host: Option<HeaderValue>,
 }
 
 /// True if a list header has this token.
@@ -41,6 +43,11 @@ pub(crate) fn has_token(headers: &HeaderMap, name: &HeaderName, token: &str) -> 
 pub(crate) fn asks_for_websocket(headers: &HeaderMap) -> bool {
     headers.get(header::UPGRADE).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"websocket"))
         && has_token(headers, &header::CONNECTION, "upgrade")
+}
+
+/// True unless `Expect` says something that is not `100-continue`: what a server makes of that, and of the body after it, is anyone's guess.
+pub(crate) fn expects_nothing_else(headers: &HeaderMap) -> bool {
+    headers.get_all(header::EXPECT).iter().all(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"))
 }
 
 /// Removes what concerns only one connection.
@@ -82,7 +89,7 @@ pub(crate) fn to_upstream(headers: &mut HeaderMap, host: &Host, peer: Option<&Pe
         headers.insert(X_FORWARDED_FOR, peer.address.clone());
         headers.insert(X_REAL_IP, peer.address.clone());
         headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static(peer.scheme));
-        headers.insert(X_FORWARDED_HOST, host.value().clone());
+        headers.insert(X_FORWARDED_HOST, peer.host.as_ref().unwrap_or(host.value()).clone());
     }
     if headers.get(header::HOST) != Some(host.value()) {
         headers.insert(header::HOST, host.value().clone());
@@ -102,26 +109,20 @@ pub(crate) fn ask_for_websocket(headers: &mut HeaderMap) {
     headers.remove(header::TE);
 }
 
-/// Prepares trailers: fields that say how a message is read or who sent it have no meaning after it (RFC 9110 §6.5.1).
-pub(crate) fn trailers(trailers: &mut HeaderMap) {
-    const MISPLACED: [HeaderName; 8] = [
-        header::HOST,
-        header::CONTENT_LENGTH,
-        header::CONTENT_TYPE,
-        header::CONTENT_ENCODING,
-        header::TRAILER,
-        header::AUTHORIZATION,
-        header::COOKIE,
-        header::SET_COOKIE,
-    ];
+/// Removes what a trailer may not say (RFC 9110 §6.5.1): where a message ends, for whom and from whom it is. Some applications take a trailer's
+/// fields for fields of the head.
+pub(crate) fn clean_trailers(trailers: &mut HeaderMap) {
     remove_hop_by_hop(trailers);
-    for name in MISPLACED {
+    remove_client_claims(trailers);
+    for name in [header::HOST, header::CONTENT_LENGTH, header::CONTENT_ENCODING, header::CONTENT_TYPE, header::CONTENT_RANGE] {
+        trailers.remove(name);
+    }
+    for name in [header::AUTHORIZATION, header::COOKIE, header::EXPECT, header::RANGE, header::CACHE_CONTROL, header::MAX_FORWARDS] {
         trailers.remove(name);
     }
 }
 
-/// Removes what only the proxy may say.
-pub(crate) fn remove_client_claims(headers: &mut HeaderMap) {
+fn remove_client_claims(headers: &mut HeaderMap) {
     let claim = |name: &str| name == "forwarded" || name == "x-real-ip" || name.starts_with("x-forwarded-") || name.contains('_');
     let claims: Vec<HeaderName> = headers.keys().filter(|name| claim(name.as_str())).cloned().collect();
     for name in claims {
@@ -155,7 +156,7 @@ mod tests {
             headers.append(HeaderName::from_static(name), HeaderValue::from_static(value));
         }
         let host = Host::of(&Uri::from_static("/"), &map(&[("host", "a")]), Version::HTTP_11).ok().unwrap();
-        let peer = Peer { address: HeaderValue::from_static("192.0.2.1"), scheme: "https" };
+        let peer = Peer { address: HeaderValue::from_static("192.0.2.1"), scheme: "https", host: None };
         to_upstream(&mut headers, &host, Some(&peer), Protocol::Http1);
         let mut lines: Vec<String> = headers.iter().map(|(n, v)| format!("{n}: {}", v.to_str().unwrap())).collect();
         lines.sort();
@@ -198,9 +199,14 @@ mod tests {
     fn who_takes_trailers_is_said_again() {
         let lines = prepared(&[("te", "deflate, trailers")]);
         assert!(lines.contains(&"te: trailers".to_owned()) && lines.contains(&"connection: te".to_owned()), "{lines:?}");
-        let mut fields = map(&[("grpc-status", "0"), ("content-length", "9"), ("connection", "x-sum"), ("set-cookie", "a=b")]);
-        trailers(&mut fields);
-        assert_eq!(fields, map(&[("grpc-status", "0")]));
+    }
+
+    #[test]
+    fn a_trailer_says_nothing_that_a_head_must_say() {
+        let mut trailers =
+            map(&[("content-length", "5"), ("x-forwarded-for", "10.0.0.1"), ("transfer_encoding", "chunked"), ("x-sum", "1")]);
+        clean_trailers(&mut trailers);
+        assert_eq!(trailers, map(&[("x-sum", "1")]));
     }
 
     #[test]

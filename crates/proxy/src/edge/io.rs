@@ -75,7 +75,7 @@ impl<S> ClientIo<S> {
     }
 
     fn wrote<'a>(&mut self, slices: impl Iterator<Item = &'a [u8]>, poll: &Poll<io::Result<usize>>) {
-        self.watch.set_blocked(poll.is_pending());
+        self.watch.wrote(poll);
         if let (Some(frames), Poll::Ready(Ok(count))) = (&mut self.frames, poll) {
             frames.wrote(slices, *count);
         }
@@ -122,7 +122,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for ClientIo<S> {
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let poll = Pin::new(&mut self.stream).poll_flush(cx);
-        self.watch.set_blocked(poll.is_pending());
+        self.watch.flushed(&poll);
         poll
     }
 

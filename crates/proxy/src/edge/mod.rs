@@ -1,15 +1,22 @@
 //! The client's side: connections, what may be said on them, and what a request is made of.
 
+mod answer;
+mod batch;
 pub(crate) mod carry;
+mod client;
 pub(crate) mod connection;
+pub(crate) mod file;
 pub(crate) mod filter;
 mod frames;
 mod gate;
 pub(crate) mod header;
 mod io;
+pub(crate) mod prelude;
 pub(crate) mod quota;
+pub(crate) mod record;
 pub(crate) mod refusal;
 pub(crate) mod serve;
 mod target;
+pub(crate) mod unread;
 pub(crate) mod watch;
 mod websocket;

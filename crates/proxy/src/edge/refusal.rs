@@ -17,6 +17,8 @@ pub(crate) enum Refusal {
     Method,
     /// A tunnel is asked for, for a protocol that is not spoken there.
     Protocol,
+    /// It expects something else than `100-continue`.
+    Expectation,
     /// The proxy was never given a table.
     NoTable,
     /// No site has this host.
@@ -39,6 +41,12 @@ pub(crate) enum Refusal {
     Forbidden,
     /// Who asks has not shown that they may.
     Unauthorized,
+    /// There is no token.
+    NoToken,
+    /// There is one, and it is not valid.
+    BadToken,
+    /// Tokens cannot be checked for now.
+    NoKeys,
     /// The client asks more often than the route allows.
     TooMany {
         /// Seconds.
@@ -52,14 +60,15 @@ impl Refusal {
             Refusal::Ambiguous(_) => StatusCode::BAD_REQUEST,
             Refusal::Method => StatusCode::METHOD_NOT_ALLOWED,
             Refusal::Protocol => StatusCode::NOT_IMPLEMENTED,
+            Refusal::Expectation => StatusCode::EXPECTATION_FAILED,
             Refusal::NoSite | Refusal::NoRoute => StatusCode::NOT_FOUND,
             Refusal::Misdirected => StatusCode::MISDIRECTED_REQUEST,
-            Refusal::NoTable | Refusal::NoEndpoint => StatusCode::SERVICE_UNAVAILABLE,
+            Refusal::NoTable | Refusal::NoEndpoint | Refusal::NoKeys => StatusCode::SERVICE_UNAVAILABLE,
             Refusal::BadGateway => StatusCode::BAD_GATEWAY,
             Refusal::Timeout => StatusCode::GATEWAY_TIMEOUT,
             Refusal::Unfinished => StatusCode::REQUEST_TIMEOUT,
             Refusal::Forbidden => StatusCode::FORBIDDEN,
-            Refusal::Unauthorized => StatusCode::UNAUTHORIZED,
+            Refusal::Unauthorized | Refusal::NoToken | Refusal::BadToken => StatusCode::UNAUTHORIZED,
             Refusal::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Refusal::TooMany { .. } => StatusCode::TOO_MANY_REQUESTS,
         }
@@ -71,15 +80,18 @@ impl Refusal {
             Refusal::Ambiguous(_) => "The request can be understood in more than one way",
             Refusal::Method => "This method is not served here",
             Refusal::Protocol => "This protocol is not spoken here",
+            Refusal::Expectation => "What the request expects of the server is not done here",
             Refusal::NoSite | Refusal::Misdirected => "No site of this name is served here",
             Refusal::NoRoute => "There is nothing at this address",
             Refusal::NoTable => "The server is starting",
-            Refusal::NoEndpoint => "The service is not available at the moment",
+            Refusal::NoEndpoint | Refusal::NoKeys => "The service is not available at the moment",
             Refusal::BadGateway => "The service could not be reached",
             Refusal::Timeout => "The service did not answer in time",
             Refusal::Unfinished => "The request was not sent to its end in time",
             Refusal::Forbidden => "This is not open to you",
             Refusal::Unauthorized => "A name and a password are needed here",
+            Refusal::NoToken => "A token is needed here",
+            Refusal::BadToken => "The token is not valid here",
             Refusal::TooLarge => "The request is too large",
             Refusal::TooMany { .. } => "Too many requests; wait a little",
         }
@@ -87,7 +99,7 @@ impl Refusal {
 
     /// True if the request failed for want of an application, as opposed to for what it asked.
     pub(crate) fn is_failure(self) -> bool {
-        matches!(self, Refusal::NoTable | Refusal::NoEndpoint | Refusal::BadGateway | Refusal::Timeout)
+        matches!(self, Refusal::NoTable | Refusal::NoEndpoint | Refusal::NoKeys | Refusal::BadGateway | Refusal::Timeout)
     }
 
     /// The answer.
@@ -117,19 +129,27 @@ impl Refusal {
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         match self {
-            Refusal::NoTable | Refusal::NoEndpoint => {
+            Refusal::NoTable | Refusal::NoEndpoint | Refusal::NoKeys => {
                 headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
             }
             Refusal::Method => {
                 headers.insert(header::ALLOW, HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"));
+                if !asked.http2 {
+                    headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+                }
             }
             Refusal::Unauthorized => {
                 let challenge = HeaderValue::from_static("Basic realm=\"restricted\", charset=\"UTF-8\"");
                 headers.insert(header::WWW_AUTHENTICATE, challenge);
             }
+            Refusal::NoToken => drop(headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))),
+            Refusal::BadToken => {
+                let challenge = HeaderValue::from_static("Bearer error=\"invalid_token\"");
+                headers.insert(header::WWW_AUTHENTICATE, challenge);
+            }
             Refusal::TooMany { retry_after } => drop(headers.insert(header::RETRY_AFTER, HeaderValue::from(retry_after))),
             // What follows on such a connection cannot be trusted, or is a body nobody wants. In HTTP/2 the header would itself be an error.
-            Refusal::Ambiguous(_) | Refusal::Unfinished | Refusal::TooLarge if !asked.http2 => {
+            Refusal::Ambiguous(_) | Refusal::Expectation | Refusal::Unfinished | Refusal::TooLarge if !asked.http2 => {
                 headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
             }
             _ => {}

@@ -10,7 +10,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::header::{SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, UPGRADE};
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Version, response};
-use hyper::body::Incoming;
+use hyper::body::{Body as _, Incoming};
 use hyper::ext::Protocol;
 use hyper::upgrade::OnUpgrade;
 
@@ -34,7 +34,9 @@ pub(crate) struct Opening {
 impl Opening {
     /// Nothing if `request` asks for none.
     pub(crate) fn of(request: &mut Request<Incoming>) -> Option<Self> {
-        if request.version() == Version::HTTP_11 && *request.method() == Method::GET && header::asks_for_websocket(request.headers()) {
+        // A body would have to be read to its end before its connection becomes a tunnel; no client sends one.
+        let may_upgrade = request.version() == Version::HTTP_11 && *request.method() == Method::GET && request.body().is_end_stream();
+        if may_upgrade && header::asks_for_websocket(request.headers()) {
             return Some(Self { client: hyper::upgrade::on(request), key: None });
         }
         let connect = is_extended_connect(request) && request.extensions().get::<Protocol>()?.as_str().eq_ignore_ascii_case("websocket");

@@ -1,14 +1,17 @@
 //! The route table as workers read it: compiled once per swap, shared by all workers, never changed.
 //!
-//! Lookup is a hash of the host and a walk over that site's prefixes, longest first; a test proves it equal to `RouteTable::find`. The
+//! Lookup is a hash of the host and a walk over that site's paths, the most special first; a test proves it equal to `RouteTable::find`. The
 //! compiled table also names the live [`EndpointState`]s, which outlive tables: an endpoint keeps its counters through swaps.
 
 pub(crate) mod endpoint;
 
+use crate::edge::file::Folder;
 use crate::edge::filter;
 use crate::table::endpoint::{EndpointState, Endpoints};
 use bytes::Bytes;
-use landfall_model::route::{CHALLENGE_PATH, ChallengeAnswer, Protocol, RouteTable, Site, covers};
+use landfall_model::filter::{Answer, Network};
+use landfall_model::front::AccessLog;
+use landfall_model::route::{CHALLENGE_PATH, ChallengeAnswer, Protocol, RouteTable, Site, SiteRoute, covers, folder_key};
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -53,13 +56,21 @@ pub(crate) struct CompiledSite {
     pub(crate) hsts: bool,
     /// The first of its hosts; absent if it answers for every host.
     pub(crate) canonical: Option<String>,
+    /// Its place among the sites.
+    pub(crate) index: usize,
+    /// What is kept of its requests.
+    pub(crate) log: AccessLog,
+    /// Proxies before this one whose word about the client is taken.
+    pub(crate) trusted: Vec<Network>,
     routes: Vec<CompiledRoute>,
 }
 
 /// Where requests with one prefix go.
 #[derive(Debug, Clone)]
 pub(crate) struct CompiledRoute {
-    prefix: String,
+    /// A prefix, or one path alone.
+    path: String,
+    exact: bool,
     /// Index into `upstreams`; absent when the table names a service it does not list.
     pub(crate) upstream: Option<usize>,
     /// From the last byte of the request to the first of the answer.
@@ -96,6 +107,16 @@ pub(crate) enum Found<'a> {
     NoSite,
 }
 
+impl<'a> Found<'a> {
+    /// Whose site, if any.
+    pub(crate) fn site(&self) -> Option<&'a CompiledSite> {
+        match self {
+            Found::Route(site, _) | Found::Redirect(site, _) | Found::NoRoute(site) => Some(site),
+            Found::NoSite => None,
+        }
+    }
+}
+
 impl Compiled {
     /// Compiles `table`; endpoint states are taken from, or added to, `endpoints`, and what filters remember from the table `before`.
     pub(crate) fn new(table: &RouteTable, endpoints: &mut Endpoints, before: &Self) -> Self {
@@ -110,11 +131,12 @@ impl Compiled {
             });
         }
         for site in &table.sites {
-            compiled.add_site(site, before);
+            compiled.add_site(site, table, (endpoints.workers(), before));
         }
         for listener in &table.internal {
             let route = CompiledRoute {
-                prefix: String::new(),
+                path: String::new(),
+                exact: false,
                 upstream: compiled.upstream_index.get(&listener.upstream).copied(),
                 timeout: INTERNAL_LIMIT,
                 idle: INTERNAL_LIMIT,
@@ -139,7 +161,7 @@ impl Compiled {
         self.challenges.iter().find(|(of, token, _)| of == host && token == asked).map(|(_, _, answer)| answer)
     }
 
-    fn add_site(&mut self, site: &Site, before: &Self) {
+    fn add_site(&mut self, site: &Site, table: &RouteTable, (workers, before): (usize, &Self)) {
         let index = self.sites.len();
         for host in &site.hosts {
             // A host that one site serves and another redirects is served; the first site that names it wins.
@@ -154,13 +176,18 @@ impl Compiled {
         if site.hosts.is_empty() && self.any_host.is_none() {
             self.any_host = Some(index);
         }
+        // An app may have several sites: their routes remember nothing of each other.
+        let face = format!("{} {}", site.app, site.hosts.first().map_or("*", |host| host.as_str()));
         let mut routes: Vec<CompiledRoute> = site
             .routes
             .iter()
             .map(|route| {
-                self.filters.push(filter::Shared::new(&site.app, route.path.as_str(), &route.filters, &before.filters));
+                let folder = folder(table, route);
+                let place = filter::Place { app: &site.app, site: &face, path: &route.path };
+                self.filters.push(filter::Shared::new(place, &route.filters, folder, workers, &before.filters));
                 CompiledRoute {
-                    prefix: route.path.as_str().trim_end_matches('/').to_owned(),
+                    path: route.path.path().to_owned(),
+                    exact: route.path.is_exact(),
                     upstream: self.upstream_index.get(&route.upstream).copied(),
                     timeout: Duration::from_millis(route.timeout_ms),
                     idle: Duration::from_millis(route.idle_timeout_ms),
@@ -168,14 +195,17 @@ impl Compiled {
                 }
             })
             .collect();
-        // Reversed before the stable sort: of two equal prefixes the last one wins, as `Iterator::max_by_key` has it in the model.
+        // Reversed before the stable sort: of two equal paths the last one wins, as `Iterator::max_by_key` has it in the model.
         routes.reverse();
-        routes.sort_by_key(|route| std::cmp::Reverse(route.prefix.len()));
+        routes.sort_by_key(|route| std::cmp::Reverse((route.exact, route.path.len())));
         self.sites.push(CompiledSite {
             app: site.app.clone(),
             https: site.https,
             hsts: !site.routes.iter().any(|r| r.filters.headers.keys().any(|k| k.as_str() == "strict-transport-security")),
             canonical: site.hosts.first().map(|d| d.as_str().to_owned()),
+            index,
+            log: site.front.access_log,
+            trusted: site.front.trusted_proxies.iter().copied().collect(),
             routes,
         });
     }
@@ -196,7 +226,7 @@ impl Compiled {
                 None => return Found::NoSite,
             },
         };
-        match site.routes.iter().find(|route| covers(&route.prefix, path)) {
+        match site.routes.iter().find(|route| if route.exact { route.path == path } else { covers(&route.path, path) }) {
             Some(route) => Found::Route(site, route),
             None => Found::NoRoute(site),
         }
@@ -207,17 +237,28 @@ impl Compiled {
         self.internal.get(&address)
     }
 
+    /// The apps of the sites, in order.
+    pub(crate) fn apps(&self) -> impl Iterator<Item = &str> {
+        self.sites.iter().map(|site| site.app.as_str())
+    }
+
     /// The index of a service by name.
     pub(crate) fn upstream(&self, key: &str) -> Option<usize> {
         self.upstream_index.get(key).copied()
     }
 }
 
+/// The files of a route that serves some, opened.
+fn folder(table: &RouteTable, route: &SiteRoute) -> Option<Arc<Folder>> {
+    let Some(Answer::Files(files)) = &route.filters.answer else { return None };
+    table.folders.get(&folder_key(&route.upstream, &files.root)).and_then(Folder::open).map(Arc::new)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use landfall_model::name::{Domain, RoutePath};
-    use landfall_model::route::{self, SiteRoute, Upstream};
+    use landfall_model::name::{Domain, PathMatch};
+    use landfall_model::route::{self, Upstream};
     use proptest::prelude::*;
 
     /// Few names, so that hosts and prefixes collide.
@@ -235,7 +276,8 @@ mod tests {
     }
 
     fn site(index: usize) -> impl Strategy<Value = Site> {
-        let routes = proptest::collection::vec(path(), 0..5);
+        let exact = any::<bool>().prop_map(|exact| if exact { "=" } else { "" });
+        let routes = proptest::collection::vec((exact, path()).prop_map(|(exact, path)| format!("{exact}{path}")), 0..5);
         let hosts = proptest::collection::vec(host(), 0..3);
         let redirects = proptest::collection::vec(host(), 0..3);
         (hosts, redirects, routes).prop_map(move |(hosts, redirect_hosts, routes)| Site {
@@ -247,13 +289,14 @@ mod tests {
                 .iter()
                 .enumerate()
                 .map(|(i, path)| SiteRoute {
-                    path: path.parse::<RoutePath>().unwrap(),
+                    path: path.parse::<PathMatch>().unwrap(),
                     upstream: format!("app{index}/{i}"),
                     timeout_ms: i as u64,
                     idle_timeout_ms: 1,
                     filters: Default::default(),
                 })
                 .collect(),
+            front: Default::default(),
         })
     }
 

@@ -3,24 +3,24 @@
 //! A body that ends too early ends as an error on the other side too (the connection is aborted, the HTTP/2 stream reset): a short answer
 //! must never look like a whole one.
 
+use crate::edge::file::FileBody;
 use crate::edge::filter::{Compressed, throw_away};
-use crate::edge::header;
+use crate::edge::header::clean_trailers;
+use crate::edge::record::{self, Record};
 use crate::edge::watch::{InFlight, Room};
 use crate::stream::StreamGuard;
+use crate::upstream::coming::Coming;
+use crate::upstream::pace::{Pace, SILENCE};
 use crate::upstream::patience::IdleLimit;
-use crate::upstream::pool::{Held, Sender};
+use crate::upstream::pool::Held;
 use crate::upstream::upload::Upload;
 use bytes::Bytes;
-use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
-
-/// Without a byte of a request's body.
-const UPLOAD_IDLE: Duration = Duration::from_secs(60);
 
 /// Why a body ended early.
 #[derive(Debug, thiserror::Error)]
@@ -34,6 +34,18 @@ pub(crate) enum BodyError {
     /// It is larger than the route takes.
     #[error("the body is too large")]
     TooLarge,
+    /// It could not be read from its file.
+    #[error("the file could not be read to its end")]
+    File(#[source] std::io::Error),
+    /// The application ended the connection before the body's end.
+    #[error("the body is shorter than it says")]
+    Short,
+    /// The application's connection broke.
+    #[error("the application's connection broke")]
+    Upstream(#[source] std::io::Error),
+    /// It is not what HTTP/1.1 says a body is.
+    #[error("the body is malformed: {0}")]
+    Malformed(&'static str),
     /// It could not be compressed.
     #[error("the body could not be compressed")]
     Encoder(#[source] std::io::Error),
@@ -50,7 +62,7 @@ pub(crate) enum RequestBody {
 pub(crate) struct ClientBody {
     incoming: Incoming,
     upload: Rc<Upload>,
-    idle: IdleLimit,
+    pace: Pace,
     limits: Limits,
 }
 
@@ -62,8 +74,8 @@ pub(crate) struct Limits {
     pub(crate) idle: Duration,
     /// That is so from the beginning.
     pub(crate) streams: bool,
-    /// The client may say who it is, being a service itself.
-    pub(crate) claims: bool,
+    /// It is HTTP/2, whose bodies need no length.
+    pub(crate) http2: bool,
 }
 
 impl RequestBody {
@@ -73,9 +85,17 @@ impl RequestBody {
             return (RequestBody::Empty, None);
         }
         let upload = Rc::new(Upload::default());
-        let idle = IdleLimit::new(if limits.streams { limits.idle } else { UPLOAD_IDLE });
-        let body = ClientBody { incoming, upload: Rc::clone(&upload), idle, limits };
+        let streams = limits.http2 && incoming.size_hint().exact().is_none();
+        let pace = Pace::new(if limits.streams { Some(limits.idle) } else { streams.then_some(SILENCE) });
+        let body = ClientBody { incoming, upload: Rc::clone(&upload), pace, limits };
         (RequestBody::Client(Box::new(body)), Some(upload))
+    }
+
+    /// The application wants it.
+    pub(crate) fn go(&self) {
+        if let RequestBody::Client(body) = self {
+            body.upload.go();
+        }
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -84,25 +104,20 @@ impl RequestBody {
 }
 
 impl ClientBody {
-    fn poll_incoming(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+    fn poll_incoming(&mut self, cx: &mut Context<'_>) -> Poll<FrameResult> {
         if self.upload.poll_go(cx).is_ready()
             && let Poll::Ready(frame) = Pin::new(&mut self.incoming).poll_frame(cx)
         {
-            return Poll::Ready(frame.map(|frame| frame.map_err(BodyError::from)));
+            return Poll::Ready(frame.map(|frame| frame.map(clean).map_err(BodyError::from)));
         }
         loop {
-            ready!(self.idle.poll_exceeded(cx));
+            ready!(self.pace.poll_exceeded(cx));
             match self.upload.patience(self.limits.idle) {
-                Some(longer) => self.idle.extend(longer),
+                Some(longer) => self.pace.extend(longer),
                 None => return Poll::Ready(Some(Err(BodyError::Stalled))),
             }
         }
     }
-}
-
-/// The trailers, if that is what came.
-fn trailers_of(frame: &mut Option<Result<Frame<Bytes>, BodyError>>) -> Option<&mut HeaderMap> {
-    frame.as_mut()?.as_mut().ok()?.trailers_mut()
 }
 
 impl Body for RequestBody {
@@ -112,16 +127,10 @@ impl Body for RequestBody {
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let this = self.get_mut();
         let RequestBody::Client(body) = this else { return Poll::Ready(None) };
-        let mut frame = ready!(body.poll_incoming(cx));
-        body.idle.progress();
-        body.upload.hear_client();
-        if let Some(trailers) = trailers_of(&mut frame) {
-            header::trailers(trailers);
-            if !body.limits.claims {
-                header::remove_client_claims(trailers);
-            }
-        }
+        let frame = ready!(body.poll_incoming(cx));
         let length = frame.as_ref().and_then(|f| f.as_ref().ok()?.data_ref()).map_or(0, |data| data.len() as u64);
+        body.pace.received(length);
+        body.upload.hear_client();
         let Some(left) = body.limits.bytes.checked_sub(length) else {
             body.upload.exceed();
             if let RequestBody::Client(body) = std::mem::replace(this, RequestBody::Empty) {
@@ -130,6 +139,7 @@ impl Body for RequestBody {
             return Poll::Ready(Some(Err(BodyError::TooLarge)));
         };
         body.limits.bytes = left;
+        body.upload.took(length);
         match &frame {
             Some(Err(_)) => body.upload.fail(),
             Some(Ok(_)) if !body.incoming.is_end_stream() => {}
@@ -153,13 +163,49 @@ impl Body for RequestBody {
     }
 }
 
+/// What a client says behind a body, as far as an application may hear it.
+fn clean(mut frame: Frame<Bytes>) -> Frame<Bytes> {
+    if let Some(trailers) = frame.trailers_mut() {
+        clean_trailers(trailers);
+    }
+    frame
+}
+
+/// A failure told one turn late. hyper forgets what it has not written yet when a body fails, so what came before would never be seen.
+#[derive(Debug, Default)]
+pub(crate) struct LastWords(Option<BodyError>);
+
+impl LastWords {
+    /// A failure that waited for its turn.
+    pub(crate) fn take(&mut self) -> Option<BodyError> {
+        self.0.take()
+    }
+
+    /// Holds a failure back until the next poll, which is asked for.
+    pub(crate) fn hold(&mut self, cx: &Context<'_>, frame: FrameResult) -> Poll<FrameResult> {
+        match frame {
+            Some(Err(error)) => {
+                self.0 = Some(error);
+                cx.waker().wake_by_ref();
+                Poll::Pending
+            }
+            frame => Poll::Ready(frame),
+        }
+    }
+}
+
+/// What a body gives when asked for more.
+pub(crate) type FrameResult = Option<Result<Frame<Bytes>, BodyError>>;
+
 /// An answer's body on its way to the client.
 pub(crate) enum ResponseBody {
     /// The proxy's own words.
     Text(Option<Bytes>),
     /// The application's.
     Relay(Box<Relay>),
-    /// The application's, made smaller.
+    /// A file's.
+    File(Box<FileBody>),
+    /// The application's or a file's, made smaller.
     Compressed(Box<Compressed>),
     /// There is none: what follows is a WebSocket's.
     Tunnel,
@@ -168,50 +214,51 @@ pub(crate) enum ResponseBody {
 /// An application's body and everything that is held until it ends.
 pub(crate) struct Relay {
     /// What comes.
-    pub(crate) incoming: Incoming,
+    pub(crate) incoming: Coming,
     /// Without a byte.
     pub(crate) idle: IdleLimit,
     /// The endpoint's counter.
     pub(crate) held: Option<Held>,
-    /// The connection, kept for the next request if the body ends as it should.
-    pub(crate) sender: Option<Sender>,
     /// Present for an event stream, which can be asked to end.
     pub(crate) stream: Option<StreamGuard>,
     /// The request's body, if it has not ended yet.
     pub(crate) upload: Option<Rc<Upload>>,
     /// For a client whose connection carries other answers too.
     pub(crate) room: Option<Room>,
-    /// The client takes trailers.
-    pub(crate) trailers: bool,
     /// The client's connection is busy as long as this lives.
     pub(crate) in_flight: Option<InFlight>,
+    /// How it failed.
+    pub(crate) last_words: LastWords,
+    /// What is known of the request.
+    pub(crate) record: Option<Record>,
 }
 
 impl Relay {
     fn ended(&mut self) {
         let held = self.held.take();
-        if let (Some(sender), Some(held)) = (self.sender.take(), &held) {
-            held.endpoint().give_back(sender);
+        if let (Some(connection), Some(held)) = (self.incoming.take_connection(), &held) {
+            held.endpoint().give_back(connection);
         }
         self.stream = None;
         self.in_flight = None;
+        if let Some(record) = &mut self.record {
+            record.completed();
+        }
     }
 
     /// The next frame.
     pub(crate) fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        let mut frame = ready!(self.poll_incoming(cx));
-        if let Some(trailers) = trailers_of(&mut frame) {
-            header::trailers(trailers);
-            if !self.trailers {
-                frame = None;
-            }
+        if let Some(room) = &mut self.room {
+            ready!(room.poll(cx));
         }
+        self.in_flight.iter().for_each(InFlight::asked);
+        let frame = ready!(self.poll_incoming(cx));
+        self.in_flight.iter().for_each(InFlight::gave);
         match &frame {
             None => self.ended(),
-            Some(Ok(_)) if self.incoming.is_end_stream() => self.ended(),
-            // The connection is not worth keeping; everything else is released with the body.
-            Some(Err(_)) => self.sender = None,
-            Some(Ok(_)) => {}
+            Some(Ok(_)) if self.incoming.is_ended() => self.ended(),
+            // The connection and everything else is released with the body.
+            Some(_) => {}
         }
         Poll::Ready(frame)
     }
@@ -221,19 +268,15 @@ impl Relay {
             && stream.poll_asked(cx).is_ready()
         {
             // Between two chunks: the client sees a whole answer and, if it is an EventSource, comes back.
-            self.sender = None;
             return Poll::Ready(None);
         }
-        if let Some(room) = &mut self.room {
-            ready!(room.poll(cx));
-        }
-        match Pin::new(&mut self.incoming).poll_frame(cx) {
+        match self.incoming.poll_frame(cx) {
             Poll::Ready(frame) => {
                 self.idle.progress();
                 if let Some(upload) = &self.upload {
                     upload.hear_application();
                 }
-                Poll::Ready(frame.map(|frame| frame.map_err(BodyError::from)))
+                Poll::Ready(frame)
             }
             Poll::Pending => loop {
                 ready!(self.idle.poll_exceeded(cx));
@@ -252,11 +295,30 @@ impl ResponseBody {
         ResponseBody::Text((!text.is_empty()).then_some(text))
     }
 
+    /// Takes the record along until the last byte is sent.
+    pub(crate) fn keep(&mut self, mut record: Record) {
+        let (ended, place) = match self {
+            ResponseBody::Relay(relay) => (relay.incoming.is_ended(), &mut relay.record),
+            ResponseBody::File(file) => (file.left() == 0, &mut file.record),
+            ResponseBody::Compressed(compressed) => (false, compressed.record()),
+            ResponseBody::Text(text) => {
+                record.sent(text.as_ref().map_or(0, Bytes::len));
+                return record.completed();
+            }
+            ResponseBody::Tunnel => return record.completed(),
+        };
+        if ended {
+            record.completed();
+        }
+        *place = Some(record);
+    }
+
     /// Forwards `relay`; one without a body has ended already.
     pub(crate) fn relay(mut relay: Relay) -> Self {
-        if relay.incoming.is_end_stream() {
+        if relay.incoming.is_ended() {
             relay.ended();
         }
+        relay.in_flight.iter().for_each(InFlight::gave);
         ResponseBody::Relay(Box::new(relay))
     }
 }
@@ -268,16 +330,33 @@ impl Body for ResponseBody {
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         match self.get_mut() {
             ResponseBody::Text(text) => Poll::Ready(text.take().map(|text| Ok(Frame::data(text)))),
-            ResponseBody::Relay(relay) => relay.poll_frame(cx),
-            ResponseBody::Compressed(compressed) => compressed.poll_frame(cx),
+            ResponseBody::Relay(relay) => match relay.last_words.take() {
+                Some(error) => Poll::Ready(Some(Err(error))),
+                None => {
+                    let frame = ready!(relay.poll_frame(cx));
+                    record::count(&mut relay.record, &frame);
+                    relay.last_words.hold(cx, frame)
+                }
+            },
+            ResponseBody::File(file) => {
+                let frame = ready!(file.poll_last(cx));
+                record::count(&mut file.record, &frame);
+                Poll::Ready(frame)
+            }
             ResponseBody::Tunnel => Poll::Ready(None),
+            ResponseBody::Compressed(compressed) => {
+                let frame = ready!(compressed.poll_frame(cx));
+                record::count(compressed.record(), &frame);
+                Poll::Ready(frame)
+            }
         }
     }
 
     fn is_end_stream(&self) -> bool {
         match self {
             ResponseBody::Text(text) => text.is_none(),
-            ResponseBody::Relay(relay) => relay.incoming.is_end_stream(),
+            ResponseBody::Relay(relay) => relay.incoming.is_ended(),
+            ResponseBody::File(file) => file.left() == 0,
             ResponseBody::Compressed(compressed) => compressed.is_end_stream(),
             ResponseBody::Tunnel => true,
         }
@@ -286,7 +365,8 @@ impl Body for ResponseBody {
     fn size_hint(&self) -> SizeHint {
         match self {
             ResponseBody::Text(text) => SizeHint::with_exact(text.as_ref().map_or(0, |t| t.len() as u64)),
-            ResponseBody::Relay(relay) => relay.incoming.size_hint(),
+            ResponseBody::Relay(relay) => relay.incoming.left().map_or_else(SizeHint::default, SizeHint::with_exact),
+            ResponseBody::File(file) => SizeHint::with_exact(file.left()),
             ResponseBody::Compressed(_) => SizeHint::default(),
             ResponseBody::Tunnel => SizeHint::with_exact(0),
         }

@@ -1,11 +1,7 @@
 //! What is known of a request's body while it is on its way, by those who carry the answer.
 
 use crate::upstream::patience::IdleLimit;
-use futures_util::task::AtomicWaker;
-use http::StatusCode;
 use std::cell::{Cell, RefCell};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
@@ -19,10 +15,11 @@ pub(crate) struct Upload {
     ended: Cell<Option<Instant>>,
     failed: Cell<bool>,
     too_large: Cell<bool>,
+    bytes: Cell<u64>,
     /// When each side spoke last, from the answer's head on.
     client_spoke: Cell<Option<Instant>>,
     application_spoke: Cell<Option<Instant>>,
-    hold: RefCell<Option<Hold>>,
+    hold: RefCell<Option<IdleLimit>>,
 }
 
 impl Upload {
@@ -34,6 +31,16 @@ impl Upload {
     /// Its last byte was taken now.
     pub(crate) fn end(&self) {
         self.ended.set(Some(Instant::now()));
+    }
+
+    /// What was taken so far.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.bytes.get()
+    }
+
+    /// So much was taken.
+    pub(crate) fn took(&self, bytes: u64) {
+        self.bytes.set(self.bytes.get() + bytes);
     }
 
     /// The client sent more than it may.
@@ -87,49 +94,25 @@ impl Upload {
     }
 
     /// The client waits to be told to go on (RFC 9110 §10.1.1): its body is not asked for before the application does.
-    pub(crate) fn hold(&self) -> Go {
-        let go = Go::default();
-        *self.hold.borrow_mut() = Some(Hold { go: go.clone(), limit: IdleLimit::new(CONTINUE_LIMIT) });
-        go
+    pub(crate) fn hold(&self) {
+        *self.hold.borrow_mut() = Some(IdleLimit::new(CONTINUE_LIMIT));
+    }
+
+    /// The application tells it to.
+    pub(crate) fn go(&self) {
+        *self.hold.borrow_mut() = None;
     }
 
     /// Ready when the body may be asked for. After an answer there is no need.
     pub(crate) fn poll_go(&self, cx: &mut Context<'_>) -> Poll<()> {
         let mut hold = self.hold.borrow_mut();
-        if let Some(waiting) = hold.as_mut() {
-            waiting.go.0.waker.register(cx.waker());
-            let told = waiting.go.0.told.load(Ordering::Relaxed) || waiting.limit.poll_exceeded(cx).is_ready();
-            if !told || self.application_spoke.get().is_some() {
+        if let Some(limit) = hold.as_mut() {
+            if limit.poll_exceeded(cx).is_pending() || self.application_spoke.get().is_some() {
                 return Poll::Pending;
             }
             *hold = None;
         }
         Poll::Ready(())
-    }
-}
-
-struct Hold {
-    go: Go,
-    limit: IdleLimit,
-}
-
-/// Tells a client that waits to go on. Atomic only because hyper calls from where it could be another thread.
-#[derive(Clone, Default)]
-pub(crate) struct Go(Arc<Told>);
-
-#[derive(Default)]
-struct Told {
-    told: AtomicBool,
-    waker: AtomicWaker,
-}
-
-impl Go {
-    /// The application said something before its answer.
-    pub(crate) fn informed(&self, status: StatusCode) {
-        if status == StatusCode::CONTINUE {
-            self.0.told.store(true, Ordering::Relaxed);
-            self.0.waker.wake();
-        }
     }
 }
 

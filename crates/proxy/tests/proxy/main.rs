@@ -2,15 +2,20 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod answers;
 mod challenge;
+mod client;
 mod compression;
 mod control;
+mod files;
 mod filters;
 mod floods;
 mod grpc;
 mod harness;
 mod http2;
+mod jwt;
 mod names;
+mod records;
 mod routing;
 mod stopping;
 mod streams;

@@ -5,7 +5,9 @@
 //! costs about a megabyte, so only so many work at once; the answers beyond go as they are.
 
 use super::encoder::Encoder;
-use crate::upstream::body::{BodyError, Relay, ResponseBody};
+use crate::edge::file::FileBody;
+use crate::edge::record::Record;
+use crate::upstream::body::{BodyError, FrameResult, LastWords, Relay, ResponseBody};
 use bytes::Bytes;
 use http::header::{
     ACCEPT_ENCODING, ACCEPT_RANGES, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, HeaderMap,
@@ -14,7 +16,7 @@ use http::header::{
 use http::{Method, Response, StatusCode};
 use http_body::Frame;
 use std::rc::Rc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 /// Answers below this size gain nothing.
 const SMALLEST: u64 = 512;
@@ -37,15 +39,27 @@ pub(crate) enum Encoding {
 impl Encoding {
     const ALL: [(Self, &'static str); 3] = [(Self::Zstd, "zstd"), (Self::Brotli, "br"), (Self::Gzip, "gzip")];
 
-    /// The one to use for an answer to this request.
-    pub(crate) fn of(method: &Method, headers: &HeaderMap) -> Option<Self> {
-        // The answer to HEAD has no body to tell its compressed length by.
-        if method == Method::HEAD {
-            return None;
+    /// Those a client accepts for files that are there in them, the best first. Among equals the smaller file, whose making costs nothing now.
+    pub(crate) fn accepted(headers: &HeaderMap) -> [Option<Self>; 3] {
+        let lists: Vec<HeaderValue> = headers.get_all(ACCEPT_ENCODING).iter().cloned().collect();
+        let mut accepted = [(Self::Brotli, "br"), (Self::Zstd, "zstd"), (Self::Gzip, "gzip")].map(|(e, name)| (quality(&lists, name), e));
+        accepted.sort_by_key(|(quality, _)| std::cmp::Reverse(*quality));
+        accepted.map(|(quality, encoding)| (quality > 0).then_some(encoding))
+    }
+
+    /// How names of files in it end.
+    pub(crate) fn suffix(self) -> &'static str {
+        match self {
+            Self::Zstd => "zst",
+            Self::Brotli => "br",
+            Self::Gzip => "gz",
         }
+    }
+
+    fn best(lists: &[HeaderValue]) -> Option<Self> {
         let mut best: Option<(u16, Self)> = None;
         for (encoding, name) in Self::ALL {
-            let quality = quality(headers, name);
+            let quality = quality(lists, name);
             if quality > best.map_or(0, |(known, _)| known) {
                 best = Some((quality, encoding));
             }
@@ -53,7 +67,7 @@ impl Encoding {
         best.map(|(_, encoding)| encoding)
     }
 
-    fn name(self) -> HeaderValue {
+    pub(crate) fn name(self) -> HeaderValue {
         HeaderValue::from_static(match self {
             Self::Zstd => "zstd",
             Self::Brotli => "br",
@@ -62,9 +76,47 @@ impl Encoding {
     }
 }
 
+/// What a request accepts, read only if its answer is worth compressing.
+#[derive(Debug, Default)]
+pub(crate) struct Accepted(Lists);
+
+#[derive(Debug, Default)]
+enum Lists {
+    #[default]
+    None,
+    /// As nearly every client sends it; costs no memory.
+    One([HeaderValue; 1]),
+    Several(Vec<HeaderValue>),
+}
+
+impl Accepted {
+    /// Of a request.
+    pub(crate) fn of(method: &Method, headers: &HeaderMap) -> Self {
+        // The answer to HEAD has no body to tell its compressed length by.
+        if method == Method::HEAD {
+            return Self::default();
+        }
+        let mut lists = headers.get_all(ACCEPT_ENCODING).iter();
+        match (lists.next(), lists.next()) {
+            (None, _) => Self::default(),
+            (Some(one), None) => Self(Lists::One([one.clone()])),
+            (Some(_), Some(_)) => Self(Lists::Several(headers.get_all(ACCEPT_ENCODING).iter().cloned().collect())),
+        }
+    }
+
+    /// The encoding to use.
+    fn best(&self) -> Option<Encoding> {
+        match &self.0 {
+            Lists::None => None,
+            Lists::One(list) => Encoding::best(list),
+            Lists::Several(lists) => Encoding::best(lists),
+        }
+    }
+}
+
 /// How much the client likes an encoding, in thousandths; 0 if not at all (RFC 9110 §12.5.3).
-fn quality(headers: &HeaderMap, encoding: &str) -> u16 {
-    let lists = headers.get_all(ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok());
+fn quality(lists: &[HeaderValue], encoding: &str) -> u16 {
+    let lists = lists.iter().filter_map(|value| value.to_str().ok());
     let mut items = lists.flat_map(|list| list.split(','));
     items
         .find_map(|item| {
@@ -86,14 +138,15 @@ pub(crate) struct Compression {
 
 impl Compression {
     /// Compresses an answer if that is worth it.
-    pub(crate) fn relay(&self, response: &mut Response<ResponseBody>, encoding: Option<Encoding>) {
-        if !is_worth_it(response.status(), response.headers()) || !matches!(response.body(), ResponseBody::Relay(_)) {
+    pub(crate) fn relay(&self, response: &mut Response<ResponseBody>, accepted: &Accepted) {
+        let compressible = matches!(response.body(), ResponseBody::Relay(_) | ResponseBody::File(_));
+        if !compressible || !is_worth_it(response.status(), response.headers()) {
             return;
         }
         let headers = response.headers_mut();
         // Also for the clients that get it as it is: a cache in between must know.
         headers.append(VARY, HeaderValue::from_static("accept-encoding"));
-        let Some(encoding) = encoding.filter(|_| Rc::strong_count(&self.seats) <= MAX_ENCODERS) else { return };
+        let Some(encoding) = accepted.best().filter(|_| Rc::strong_count(&self.seats) <= MAX_ENCODERS) else { return };
         let length = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
         let Ok(encoder) = Encoder::new(encoding, length) else { return };
         headers.insert(CONTENT_ENCODING, encoding.name());
@@ -101,27 +154,56 @@ impl Compression {
         headers.remove(ACCEPT_RANGES);
         weaken_etag(headers);
         let body = response.body_mut();
-        match std::mem::replace(body, ResponseBody::text(Bytes::new())) {
-            ResponseBody::Relay(relay) => {
-                let compressed = Compressed { relay, encoder: Some(encoder), taken: 0, trailers: None, _seat: Rc::clone(&self.seats) };
-                *body = ResponseBody::Compressed(Box::new(compressed));
+        let source = match std::mem::replace(body, ResponseBody::text(Bytes::new())) {
+            ResponseBody::Relay(relay) => Source::Relay(relay),
+            ResponseBody::File(file) => Source::File(file),
+            other => {
+                *body = other;
+                return;
             }
-            other => *body = other,
+        };
+        let compressed = Compressed {
+            source,
+            encoder: Some(encoder),
+            taken: 0,
+            trailers: None,
+            last_words: LastWords::default(),
+            _seat: Rc::clone(&self.seats),
+        };
+        *body = ResponseBody::Compressed(Box::new(compressed));
+    }
+}
+
+/// Where the bytes come from.
+enum Source {
+    Relay(Box<Relay>),
+    File(Box<FileBody>),
+}
+
+impl Source {
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<FrameResult> {
+        match self {
+            Self::Relay(relay) => relay.poll_frame(cx),
+            Self::File(file) => file.poll_frame(cx),
         }
     }
 }
 
 fn is_worth_it(status: StatusCode, headers: &HeaderMap) -> bool {
     let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    // First, because it is most often the answer.
+    if !shrinks(text(CONTENT_TYPE)) {
+        return false;
+    }
     let bodiless = matches!(status, StatusCode::NO_CONTENT | StatusCode::PARTIAL_CONTENT | StatusCode::NOT_MODIFIED);
     let small = headers.contains_key(CONTENT_LENGTH) && text(CONTENT_LENGTH).parse().is_ok_and(|length: u64| length < SMALLEST);
     let fixed = [CONTENT_ENCODING, CONTENT_RANGE, CONTENT_DIGEST].iter().any(|name| headers.contains_key(name))
-        || text(CACHE_CONTROL).to_ascii_lowercase().contains("no-transform");
-    !(bodiless || small || fixed) && shrinks(text(CONTENT_TYPE))
+        || text(CACHE_CONTROL).split(',').any(|directive| directive.trim().eq_ignore_ascii_case("no-transform"));
+    !(bodiless || small || fixed)
 }
 
 /// Types that are text, whatever they are called.
-fn shrinks(content_type: &str) -> bool {
+pub(crate) fn shrinks(content_type: &str) -> bool {
     const TYPES: [&str; 12] = [
         "application/javascript",
         "application/json",
@@ -136,15 +218,18 @@ fn shrinks(content_type: &str) -> bool {
         "font/ttf",
         "image/bmp",
     ];
-    let name = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    let name = content_type.split(';').next().unwrap_or_default().trim();
+    let begins = |with: &str| name.get(..with.len()).is_some_and(|start| start.eq_ignore_ascii_case(with));
+    let ends =
+        |with: &str| name.len().checked_sub(with.len()).and_then(|at| name.get(at..)).is_some_and(|end| end.eq_ignore_ascii_case(with));
     // gRPC has a compression of its own, message by message, and its clients know no other.
-    if name.starts_with("application/grpc") {
+    if begins("application/grpc") {
         return false;
     }
-    (name.starts_with("text/") && name != "text/event-stream")
-        || name.ends_with("+json")
-        || name.ends_with("+xml")
-        || TYPES.contains(&name.as_str())
+    (begins("text/") && !name.eq_ignore_ascii_case("text/event-stream"))
+        || ends("+json")
+        || ends("+xml")
+        || TYPES.iter().any(|known| name.eq_ignore_ascii_case(known))
 }
 
 /// Two encodings of one thing are not the same bytes (RFC 9110 §8.8.1).
@@ -157,21 +242,31 @@ fn weaken_etag(headers: &mut HeaderMap) {
 
 /// An answer's body on its way through an encoder.
 pub(crate) struct Compressed {
-    relay: Box<Relay>,
+    source: Source,
     /// Gone when the body has ended.
     encoder: Option<Encoder>,
     /// Bytes since something was passed on.
     taken: usize,
     trailers: Option<Frame<Bytes>>,
+    /// How it failed.
+    last_words: LastWords,
     _seat: Rc<()>,
 }
 
 impl Compressed {
     /// The next compressed frame. What breaks off, breaks off here too: the encoder is never finished then.
-    pub(crate) fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+    pub(crate) fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<FrameResult> {
+        if let Some(error) = self.last_words.take() {
+            return Poll::Ready(Some(Err(error)));
+        }
+        let frame = ready!(self.poll_compressed(cx));
+        self.last_words.hold(cx, frame)
+    }
+
+    fn poll_compressed(&mut self, cx: &mut Context<'_>) -> Poll<FrameResult> {
         loop {
             let Some(encoder) = &mut self.encoder else { return Poll::Ready(self.trailers.take().map(Ok)) };
-            let flushed = match self.relay.poll_frame(cx) {
+            let flushed = match self.source.poll_frame(cx) {
                 Poll::Ready(Some(Ok(frame))) => match frame.into_data() {
                     Ok(data) => {
                         self.taken += data.len();
@@ -202,9 +297,17 @@ impl Compressed {
         }
     }
 
-    fn finish(&mut self) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+    fn finish(&mut self) -> Poll<FrameResult> {
         let last = self.encoder.take().map_or(Ok(Vec::new()), Encoder::finish);
         Poll::Ready(Some(last.map(|bytes| Frame::data(Bytes::from(bytes))).map_err(BodyError::Encoder)))
+    }
+
+    /// Where the request's record is kept.
+    pub(crate) fn record(&mut self) -> &mut Option<Record> {
+        match &mut self.source {
+            Source::Relay(relay) => &mut relay.record,
+            Source::File(file) => &mut file.record,
+        }
     }
 
     pub(crate) fn is_end_stream(&self) -> bool {
@@ -220,7 +323,7 @@ mod tests {
     fn the_client_chooses_and_equals_are_taken_by_speed() {
         let of = |accept: &'static str| {
             let headers = HeaderMap::from_iter([(ACCEPT_ENCODING, HeaderValue::from_static(accept))]);
-            Encoding::of(&Method::GET, &headers)
+            Accepted::of(&Method::GET, &headers).best()
         };
         assert_eq!(of("gzip, deflate, br, zstd"), Some(Encoding::Zstd));
         assert_eq!(of("gzip, br"), Some(Encoding::Brotli));
@@ -229,7 +332,11 @@ mod tests {
         for nothing in ["", "identity", "deflate", "zstd;q=0, gzip;q=x", "gzipped", "*"] {
             assert_eq!(of(nothing), None, "{nothing}");
         }
-        assert_eq!(Encoding::of(&Method::GET, &HeaderMap::new()), None);
+        assert_eq!(Accepted::of(&Method::GET, &HeaderMap::new()).best(), None);
+        let mut two = HeaderMap::from_iter([(ACCEPT_ENCODING, HeaderValue::from_static("x"))]);
+        two.append(ACCEPT_ENCODING, HeaderValue::from_static("br"));
+        assert_eq!(Accepted::of(&Method::GET, &two).best(), Some(Encoding::Brotli));
+        assert_eq!(Accepted::of(&Method::HEAD, &two).best(), None);
     }
 
     #[test]
