@@ -54,6 +54,9 @@ pub struct Filters {
     /// How often one client may ask.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rate_limit: Option<RateLimit>,
+    /// Its name, if routes of one app that name it count together.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bucket: Option<String>,
     /// What the route's path is replaced by on the way to the application.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rewrite: Option<RoutePath>,

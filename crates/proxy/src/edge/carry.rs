@@ -28,10 +28,10 @@ use std::time::Duration;
 /// Answers one request.
 pub(crate) async fn carry(conn: Rc<Conn>, request: Request<Incoming>) -> Result<Response<ResponseBody>, Infallible> {
     let in_flight = conn.watch.begin();
-    let asked = Asked::of(request.method(), request.headers(), conn.http2);
+    let mut asked = Asked::of(request.method(), request.headers(), conn.http2);
     conn.worker.count_request();
     let mut record = Record::new(&conn.worker);
-    let answer = answer(&conn, request, in_flight, (&asked, &mut record)).await;
+    let answer = answer(&conn, request, in_flight, (&mut asked, &mut record)).await;
     let mut response = answer.unwrap_or_else(|refusal| refuse(&conn, refusal, &asked));
     record.answered(response.status());
     response.body_mut().keep(record);
@@ -50,9 +50,9 @@ fn refuse(conn: &Conn, refusal: Refusal, asked: &Asked) -> Response<ResponseBody
 
 async fn answer(
     conn: &Rc<Conn>,
-    request: Request<Incoming>,
+    mut request: Request<Incoming>,
     in_flight: InFlight,
-    (asked, record): (&Asked, &mut Record),
+    (asked, record): (&mut Asked, &mut Record),
 ) -> Result<Response<ResponseBody>, Refusal> {
     let (host, target) = admit(conn, &request)?;
     let table = conn.worker.table();
@@ -61,10 +61,11 @@ async fn answer(
     }
     let Decided { decision, client, site } = decide(conn, &table, Asking { host: &host, target: &target, headers: request.headers() });
     if let Some(site) = site
-        && let Some(app) = table.apps.get(site.index)
+        && let Some(local) = table.sites.get(site.index)
     {
         let (method, version) = (request.method(), request.version());
-        record.seen(&Seen { log: site.log, app, method, host: host.value(), target: &target, client: &client, version });
+        record.seen(&Seen { log: site.log, site: local, method, host: host.value(), target: &target, client: &client, version });
+        asked.site = Some(Rc::clone(local));
     }
     let (site, route) = match decision? {
         Decision::Forward(site, route) => (site, route),
@@ -85,15 +86,19 @@ async fn answer(
     if let Some(shown) = filters.shown(&target) {
         record.show(&shown);
     }
-    let passed = match filters.admit(client.address, &request, &mut passage) {
+    let open = asked.site.as_ref().map_or(Ok(()), |site| site.admit(client.address, request.headers_mut()));
+    let admitted = open.map_err(Stop::from).and_then(|()| filters.admit(client.address, &request, &mut passage));
+    let passed = match admitted {
         Ok(()) => {
             let filtered = Some((filters, &passage));
             pass(conn, &table, route, Arrived { request, client, host, target, in_flight, filtered }, record).await
         }
         Err(stop) => {
             filter::linger(request);
-            if matches!(stop, Stop::Refuse(Refusal::TooMany { .. })) {
-                record.limited();
+            match stop {
+                Stop::Refuse(Refusal::TooMany { .. }) => record.limited(),
+                Stop::Refuse(Refusal::Maintenance { .. }) => record.planned(),
+                _ => {}
             }
             match stop {
                 Stop::Refuse(refusal) => Err(refusal),

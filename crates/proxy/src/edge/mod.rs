@@ -4,6 +4,7 @@ pub(crate) mod carry;
 mod client;
 pub(crate) mod connection;
 pub(crate) mod filter;
+pub(crate) mod front;
 mod gate;
 mod header;
 mod io;

@@ -6,10 +6,11 @@
 pub(crate) mod endpoint;
 
 use crate::edge::filter;
+use crate::edge::front::LocalSite;
 use crate::table::endpoint::{EndpointState, Endpoints};
 use bytes::Bytes;
 use landfall_model::filter::Network;
-use landfall_model::front::AccessLog;
+use landfall_model::front::{AccessLog, Front};
 use landfall_model::route::{CHALLENGE_PATH, ChallengeAnswer, RouteTable, Site, covers};
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -55,6 +56,8 @@ pub(crate) struct CompiledSite {
     pub(crate) hsts: bool,
     /// The first of its hosts; absent if it answers for every host.
     pub(crate) canonical: Option<String>,
+    /// What it shows and whom it lets in.
+    front: Front,
     /// Its place among the sites.
     pub(crate) index: usize,
     /// What is kept of its requests.
@@ -173,7 +176,9 @@ impl Compiled {
             .routes
             .iter()
             .map(|route| {
-                self.filters.push(filter::Shared::new((&site.app, route.path.as_str()), &route.filters, workers, &before.filters));
+                let known = (self.filters.as_slice(), before.filters.as_slice());
+                let shared = filter::Shared::new((&site.app, route.path.as_str()), &route.filters, workers, known);
+                self.filters.push(shared);
                 CompiledRoute {
                     prefix: route.path.as_str().trim_end_matches('/').to_owned(),
                     upstream: self.upstream_index.get(&route.upstream).copied(),
@@ -191,6 +196,7 @@ impl Compiled {
             https: site.https,
             hsts: !site.routes.iter().any(|r| r.filters.headers.keys().any(|k| k.as_str() == "strict-transport-security")),
             canonical: site.hosts.first().map(|d| d.as_str().to_owned()),
+            front: site.front.clone(),
             index,
             log: site.front.access_log,
             trusted: site.front.trusted_proxies.iter().copied().collect(),
@@ -225,9 +231,9 @@ impl Compiled {
         self.internal.get(&address)
     }
 
-    /// The apps of the sites, in order.
-    pub(crate) fn apps(&self) -> impl Iterator<Item = &str> {
-        self.sites.iter().map(|site| site.app.as_str())
+    /// The sites, in order, as one worker uses them.
+    pub(crate) fn local_sites(&self) -> impl Iterator<Item = LocalSite> {
+        self.sites.iter().map(|site| LocalSite::new(&site.app, &site.front))
     }
 
     /// The index of a service by name.

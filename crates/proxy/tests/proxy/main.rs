@@ -8,6 +8,7 @@ mod client;
 mod compression;
 mod control;
 mod filters;
+mod front;
 mod harness;
 mod jwt;
 mod names;

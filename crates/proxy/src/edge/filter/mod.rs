@@ -56,12 +56,18 @@ pub(crate) struct Shared {
 
 impl Shared {
     /// For a route of `app` at `path`; `before` are those of the table in use.
-    pub(crate) fn new((app, path): (&str, &str), asked: &filter::Filters, workers: usize, before: &[Self]) -> Self {
-        let before = before.iter().find(|b| b.app == app && b.path == path);
+    pub(crate) fn new((app, path): (&str, &str), asked: &filter::Filters, workers: usize, (now, before): (&[Self], &[Self])) -> Self {
         let limiter = asked.rate_limit.map(|limit| {
-            let known = before.filter(|b| b.asked.rate_limit == Some(limit));
+            // Who names a bucket counts with all who name it; everybody else alone.
+            let same = |b: &&Self| {
+                let counted_together =
+                    if asked.bucket.is_some() { b.asked.bucket == asked.bucket } else { b.asked.bucket.is_none() && b.path == path };
+                b.app == app && counted_together && b.asked.rate_limit == Some(limit)
+            };
+            let known = now.iter().filter(|_| asked.bucket.is_some()).chain(before).find(same);
             known.and_then(|b| b.limiter.clone()).unwrap_or_else(|| Arc::new(Limiter::new(limit)))
         });
+        let before = before.iter().find(|b| b.app == app && b.path == path);
         let meter = before.map_or_else(|| Arc::new(Meter::new(workers)), |b| Arc::clone(&b.meter));
         let jwt = asked.jwt.as_ref().map(|jwt| Arc::new(Jwt::new(jwt, before.and_then(|b| b.jwt.as_deref()))));
         Self { app: app.to_owned(), path: path.to_owned(), asked: asked.clone(), limiter, jwt, meter }
