@@ -10,12 +10,19 @@ use landfall_model::api::What;
 use landfall_model::name::{AppName, ImageRef, ReleaseNumber, RolloutId};
 use landfall_model::observed::Observed;
 use landfall_model::plan::Policy;
-use landfall_model::spec::{Program, RuntimeKind, Spec};
+use landfall_model::spec::{Program, RuntimeKind, Service, Spec};
 use landfall_runtime::{Runtime, RuntimeError};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::Notify;
+
+/// How long files of a release can still be asked for after another has taken its place.
+const FILES_STAY_MS: u64 = 24 * 3600 * 1000;
+/// Of at most so many releases.
+const EARLIER: u32 = 5;
+/// Releases whose files are kept, to go back to.
+const KEPT: u32 = 10;
 
 /// The runtimes of this server.
 #[derive(Clone)]
@@ -106,8 +113,35 @@ impl Core {
     /// Serves an app by what its row says and where its replicas are. `sites` says whose routes and domains; `specs` all that replicas may be of.
     pub(crate) async fn serve(&self, row: &AppRow, sites: &Spec, specs: &[&Spec]) -> Result<(), StepError> {
         let observed = self.observe(sites).await?;
-        let part = self.table.part(&View { row, sites, specs, observed: &observed })?;
+        let earlier = self.earlier(row, sites)?;
+        let part = self.table.part(&View { row, sites, specs, observed: &observed, earlier: &earlier })?;
         self.table.swap(&row.name, part).await?;
+        Ok(())
+    }
+
+    /// Specs whose files may still be asked for by pages that were loaded from them, the newest first.
+    pub(crate) fn earlier(&self, row: &AppRow, sites: &Spec) -> Result<Vec<Spec>, StoreError> {
+        if !sites.services.values().any(Service::serves_files) {
+            return Ok(Vec::new());
+        }
+        let mut replaced_ms = u64::MAX;
+        let mut earlier = Vec::new();
+        for (spec, at_ms) in self.store.last_specs(&row.name, EARLIER)? {
+            if replaced_ms.saturating_add(FILES_STAY_MS) < self.clock.now_ms() {
+                break;
+            }
+            replaced_ms = at_ms;
+            earlier.push(spec);
+        }
+        Ok(earlier)
+    }
+
+    /// Deletes files of releases that nobody goes back to any more. What cannot be deleted now is at the next release.
+    pub(crate) fn prune_folders(&self, app: &AppName) -> Result<(), StoreError> {
+        let specs: Vec<Spec> = self.store.last_specs(app, KEPT)?.into_iter().map(|(spec, _)| spec).collect();
+        if let Err(error) = self.table.folders().retain(app, &specs) {
+            tracing::warn!(%app, %error, "files of old releases cannot be deleted");
+        }
         Ok(())
     }
 

@@ -1,5 +1,6 @@
 //! What can go wrong in the agent, and how it crosses to the client.
 
+use crate::folder::FolderError;
 use landfall_model::api::Failure;
 use landfall_model::name::{AppName, CertificateName, ReleaseNumber, ReplicaId, RolloutId, ServiceName};
 use landfall_model::power::{Power, grant_line};
@@ -97,6 +98,9 @@ pub(crate) enum StepError {
     /// With a certificate.
     #[error(transparent)]
     Cert(#[from] CertError),
+    /// With the files of a site.
+    #[error(transparent)]
+    Folder(#[from] FolderError),
     /// A replica did not pass its gate.
     #[error("{replica} did not pass its gate: {seen}")]
     Gate {
@@ -312,6 +316,9 @@ impl StepError {
             Self::Control(e) => e.failure(),
             Self::Store(e) => chain("store-failed", e, vec!["is the disk full? `df -h` tells".into()], Vec::new()),
             Self::Cert(e) => chain("certificate-failed", e, Vec::new(), Vec::new()),
+            Self::Folder(e) => {
+                chain("files-failed", e, vec!["is the disk full? `df -h` tells; are the files where `static` says?".into()], Vec::new())
+            }
             Self::Gate { hint, log, .. } => chain("gate-failed", self, hint.clone().into_iter().collect(), log.clone()),
             Self::Job { what, log, .. } => {
                 let code = if *what == "the migration" { "migration-failed" } else { "job-failed" };

@@ -6,16 +6,18 @@
 use crate::certs::Certs;
 use crate::control::ProxyControl;
 use crate::error::{CertError, ControlError};
+use crate::folder::Folders;
 use crate::keys::KeySets;
 use crate::store::AppRow;
 use landfall_model::name::{AppName, CertificateName, Domain, NetworkName, ReplicaId, ServiceName};
 use landfall_model::observed::{Observed, ObservedNetwork};
 use landfall_model::route::{
-    CertificateFiles, ChallengeAnswer, Endpoint, InternalListener, NameScope, RouteTable, Site, SiteRoute, Upstream,
+    CertificateFiles, ChallengeAnswer, Endpoint, Folder, InternalListener, NameScope, RouteTable, Site, SiteRoute, Upstream, folder_key,
 };
 use landfall_model::spec::{Probe, RuntimeKind, Service, Spec, Tls};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 use std::time::Duration;
 use tokio::sync::{Mutex, watch};
 use tokio::time::timeout;
@@ -28,6 +30,7 @@ pub(crate) struct Part {
     internal: Vec<InternalListener>,
     names: Vec<NameScope>,
     certificates: Vec<CertificateFiles>,
+    folders: BTreeMap<String, Folder>,
 }
 
 /// The parts and the way to the proxy.
@@ -37,6 +40,7 @@ pub(crate) struct Table {
     local_host: Option<String>,
     certs: Certs,
     keys: KeySets,
+    folders: Folders,
     parts: Mutex<Parts>,
     /// Every app of the store is in `parts`. Until then the proxy is told nothing: half a table would take apps away.
     complete: watch::Sender<bool>,
@@ -58,8 +62,8 @@ const STALE: &str = "stale-generation";
 const COMPLETE_WITHIN: Duration = Duration::from_secs(20);
 
 impl Table {
-    pub(crate) fn new(proxy: ProxyControl, certs: Certs, keys: KeySets, local_host: Option<String>) -> Self {
-        Self { proxy, local_host, certs, keys, parts: Mutex::default(), complete: watch::Sender::new(false) }
+    pub(crate) fn new(proxy: ProxyControl, certs: Certs, keys: KeySets, folders: Folders, local_host: Option<String>) -> Self {
+        Self { proxy, local_host, certs, keys, folders, parts: Mutex::default(), complete: watch::Sender::new(false) }
     }
 
     /// The proxy itself.
@@ -77,11 +81,11 @@ impl Table {
         let routed: Vec<(&ServiceName, &Service)> =
             view.sites.services.iter().filter(|(n, s)| !s.routes.is_empty() && view.row.serving.routes.contains_key(*n)).collect();
         if !routed.is_empty() {
-            let site = self.site(&view.row.name, view.sites, &routed);
-            if site.https {
-                part.certificates = self.certs.for_app(view.sites, &self.certificate_names(&site))?;
+            part.sites = self.sites(&view.row.name, view.sites, &routed);
+            part.folders = self.site_folders(view, &routed);
+            if view.sites.tls != Tls::Off {
+                part.certificates = self.certs.for_app(view.sites, &self.served_names(view.sites))?;
             }
-            part.sites.push(site);
         }
         Ok(part)
     }
@@ -98,39 +102,62 @@ impl Table {
         (hosts, domains.collect())
     }
 
-    fn site(&self, app: &AppName, spec: &Spec, routed: &[(&ServiceName, &Service)]) -> Site {
+    /// One for the app's domains and one for each host of single routes.
+    fn sites(&self, app: &AppName, spec: &Spec, routed: &[(&ServiceName, &Service)]) -> Vec<Site> {
         let (hosts, redirect_hosts) = self.hosts(app, spec);
-        let routes = routed.iter().flat_map(|(name, service)| {
-            service.routes.iter().map(|r| SiteRoute {
-                path: r.path.clone(),
-                upstream: upstream_key(app, name),
-                timeout_ms: r.timeout_ms,
-                idle_timeout_ms: r.idle_timeout_ms,
-                filters: self.keys.complete(r.filters.clone()),
-            })
-        });
-        Site {
+        let own = spec.route_hosts().into_iter().map(|host| (Some(host), vec![host.clone()], Vec::new()));
+        let faces = std::iter::once((None, hosts, redirect_hosts)).chain(own);
+        let site = |(host, hosts, redirect_hosts)| Site {
             app: app.to_string(),
             hosts,
             redirect_hosts,
             https: spec.tls != Tls::Off,
-            routes: routes.collect(),
+            routes: self.site_routes(app, host, routed),
             front: spec.front.clone(),
+        };
+        faces.map(site).filter(|site| !site.routes.is_empty()).collect()
+    }
+
+    /// Routes of one host, or those of the app's domains.
+    fn site_routes(&self, app: &AppName, host: Option<&Domain>, routed: &[(&ServiceName, &Service)]) -> Vec<SiteRoute> {
+        let routes = routed.iter().flat_map(|(name, service)| service.routes.iter().map(move |route| (name, route)));
+        let here = routes.filter(|(_, route)| route.host.as_ref() == host);
+        here.map(|(name, route)| SiteRoute {
+            path: route.path.clone(),
+            upstream: upstream_key(app, name),
+            timeout_ms: route.timeout_ms,
+            idle_timeout_ms: route.idle_timeout_ms,
+            filters: self.keys.complete(route.filters.clone()),
+        })
+        .collect()
+    }
+
+    /// Where the files of routes lie. One whose files are not known has none, and says so to who asks.
+    fn site_folders(&self, view: &View<'_>, routed: &[(&ServiceName, &Service)]) -> BTreeMap<String, Folder> {
+        let app = &view.row.name;
+        let mut folders = BTreeMap::new();
+        for (name, service) in routed {
+            for files in service.files() {
+                let Some(current) = self.folders.path(app, service, files) else { continue };
+                let mut earlier: Vec<PathBuf> = Vec::new();
+                for old in view.earlier.iter().filter_map(|spec| spec.services.get(*name)) {
+                    // The same directory by the file's own word, whatever the route is now.
+                    let same = old.files().filter(|f| f.root == files.root).filter_map(|f| self.folders.path(app, old, f));
+                    earlier.extend(same.filter(|path| *path != current && path.is_dir()));
+                }
+                earlier.dedup();
+                let text = |path: PathBuf| path.display().to_string();
+                let folder = Folder { current: text(current), earlier: earlier.into_iter().map(text).collect() };
+                folders.insert(folder_key(&upstream_key(app, name), &files.root), folder);
+            }
         }
+        folders
     }
 
     /// Every name an app is served by.
     pub(crate) fn served_names(&self, spec: &Spec) -> Vec<String> {
         let (hosts, redirect_hosts) = self.hosts(&spec.app, spec);
-        self.all_names(&hosts, &redirect_hosts)
-    }
-
-    fn certificate_names(&self, site: &Site) -> Vec<String> {
-        self.all_names(&site.hosts, &site.redirect_hosts)
-    }
-
-    fn all_names(&self, hosts: &[Domain], redirect_hosts: &[Domain]) -> Vec<String> {
-        let mut names: Vec<String> = hosts.iter().chain(redirect_hosts).map(Domain::to_string).collect();
+        let mut names: Vec<String> = hosts.iter().chain(&redirect_hosts).chain(spec.route_hosts()).map(Domain::to_string).collect();
         if hosts.is_empty() {
             names.extend(self.local_host.clone());
             names.extend(["localhost".to_owned(), "127.0.0.1".to_owned(), "::1".to_owned()]);
@@ -138,6 +165,11 @@ impl Table {
         names.sort();
         names.dedup();
         names
+    }
+
+    /// The files of sites.
+    pub(crate) fn folders(&self) -> &Folders {
+        &self.folders
     }
 
     /// The certificates.
@@ -215,6 +247,7 @@ impl Table {
             table.internal.extend(part.internal);
             table.names.extend(part.names);
             table.certificates.extend(part.certificates);
+            table.folders.extend(part.folders);
         }
         match self.proxy.swap(&table).await {
             // The proxy began with a table of an earlier agent's: go on counting from there.
@@ -245,6 +278,8 @@ pub(crate) struct View<'a> {
     pub(crate) specs: &'a [&'a Spec],
     /// Where they are.
     pub(crate) observed: &'a Observed,
+    /// Of releases whose files may still be asked for, the newest first.
+    pub(crate) earlier: &'a [Spec],
 }
 
 impl View<'_> {

@@ -157,6 +157,25 @@ name!(
         && !t.split('/').any(|s| s == "." || s == "..")
 );
 name!(
+    /// The paths a route is for: a prefix, or after `=` this one path and nothing below it.
+    PathMatch, "route path",
+    "a path that starts with `/`, or with `=/` for that path alone, and has no `?`, `#`, `%`, `//`, `.` or `..` segments, at most 400",
+    |t| t.strip_prefix('=').unwrap_or(t).parse::<RoutePath>().is_ok()
+);
+
+impl PathMatch {
+    /// Nothing below it is meant.
+    pub fn is_exact(&self) -> bool {
+        self.0.starts_with('=')
+    }
+
+    /// The path without `=`; a prefix has no `/` at its end.
+    pub fn path(&self) -> &str {
+        self.0.strip_prefix('=').unwrap_or_else(|| self.0.trim_end_matches('/'))
+    }
+}
+
+name!(
     /// An image reference as the OCI distribution specification writes it: `[host[:port]/]path[:tag][@digest]`.
     ImageRef, "image reference", "`[registry/]name[:tag][@digest]` in lower case",
     image_reference

@@ -3,9 +3,9 @@
 //! It is made by the agent from every app's current release and read by the proxy alone. The lookup is pure and lives here so
 //! that it can be tested without a socket: `find` takes a host and a path that were canonicalised once, and nothing else.
 
-use crate::filter::Filters;
+use crate::filter::{FilesRoot, Filters};
 use crate::front::Front;
-use crate::name::{Domain, RoutePath};
+use crate::name::{Domain, PathMatch};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -21,6 +21,9 @@ pub struct RouteTable {
     pub upstreams: BTreeMap<String, Upstream>,
     /// Loopback addresses that stand for a service inside an app (process runtime).
     pub internal: Vec<InternalListener>,
+    /// Files of sites, by [`folder_key`].
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub folders: BTreeMap<String, Folder>,
     /// Names that containers ask for (Docker runtime).
     pub names: Vec<NameScope>,
     /// Certificates by the names they are for.
@@ -28,6 +31,20 @@ pub struct RouteTable {
     /// What authorities of certificates are about to ask for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub challenges: Vec<ChallengeAnswer>,
+}
+
+/// Where the files of a site lie.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Folder {
+    /// Absolute. What is in it never changes.
+    pub current: String,
+    /// Of earlier releases, the newest first: pages that are still open go on loading their scripts from there.
+    pub earlier: Vec<String>,
+}
+
+/// Where the files of a route are found in the table.
+pub fn folder_key(upstream: &str, root: &FilesRoot) -> String {
+    format!("{upstream} {root}")
 }
 
 /// Path below which HTTP-01 asks (RFC 8555 §8.3).
@@ -61,19 +78,19 @@ pub struct Site {
     pub redirect_hosts: Vec<Domain>,
     /// False: plain HTTP is served instead of being redirected to HTTPS.
     pub https: bool,
-    /// In any order; the longest matching prefix wins.
+    /// In any order; a path of its own wins before the longest matching prefix.
     pub routes: Vec<SiteRoute>,
     /// What holds for all of them.
     #[serde(default, skip_serializing_if = "Front::is_empty")]
     pub front: Front,
 }
 
-/// One path prefix of a site.
+/// Paths of a site and what becomes of requests for them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SiteRoute {
-    /// Prefix on segment boundaries.
-    pub path: RoutePath,
-    /// Key into `upstreams`.
+    /// Which; prefixes end on segment boundaries.
+    pub path: PathMatch,
+    /// Key into `upstreams`. Not asked where a filter answers.
     pub upstream: String,
     /// From the last byte of the request to the first of the answer, milliseconds.
     pub timeout_ms: u64,
@@ -172,9 +189,16 @@ impl RouteTable {
 }
 
 impl Site {
-    /// The route with the longest prefix of `path`.
+    /// The route for this very path, or the one with its longest prefix.
     pub fn route(&self, path: &str) -> Option<&SiteRoute> {
-        self.routes.iter().filter(|r| covers(r.path.as_str(), path)).max_by_key(|r| r.path.as_str().trim_end_matches('/').len())
+        self.routes.iter().filter(|r| r.path.covers(path)).max_by_key(|r| (r.path.is_exact(), r.path.path().len()))
+    }
+}
+
+impl PathMatch {
+    /// A request for `path` is meant.
+    pub fn covers(&self, path: &str) -> bool {
+        if self.is_exact() { self.path() == path } else { covers(self.path(), path) }
     }
 }
 
@@ -203,7 +227,7 @@ mod tests {
                     hosts: vec!["tutor.example.com".parse().unwrap()],
                     redirect_hosts: vec!["www.tutor.example.com".parse().unwrap()],
                     https: true,
-                    routes: vec![route("/", "web"), route("/api", "api"), route("/api/v2/", "v2")],
+                    routes: vec![route("/", "web"), route("/api", "api"), route("/api/v2/", "v2"), route("=/api/up", "up")],
                     front: Front::default(),
                 },
                 Site {
@@ -237,6 +261,7 @@ mod tests {
         assert_eq!(upstream(host, "/apix"), "web");
         assert_eq!(upstream(host, "/api/v2"), "v2");
         assert_eq!(upstream(host, "/api/v2/x"), "v2");
+        assert_eq!((upstream(host, "/api/up"), upstream(host, "/api/up/")), ("up".into(), "api".into()), "one path alone");
     }
 
     #[test]

@@ -5,9 +5,9 @@
 
 use crate::container::{Container, is_default};
 use crate::digest::{Revision, digest};
-use crate::filter::Filters;
+use crate::filter::{Answer, Files, Filters};
 use crate::front::Front;
-use crate::name::{AppName, Domain, EnvKey, ImageId, ImageRef, NetworkName, RoutePath, ServiceName, VolumeName};
+use crate::name::{AppName, Domain, EnvKey, ImageId, ImageRef, NetworkName, PathMatch, ServiceName, VolumeName};
 pub use crate::tls::Tls;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -44,6 +44,16 @@ pub struct Spec {
 }
 
 impl Spec {
+    /// Hosts of single routes, beside the domains.
+    pub fn route_hosts(&self) -> BTreeSet<&Domain> {
+        self.services.values().flat_map(|s| &s.routes).filter_map(|r| r.host.as_ref()).collect()
+    }
+
+    /// Every name it is served by.
+    pub fn all_domains(&self) -> Vec<Domain> {
+        self.domains.iter().chain(self.route_hosts()).cloned().collect()
+    }
+
     /// Which desired state this is.
     pub fn revision(&self) -> Revision {
         digest(self)
@@ -95,6 +105,21 @@ pub struct Service {
     /// Other names it is known by inside the app, by network. Outside of the template: a name can change without a new replica.
     #[serde(default, skip_serializing_if = "is_default")]
     pub aliases: BTreeMap<NetworkName, BTreeSet<String>>,
+}
+
+impl Service {
+    /// Files that its routes serve.
+    pub fn files(&self) -> impl Iterator<Item = &Files> {
+        self.routes.iter().filter_map(|route| match &route.filters.answer {
+            Some(Answer::Files(files)) => Some(files),
+            _ => None,
+        })
+    }
+
+    /// It has such routes.
+    pub fn serves_files(&self) -> bool {
+        self.files().next().is_some()
+    }
 }
 
 /// What one replica of a service is made of.
@@ -329,8 +354,11 @@ pub enum Condition {
 /// Requests that come to a service.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Route {
-    /// Longest matching prefix wins; `/api` matches `/api` and `/api/x`, not `/apix`.
-    pub path: RoutePath,
+    /// At this host only, which is none of the app's domains; at those when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host: Option<Domain>,
+    /// Longest matching prefix wins; `/api` matches `/api` and `/api/x`, not `/apix`. `=/api` matches `/api` and wins before all.
+    pub path: PathMatch,
     /// From the last byte of the request to the first of the answer, milliseconds.
     pub timeout_ms: u64,
     /// Of a WebSocket or stream without any byte, milliseconds.

@@ -62,7 +62,7 @@ fn tutor(version: &str, db_version: &str) -> Spec {
     backend.migrate = Some(vec!["alembic".into(), "upgrade".into(), "head".into()]);
     let mut frontend = service(version, 1, &["backend"]);
     frontend.routes =
-        vec![Route { path: "/".parse().unwrap(), timeout_ms: 60_000, idle_timeout_ms: 3_600_000, filters: Default::default() }];
+        vec![Route { host: None, path: "/".parse().unwrap(), timeout_ms: 60_000, idle_timeout_ms: 3_600_000, filters: Default::default() }];
     let network = Network { external_name: "tutor_default".into(), ..Network::default() };
     Spec {
         app: "tutor".parse().unwrap(),
@@ -152,7 +152,7 @@ impl World {
             Step::Remove { replicas: removed } => replicas.retain(|id, _| !removed.contains(id)),
             Step::RemoveNetworks { networks } => self.observed.networks.retain(|n, _| !networks.contains(n)),
             Step::RemoveVolumes { volumes } => self.observed.volumes.retain(|v| !volumes.contains(v)),
-            Step::Pull { .. } | Step::Gate { .. } | Step::Drain { .. } => {}
+            Step::Pull { .. } | Step::Unpack { .. } | Step::Gate { .. } | Step::Drain { .. } => {}
         }
     }
 

@@ -23,8 +23,13 @@ pub(crate) struct Rarely {
 impl Rarely {
     /// It happened once more. Answers how often since the last line if it is time for one.
     pub(crate) fn again(&self) -> Option<u64> {
-        self.times.set(self.times.get().saturating_add(1));
-        if self.said.get().is_some_and(|said| said.elapsed() < PERIOD) {
+        self.more(1)
+    }
+
+    /// It happened so many times more. Likewise.
+    pub(crate) fn more(&self, times: u64) -> Option<u64> {
+        self.times.set(self.times.get().saturating_add(times));
+        if times == 0 || self.said.get().is_some_and(|said| said.elapsed() < PERIOD) {
             return None;
         }
         self.said.set(Some(Instant::now()));
@@ -43,6 +48,8 @@ mod tests {
         assert!((0..1000).all(|_| rarely.again().is_none()));
         rarely.said.set(None);
         assert_eq!(rarely.again(), Some(1001));
+        rarely.said.set(None);
+        assert_eq!((rarely.more(0), rarely.more(7)), (None, Some(7)));
     }
 
     #[test]

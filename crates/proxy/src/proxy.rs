@@ -25,6 +25,8 @@ use tokio::runtime::{Builder, LocalOptions};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Mutex, mpsc, oneshot};
 
+/// Threads of each worker that wait for files to come from a disk.
+const READERS: usize = 8;
 /// Descriptors kept for everything that is not a client and its upstream.
 const RESERVED_FILES: u64 = 256;
 const MAX_CONNECTIONS: u64 = 100_000;
@@ -213,6 +215,7 @@ async fn serve(config: Config, parts: Parts) -> Result<(), ProxyError> {
         () = Rc::clone(&socket).serve(Rc::clone(&control)) => {}
         () = control.watch_health() => {}
         () = control.tell_alive(watchdog) => {}
+        () = control.watch_memory() => {}
         () = asked_to_stop(parts.stopped, signals) => {}
     }
     control.stop(settings.drain, socket.is_replaced());
@@ -279,7 +282,7 @@ where
     let failed = |name: String, source| ProxyError::Thread { name, source };
     let own = name.to_owned();
     let run = move || {
-        let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default());
+        let runtime = Builder::new_current_thread().enable_all().max_blocking_threads(READERS).build_local(LocalOptions::default());
         runtime.map_err(|source| failed(own, source))?.block_on(body())
     };
     std::thread::Builder::new().name(name.to_owned()).spawn(run).map_err(|source| failed(name.to_owned(), source))

@@ -36,6 +36,8 @@ const CLOSING_JITTER: Duration = Duration::from_secs(2);
 /// After so much silence an HTTP/1 connection of a stopping proxy may be closed. With nobody to replace it that is soon: new connections wait in the
 /// kernel's queue until the next proxy starts, or for ever.
 const QUIET: Duration = Duration::from_secs(1);
+/// How long a head may take to arrive when others wait for a place.
+const PRESSED_HEAD: Duration = Duration::from_secs(3);
 /// How often a stopping worker looks whether it is done, and a full one whether there is room.
 const LOOK: Duration = Duration::from_millis(20);
 
@@ -57,10 +59,22 @@ pub(crate) enum WorkerAsk {
     Listen { listeners: Vec<(std::net::TcpListener, Origin)>, done: oneshot::Sender<()> },
     /// Accept no connections any more at these internal addresses.
     Unlisten { addresses: HashSet<SocketAddr> },
+    /// Memory is short: have only so many connections. As many as otherwise, if absent.
+    Squeeze { places: Option<u32>, relief: Relief },
     /// Ask the streams of these endpoints to end.
     Close { endpoints: HashSet<String>, jitter: Duration },
     /// Accept nothing, finish what is in flight until `drain` is over, and end. `replaced` if another proxy accepts meanwhile.
     Stop { drain: Duration, replaced: bool },
+}
+
+/// Whose connections are given up when memory is short.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Relief {
+    Nobody,
+    /// Those between two requests.
+    Idle,
+    /// Also those that have been at the same thing for longest.
+    Slow,
 }
 
 /// What all workers share.
@@ -114,6 +128,8 @@ pub(crate) struct Worker {
     /// How long an HTTP/1 connection may lie between two requests.
     idle_limit: Cell<Duration>,
     quota: Rc<Quota>,
+    /// Connections it may have.
+    places: Cell<u32>,
     /// Connections wait that there is no room for; until the next sweep.
     pressed: Cell<bool>,
     /// That was told.
@@ -189,6 +205,7 @@ impl Worker {
             next_conn: Cell::new(0),
             stopping: Cell::new(false),
             idle_limit: Cell::new(IDLE_LIMIT),
+            places: Cell::new(shared.max_connections),
             pressed: Cell::new(false),
             crowded: Rarely::default(),
             quota: Quota::new(shared.max_per_address),
@@ -279,6 +296,7 @@ impl Worker {
                     }
                     !gone
                 }),
+                Some(WorkerAsk::Squeeze { places, relief }) => self.squeeze(places, relief),
                 Some(WorkerAsk::Close { endpoints, jitter }) => {
                     spawn_local(Rc::clone(&self.streams).close(Some(endpoints), jitter));
                 }
@@ -337,7 +355,7 @@ impl Worker {
     async fn accept(self: Rc<Self>, listener: TcpListener, origin: Origin) {
         loop {
             // A full worker leaves new connections in the kernel's queue, or to another worker.
-            while self.counters().connections.load(Relaxed) >= self.shared.max_connections {
+            while self.counters().connections.load(Relaxed) >= self.places.get() {
                 self.press(&"as many connections as there may be");
                 tokio::time::sleep(LOOK).await;
             }
@@ -366,7 +384,7 @@ impl Worker {
         }
     }
 
-    /// There is no room for those who wait: whoever holds a connection without using it gives it up soon.
+    /// There is no room for those who wait: whoever holds a connection without using it, or is slow to say what for, gives it up soon.
     fn press(&self, reason: &dyn std::fmt::Display) {
         self.pressed.set(true);
         if let Some(times) = self.crowded.again() {
@@ -374,19 +392,41 @@ impl Worker {
         }
     }
 
+    /// Memory is short, or no more.
+    fn squeeze(&self, places: Option<u32>, relief: Relief) {
+        let most = self.shared.max_connections;
+        self.places.set(places.unwrap_or(most).min(most));
+        if relief != Relief::Nobody {
+            self.pressed.set(true);
+        }
+        if relief == Relief::Slow {
+            let conns = self.conns.borrow();
+            // A tunnel's bytes pass through; it holds little.
+            let mut busy: Vec<&Rc<Conn>> = conns.values().filter(|conn| !conn.watch.is_upgraded()).collect();
+            busy.sort_by_key(|conn| conn.watch.since());
+            for conn in busy.iter().take(busy.len().div_ceil(2)) {
+                conn.command(Order::Cut);
+            }
+        }
+    }
+
     async fn sweep(self: Rc<Self>) {
+        let too_many = Rarely::default();
         loop {
             tokio::time::sleep(SWEEP).await;
             self.clock.advance();
             self.log.flush();
             let beats = &self.counters().beats;
             beats.store(beats.load(Relaxed).wrapping_add(1), Relaxed);
-            let idle = self.idle_limit.get().min(if self.pressed.take() { QUIET } else { IDLE_LIMIT });
+            let pressed = self.pressed.take();
+            let idle = self.idle_limit.get().min(if pressed { QUIET } else { IDLE_LIMIT });
             for conn in self.conns.borrow().values() {
                 conn.sweep(idle);
+                if pressed && conn.watch.reads_head_for(PRESSED_HEAD) {
+                    conn.command(Order::Cut);
+                }
             }
-            let refused = self.quota.refused();
-            if refused > 0 {
+            if let Some(refused) = too_many.more(self.quota.refused().into()) {
                 tracing::warn!(refused, limit = self.shared.max_per_address, "an address has too many connections");
             }
             for endpoint in self.endpoints.borrow().values() {

@@ -92,7 +92,7 @@ impl Certs {
 
     fn issued_for(&self, acme: &Acme, spec: &Spec, hosts: &[String]) -> Vec<CertificateFiles> {
         let mut files: BTreeMap<CertificateName, CertificateFiles> = BTreeMap::new();
-        let names = acme.certificate_names(&spec.domains);
+        let names = acme.certificate_names(&spec.all_domains());
         for host in hosts {
             // Its own before one that covers others too.
             let mut covering: Vec<&CertificateName> = names.iter().filter(|n| n.covers(host)).collect();

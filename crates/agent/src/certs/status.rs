@@ -25,10 +25,11 @@ impl Wanted {
         let all = |hosts: Vec<Domain>| Self { app: spec.app.clone(), tls: spec.tls.clone(), name: None, hosts };
         match &spec.tls {
             Tls::Off => Vec::new(),
-            Tls::Internal | Tls::Files { .. } => vec![all(spec.domains.clone())],
+            Tls::Internal | Tls::Files { .. } => vec![all(spec.all_domains())],
             Tls::Acme(acme) => {
-                let names = acme.certificate_names(&spec.domains);
-                let private: Vec<Domain> = spec.domains.iter().filter(|d| !names.iter().any(|n| n.covers(d.as_str()))).cloned().collect();
+                let domains = spec.all_domains();
+                let names = acme.certificate_names(&domains);
+                let private: Vec<Domain> = domains.into_iter().filter(|d| !names.iter().any(|n| n.covers(d.as_str()))).collect();
                 let named = names.into_iter().map(|name| Self { name: Some(name), ..all(Vec::new()) });
                 named.chain((!private.is_empty()).then(|| Self { tls: Tls::Internal, ..all(private.clone()) })).collect()
             }

@@ -2,9 +2,10 @@
 
 use super::application::{all_bodies, body_of};
 use super::stage::{Stage, until};
+use landfall_model::route::InternalListener;
 use rustix::process::{Pid, Signal};
 use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -16,10 +17,14 @@ const WAITING: u64 = 40;
 
 /// Asks on a connection of its own, and answers what was wrong with the answer.
 fn ask(stage: &Stage, id: u64) -> JoinHandle<Result<(), String>> {
-    let (http, body) = (stage.http, body_of(&all_bodies(), id, 100));
+    ask_at(stage.http, id)
+}
+
+fn ask_at(address: SocketAddr, id: u64) -> JoinHandle<Result<(), String>> {
+    let body = body_of(&all_bodies(), id, 100);
     std::thread::spawn(move || {
         let exchange = || {
-            let mut stream = TcpStream::connect(http)?;
+            let mut stream = TcpStream::connect(address)?;
             stream.set_read_timeout(Some(super::stage::PATIENCE))?;
             stream.write_all(format!("GET /{id}/100 HTTP/1.1\r\nHost: plain.example\r\nConnection: close\r\n\r\n").as_bytes())?;
             let mut answer = Vec::new();
@@ -167,6 +172,24 @@ fn a_new_binary_that_does_not_come_up_leaves_the_old_proxy_in_place() {
     installed.put_good();
     stage.replace();
     assert_eq!(ask(&stage, 2).join().unwrap(), Ok(()));
+}
+
+#[test]
+fn a_socket_that_is_opened_during_a_replacement_is_not_lost() {
+    let installed = Installed::new();
+    let stage = Stage::set_with(&installed.path(), |_| {});
+    installed.put_script(&format!("sleep 2; exec {} \"$@\"", env!("CARGO_BIN_EXE_landfall")));
+    stage.signal(stage.supervisor(), Signal::USR1);
+    until("a new proxy is on its way", || stage.starts(&installed.path()).then_some(()));
+    // The old one opens it, and the new one was spawned without it.
+    let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let mut table = stage.table(2);
+    table.internal.push(InternalListener { address, upstream: "shop/web".into() });
+    stage.swap_table(table);
+    until("it was replaced twice", || (stage.said().matches("the proxy is replaced").count() == 2).then_some(()));
+    assert!(stage.said().contains("the next proxy gets it"), "{}", stage.said());
+    assert_eq!(ask_at(address, 1).join().unwrap(), Ok(()));
+    stage.swap(3);
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Configuration swapped ten times a second and the proxy replaced every five seconds, under load: nothing is lost.
 
 use super::client::Load;
-use super::stage::{Stage, pause};
+use super::stage::{Stage, pause, until};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
@@ -28,6 +28,9 @@ fn nothing_is_lost_of(requests: u64) {
             while !done.load(Relaxed) {
                 generation += 1;
                 stage.swap(generation);
+                // Whoever answers by now has this table: one that took over in this moment did not miss it.
+                let holds = until("a proxy answers", || stage.status().ok()).generation;
+                assert!(holds >= generation, "table {generation} was taken, and now it is {holds}");
                 pause(SWAP_EVERY);
             }
             generation - 1

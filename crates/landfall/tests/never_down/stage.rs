@@ -81,6 +81,11 @@ impl Stage {
         children(self.supervisor.id(), "proxy")
     }
 
+    /// Whether a program at this path is about to become a proxy.
+    pub(crate) fn starts(&self, script: &Path) -> bool {
+        !children(self.supervisor.id(), &script.display().to_string()).is_empty()
+    }
+
     /// The one that answers the agent.
     pub(crate) fn serving(&self) -> Pid {
         until("a proxy answers", || self.status().ok()).pid.try_into().ok().and_then(Pid::from_raw).unwrap()
@@ -118,7 +123,12 @@ impl Stage {
 
     /// Tells the proxy a table as the agent does: again, until one answers.
     pub(crate) fn swap(&self, generation: u64) {
-        let ask = Ask::Swap { table: self.table(generation) };
+        self.swap_table(self.table(generation));
+    }
+
+    pub(crate) fn swap_table(&self, table: RouteTable) {
+        let generation = table.generation;
+        let ask = Ask::Swap { table };
         match until("the proxy takes a table", || self.ask(&ask).ok()) {
             Answer::Swapped { generation: taken } => assert_eq!(taken, generation),
             other => panic!("table {generation}: {other:?}"),

@@ -5,6 +5,15 @@ use crate::diagnostic::Severity::Error;
 
 pub(super) const CODES: &[Code] = &[
     Code {
+        code: "bad-files",
+        severity: Error,
+        title: "this is no directory of files to serve",
+        reason: "A whole project or image holds more than anybody means to show: sources, settings, passwords.",
+        remedy: "Write a directory below the project, `./dist`, or an absolute one of the service's image, `/usr/share/nginx/html`.",
+        bad: "services:\n  web:\n    image: nginx:1.27\n    x-landfall: { routes: [{ path: /, static: ../site }] }\n",
+        good: "services:\n  web:\n    image: nginx:1.27\n    x-landfall: { routes: [{ path: /, static: /usr/share/nginx/html }] }\n",
+    },
+    Code {
         code: "bad-header",
         severity: Error,
         title: "this is no header that can be set",
@@ -39,6 +48,15 @@ pub(super) const CODES: &[Code] = &[
         remedy: "Give a directory of the project with pages such as 404.html and 503.html, each one HTML file of at most 64 KiB with its styles in it.",
         bad: "x-landfall: { error_pages: nowhere }\nservices:\n  web:\n    image: nginx:1.27\n    x-landfall: { port: 80, routes: [/] }\n",
         good: "services:\n  web:\n    image: nginx:1.27\n    x-landfall: { port: 80, routes: [/] }\n",
+    },
+    Code {
+        code: "bad-redirect",
+        severity: Error,
+        title: "this is no address to redirect to",
+        reason: "Clients would be sent to where nothing is, or to a site of somebody else's: browsers read `//name` and `/\\name` as another host.",
+        remedy: "Write a path of the same site, `/new`, or an address with its scheme, `https://www.example.com/new`.",
+        bad: "services:\n  web:\n    image: nginx:1.27\n    x-landfall: { port: 80, routes: [/, { path: /old, redirect: new }] }\n",
+        good: "services:\n  web:\n    image: nginx:1.27\n    x-landfall: { port: 80, routes: [/, { path: /old, redirect: /new }] }\n",
     },
     Code {
         code: "bad-token-key",

@@ -1,5 +1,6 @@
 //! The keys of a route that say what is done to its requests and answers on their way.
 
+use super::answer;
 use super::landfall::one_or_more;
 use super::node::Value;
 use super::reader::{Field, Fields, named};
@@ -47,6 +48,7 @@ pub(crate) fn read(fields: &mut Fields<'_>, report: &mut Report) -> (Filters, Op
         deny: fields.take("deny").map(|f| names("bad-network", &f, report)).unwrap_or_default(),
         basic_auth,
         jwt,
+        answer: answer::read(fields, report),
     };
     (filters, bucket)
 }

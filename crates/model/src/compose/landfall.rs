@@ -9,7 +9,7 @@ use super::report::{Located, Place, Report};
 use super::suggest::nearest;
 use super::tls::{self, TlsFile};
 use crate::filter::Filters;
-use crate::name::{Domain, EnvKey, RoutePath};
+use crate::name::{Domain, EnvKey, PathMatch};
 use crate::spec::RuntimeKind;
 
 /// `x-landfall` at the top.
@@ -20,6 +20,13 @@ pub(crate) struct LandfallFile {
     pub(crate) tls: Option<TlsFile>,
     pub(crate) env: Vec<EnvRule>,
     pub(crate) front: FrontFile,
+}
+
+impl LandfallFile {
+    /// The domain that the others redirect to.
+    pub(crate) fn canonical(&self) -> Option<&Domain> {
+        self.domains.first().map(|d| &d.value)
+    }
 }
 
 /// One variable of the contract.
@@ -49,7 +56,8 @@ pub(crate) struct ServiceLandfall {
 /// One route.
 #[derive(Debug, Clone)]
 pub(crate) struct RouteFile {
-    pub(crate) path: Located<RoutePath>,
+    pub(crate) host: Option<Located<Domain>>,
+    pub(crate) path: Located<PathMatch>,
     pub(crate) timeout_ms: Option<u64>,
     pub(crate) idle_timeout_ms: Option<u64>,
     pub(crate) filters: Filters,
@@ -211,7 +219,7 @@ pub(crate) fn argv(field: &Field<'_>, report: &mut Report) -> Option<Located<Vec
 fn route(field: &Field<'_>, report: &mut Report) -> Option<RouteFile> {
     if field.node.scalar().is_some() {
         let path = field.name("bad-route", report)?;
-        return Some(RouteFile { path, timeout_ms: None, idle_timeout_ms: None, filters: Filters::default(), bucket: None });
+        return Some(RouteFile { host: None, path, timeout_ms: None, idle_timeout_ms: None, filters: Filters::default(), bucket: None });
     }
     let mut fields = Fields::open(field, report)?;
     let path = fields.take("path");
@@ -219,11 +227,12 @@ fn route(field: &Field<'_>, report: &mut Report) -> Option<RouteFile> {
         report.error("missing-key", field.place(), format!("`{}` needs `path`", field.path)).hint("write `{ path: /api }`");
     }
     let path = path.and_then(|f| f.name("bad-route", report));
+    let host = fields.take("host").and_then(|f| domain(&f, report));
     let mut duration = |key: &'static str| fields.take(key).and_then(|f| f.duration(report)).map(|d| d.value);
     let (timeout_ms, idle_timeout_ms) = (duration("timeout"), duration("idle_timeout"));
     let (filters, bucket) = super::filter::read(&mut fields, report);
     fields.finish(report);
-    Some(RouteFile { path: path?, timeout_ms, idle_timeout_ms, filters, bucket })
+    Some(RouteFile { host, path: path?, timeout_ms, idle_timeout_ms, filters, bucket })
 }
 
 fn health(field: &Field<'_>, report: &mut Report) -> Option<HealthPath> {

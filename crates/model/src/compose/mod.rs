@@ -7,6 +7,7 @@
 //! gives the same output everywhere. Refused: files over 1 MiB, and whatever the stages' own bounds say.
 
 mod access;
+mod answer;
 mod attached;
 mod canonical;
 mod check;

@@ -18,7 +18,7 @@ use crate::filter::JwtKeys;
 use crate::name::{AppName, Domain, NetworkName, ServiceName, VolumeName};
 use crate::spec::{
     Dependency, HealthTest, Healthcheck, Limits, Mount, MountSource, Network, Probe, Program, PublishedPort, PullPolicy, Restart, Route,
-    RuntimeKind, Service, Spec, Template, Volume,
+    RuntimeKind, Service, Spec, Template, Tls, Volume,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -38,17 +38,18 @@ pub(crate) fn resolve(name: &AppName, app: &App<'_>, values: &Values<'_>, report
     let networks = networks(name, app, &services);
     let volumes = volumes(name, app, &services);
     let domains: Vec<Domain> = app.file.landfall.domains.iter().map(|d| d.value.clone()).collect();
-    let spec = Spec {
+    let mut spec = Spec {
         app: name.clone(),
         runtime: app.runtime,
         project_dir: app.project_dir.to_owned(),
-        tls: tls::resolve(app.file.landfall.tls.as_ref(), &domains, app.project_dir),
+        tls: Tls::Off,
         domains,
         services,
         volumes,
         networks,
         front: front::resolve(&app.file.landfall.front, app, report),
     };
+    spec.tls = tls::resolve(app.file.landfall.tls.as_ref(), &spec.all_domains(), app.project_dir);
     access::warn(&spec, app, report);
     Some(spec)
 }
@@ -102,9 +103,10 @@ impl Resolver<'_> {
         }
         let depends_on = file.depends_on.iter().filter(|(other, _)| self.app.enabled.contains_key(other));
         let gate = shape::gate(file, runtime);
+        let unsaid = u32::from(!shape::is_files_only(file, runtime));
         Some(Service {
             template,
-            replicas: if job { 1 } else { file.deploy.replicas.as_ref().map_or(1, |r| r.value) },
+            replicas: if job { 1 } else { file.deploy.replicas.as_ref().map_or(unsaid, |r| r.value) },
             job,
             depends_on: depends_on
                 .map(|(other, (dependency, _))| (other.clone(), *dependency))
@@ -136,6 +138,7 @@ impl Resolver<'_> {
             }
         }
         Route {
+            host: file.host.as_ref().map(|h| h.value.clone()).filter(|h| self.app.file.landfall.canonical() != Some(h)),
             path: file.path.value.clone(),
             timeout_ms: file.timeout_ms.unwrap_or(ROUTE_TIMEOUT_MS),
             idle_timeout_ms: file.idle_timeout_ms.unwrap_or(ROUTE_IDLE_MS),

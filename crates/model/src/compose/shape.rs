@@ -9,6 +9,7 @@ use super::mount::SourceFile;
 use super::report::Report;
 use super::service::ServiceFile;
 use crate::container::Namespace;
+use crate::filter::Answer;
 use crate::name::ServiceName;
 use crate::spec::{Condition, Gate, Probe, Restart, RuntimeKind, UpdateOrder};
 use std::collections::{BTreeMap, BTreeSet};
@@ -67,6 +68,15 @@ pub(crate) fn is_job(name: &ServiceName, service: &ServiceFile, enabled: &Enable
         None | Some(Restart::OnFailure { .. }) => is_awaited(name, enabled),
         Some(Restart::Always | Restart::UnlessStopped) => false,
     }
+}
+
+/// Nothing of it is run: every route is answered by the proxy, and the image is there for the files.
+pub(crate) fn is_files_only(service: &ServiceFile, runtime: RuntimeKind) -> bool {
+    let routes = &service.landfall.routes;
+    let in_image = |answer: &Answer| matches!(answer, Answer::Files(files) if files.root.is_in_image());
+    runtime == RuntimeKind::Docker
+        && routes.iter().all(|r| r.filters.answer.is_some())
+        && routes.iter().filter_map(|r| r.filters.answer.as_ref()).any(in_image)
 }
 
 /// Which comes first at an update, with a warning when the file wants what cannot be.

@@ -29,12 +29,14 @@ macro_rules! text {
     };
 }
 
+mod answer;
 mod cors;
 mod header;
 mod jwt;
 mod network;
 mod password;
 
+pub use answer::{Answer, Files, FilesRoot, Redirect, RedirectTarget, Respond};
 pub use cors::{Cors, CorsOrigin};
 pub use header::{HeaderKey, HeaderText};
 pub use jwt::{Jwt, JwtAlgorithm, JwtKeys, JwtSecret};
@@ -78,6 +80,9 @@ pub struct Filters {
     /// Only who shows a token like this.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub jwt: Option<Jwt>,
+    /// What answers in place of the application.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub answer: Option<Answer>,
 }
 
 impl Filters {

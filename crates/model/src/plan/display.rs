@@ -21,6 +21,7 @@ impl Step {
             Step::Pull { images } => format!("pull {}", list(images)),
             Step::EnsureNetworks { networks } => format!("create network {}", list(networks)),
             Step::EnsureVolumes { volumes } => format!("create volume {}", list(volumes)),
+            Step::Unpack { services } => format!("keep the files that {} serves", list(services)),
             Step::Run { job } => match &job.argv {
                 Some(argv) => format!("migrate {}: {}", job.service, argv.join(" ")),
                 None => format!("run {} to its end", job.service),

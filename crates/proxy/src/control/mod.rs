@@ -1,6 +1,7 @@
 //! The proxy's own thread for everything that is not carrying requests: it answers the agent, prepares tables, watches endpoints and answers
 //! name questions. Workers get finished tables and never wait for it.
 
+mod memory;
 mod pulse;
 mod socket;
 mod sockets;
@@ -129,8 +130,8 @@ impl Control {
     fn metrics(&self) -> Metrics {
         let current = self.current.borrow().clone();
         // Two routes of one path are counted as one.
-        let routes: BTreeMap<(&str, &str), Tally> = current.filters.iter().map(|f| (f.name(), f.meter.tally())).collect();
-        let tally = |((app, route), tally): ((&str, &str), Tally)| RouteTally { app: app.to_owned(), route: route.to_owned(), tally };
+        let routes: BTreeMap<(&str, String), Tally> = current.filters.iter().map(|f| (f.name(), f.meter.tally())).collect();
+        let tally = |((app, route), tally): ((&str, String), Tally)| RouteTally { app: app.to_owned(), route, tally };
         let mut metrics = Metrics {
             routes: routes.into_iter().map(tally).collect(),
             endpoints: self.endpoints.borrow().iter().map(|state| (state.id.clone(), state.meter.tally())).collect(),

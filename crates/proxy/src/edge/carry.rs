@@ -1,8 +1,10 @@
 //! The way of one request: canonicalise, find, prepare, forward, and turn whatever happens into an answer.
 
+use crate::edge::answer;
 use crate::edge::client::Client;
 use crate::edge::connection::{Conn, Origin};
 use crate::edge::filter::{self, Filters, Passage, Stop};
+use crate::edge::gate::decimal;
 use crate::edge::header;
 use crate::edge::record::{Record, Seen};
 use crate::edge::refusal::{Asked, Refusal, plain, redirect};
@@ -16,10 +18,10 @@ use crate::upstream::forward::{Inbound, Outbound, forward};
 use crate::upstream::http1::{Answer, AnswerBody, Switched};
 use crate::upstream::pool::Held;
 use bytes::Bytes;
-use http::header::{CONNECTION, CONTENT_TYPE, UPGRADE};
+use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, UPGRADE};
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, Version};
-use hyper::body::Incoming;
+use hyper::body::{Body as _, Incoming};
 use hyper::upgrade::OnUpgrade;
 use std::convert::Infallible;
 use std::rc::Rc;
@@ -89,10 +91,19 @@ async fn answer(
     let open = asked.site.as_ref().map_or(Ok(()), |site| site.admit(client.address, request.headers_mut()));
     let admitted = open.map_err(Stop::from).and_then(|()| filters.admit(client.address, &request, &mut passage));
     let passed = match admitted {
-        Ok(()) => {
-            let filtered = Some((filters, &passage));
-            pass(conn, &table, route, Arrived { request, client, host, target, in_flight, filtered }, record).await
-        }
+        Ok(()) => match &filters.answer {
+            Some(own) => {
+                let shown = filters.shown(&target).unwrap_or_else(|| target.clone());
+                let asking = answer::Asking { request: &request, target: &shown, filters, in_flight };
+                let answer = own.answer(asking, || site.map(|site| origin(conn, &client, site, host.name())).unwrap_or_default());
+                filter::linger(request);
+                answer
+            }
+            None => {
+                let filtered = Some((filters, &passage));
+                pass(conn, &table, route, Arrived { request, client, host, target, in_flight, filtered }, record).await
+            }
+        },
         Err(stop) => {
             filter::linger(request);
             match stop {
@@ -138,10 +149,14 @@ async fn pass(
     record: &mut Record,
 ) -> Result<Response<ResponseBody>, Refusal> {
     let upstream = route.upstream.ok_or(Refusal::NoEndpoint)?;
-    let (Prepared { request, upload, upgrade }, in_flight) = prepare(arrived);
+    let (Prepared { request, upload, upgrade }, in_flight) = prepare(conn, arrived);
     record.uploads(upload.as_ref());
     let outbound = Outbound { request, upload, upstream, timeout: route.timeout };
-    let Inbound { answer, held } = forward(&conn.worker, table, outbound, record).await?;
+    let Inbound { answer, held } = forward(&conn.worker, table, outbound, record).await.map_err(|refusal| match refusal {
+        // The gate may have seen why the body did not come to its end.
+        Refusal::Unfinished if conn.watch.is_refused(conn.requests()) => Refusal::Ambiguous("where its body ends"),
+        refusal => refusal,
+    })?;
     match answer {
         Answer::Http(response) => Ok(relay(conn, response, Passing { held, in_flight, idle: route.idle })),
         Answer::Switched(response, upstream) => accept(conn, response, Agreed { held, upstream, upgrade, idle: route.idle }),
@@ -156,8 +171,21 @@ fn admit(conn: &Conn, request: &Request<Incoming>) -> Result<(Host, PathAndQuery
     if matches!(*request.method(), Method::CONNECT | Method::TRACE) {
         return Err(Refusal::Method);
     }
-    let host = Host::of(request.uri(), request.headers(), request.version())?;
+    let headers = request.headers();
+    if conn.http2 && !has_one_length(headers) {
+        return Err(Refusal::Ambiguous("how long it is"));
+    }
+    if !header::expects_nothing_else(headers) {
+        return Err(Refusal::Expectation);
+    }
+    let host = Host::of(request.uri(), headers, request.version())?;
     Ok((host, canonical_target(request.uri())?))
+}
+
+/// In HTTP/2 frames say how long a request is; a length beside them goes on to the application as it is written.
+fn has_one_length(headers: &HeaderMap) -> bool {
+    let mut lengths = headers.get_all(CONTENT_LENGTH).iter();
+    lengths.next().is_none_or(|length| decimal(length.as_bytes()).is_some()) && lengths.next().is_none()
 }
 
 /// What the table says, as far as this connection may use it.
@@ -210,9 +238,14 @@ fn decide<'a>(conn: &'a Conn, table: &'a LocalTable, asking: Asking<'_>) -> Deci
 }
 
 fn location(conn: &Conn, client: &Client<'_>, site: &CompiledSite, host: &str, target: &PathAndQuery) -> String {
+    format!("{}{target}", origin(conn, client, site, host))
+}
+
+/// Scheme, host and port by which a client is to come.
+fn origin(conn: &Conn, client: &Client<'_>, site: &CompiledSite, host: &str) -> String {
     let ports = conn.worker.ports();
     let (scheme, port, usual) = if site.https || client.https { ("https", ports.https, 443) } else { ("http", ports.http, 80) };
-    if client.proxied || port == usual { format!("{scheme}://{host}{target}") } else { format!("{scheme}://{host}:{port}{target}") }
+    if client.proxied || port == usual { format!("{scheme}://{host}") } else { format!("{scheme}://{host}:{port}") }
 }
 
 /// A request as the application gets it.
@@ -223,10 +256,11 @@ struct Prepared {
     upgrade: Option<OnUpgrade>,
 }
 
-fn prepare(arrived: Arrived<'_>) -> (Prepared, InFlight) {
+fn prepare(conn: &Conn, arrived: Arrived<'_>) -> (Prepared, InFlight) {
     let Arrived { mut request, client, host, mut target, in_flight, filtered } = arrived;
-    let websocket =
-        request.version() == Version::HTTP_11 && request.method() == Method::GET && header::asks_for_websocket(request.headers());
+    // A body would have to be read to its end before its connection becomes a tunnel; no client sends one.
+    let may_upgrade = request.version() == Version::HTTP_11 && request.method() == Method::GET && request.body().is_end_stream();
+    let websocket = may_upgrade && header::asks_for_websocket(request.headers());
     let upgrade = websocket.then(|| hyper::upgrade::on(&mut request));
     let (mut head, incoming) = request.into_parts();
     header::to_upstream(&mut head.headers, &host, client.peer.as_deref(), websocket);
@@ -235,7 +269,7 @@ fn prepare(arrived: Arrived<'_>) -> (Prepared, InFlight) {
         target = filters.prepare(passage, &mut head.headers, target);
         max_body = filters.max_body;
     }
-    let (body, upload) = RequestBody::new(incoming, max_body);
+    let (body, upload) = RequestBody::new(incoming, max_body, conn.http2);
     let mut request = Request::new(body);
     *request.method_mut() = head.method;
     *request.uri_mut() = Uri::from(target);

@@ -87,6 +87,11 @@ impl Conn {
         self.requests.get()
     }
 
+    /// Requests so far.
+    pub(crate) fn requests(&self) -> u64 {
+        self.requests.get()
+    }
+
     /// Gives an order; one given before is only made stricter.
     pub(crate) fn command(&self, order: Order) {
         if order > self.order.get() {

@@ -42,6 +42,11 @@ pub(crate) fn asks_for_websocket(headers: &HeaderMap) -> bool {
         && has_token(headers, &header::CONNECTION, "upgrade")
 }
 
+/// True unless `Expect` says something that is not `100-continue`: what a server makes of that, and of the body after it, is anyone's guess.
+pub(crate) fn expects_nothing_else(headers: &HeaderMap) -> bool {
+    headers.get_all(header::EXPECT).iter().all(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"))
+}
+
 /// Removes what concerns only one connection.
 pub(crate) fn remove_hop_by_hop(headers: &mut HeaderMap) {
     if headers.contains_key(header::CONNECTION) {
@@ -95,6 +100,19 @@ pub(crate) fn accept_websocket(headers: &mut HeaderMap) {
     remove_hop_by_hop(headers);
     headers.insert(header::CONNECTION, UPGRADE);
     headers.insert(header::UPGRADE, WEBSOCKET);
+}
+
+/// Removes what a trailer may not say (RFC 9110 §6.5.1): where a message ends, for whom and from whom it is. Some applications take a trailer's
+/// fields for fields of the head.
+pub(crate) fn clean_trailers(trailers: &mut HeaderMap) {
+    remove_hop_by_hop(trailers);
+    remove_client_claims(trailers);
+    for name in [header::HOST, header::CONTENT_LENGTH, header::CONTENT_ENCODING, header::CONTENT_TYPE, header::CONTENT_RANGE] {
+        trailers.remove(name);
+    }
+    for name in [header::AUTHORIZATION, header::COOKIE, header::EXPECT, header::RANGE, header::CACHE_CONTROL, header::MAX_FORWARDS] {
+        trailers.remove(name);
+    }
 }
 
 fn remove_client_claims(headers: &mut HeaderMap) {
@@ -168,6 +186,14 @@ mod tests {
         let mut expected = vec!["authorization: secret"];
         expected.extend(OWN);
         assert_eq!(lines, expected);
+    }
+
+    #[test]
+    fn a_trailer_says_nothing_that_a_head_must_say() {
+        let mut trailers =
+            map(&[("content-length", "5"), ("x-forwarded-for", "10.0.0.1"), ("transfer_encoding", "chunked"), ("x-sum", "1")]);
+        clean_trailers(&mut trailers);
+        assert_eq!(trailers, map(&[("x-sum", "1")]));
     }
 
     #[test]

@@ -14,6 +14,8 @@ pub(crate) enum Refusal {
     Ambiguous(&'static str),
     /// CONNECT and TRACE are not for this server.
     Method,
+    /// It expects something else than `100-continue`.
+    Expectation,
     /// The proxy was never given a table.
     NoTable,
     /// No site has this host.
@@ -59,6 +61,7 @@ impl Refusal {
         match self {
             Refusal::Ambiguous(_) => StatusCode::BAD_REQUEST,
             Refusal::Method => StatusCode::METHOD_NOT_ALLOWED,
+            Refusal::Expectation => StatusCode::EXPECTATION_FAILED,
             Refusal::NoSite | Refusal::NoRoute => StatusCode::NOT_FOUND,
             Refusal::Misdirected => StatusCode::MISDIRECTED_REQUEST,
             Refusal::NoTable | Refusal::NoEndpoint | Refusal::NoKeys | Refusal::Maintenance { .. } => StatusCode::SERVICE_UNAVAILABLE,
@@ -77,6 +80,7 @@ impl Refusal {
         match self {
             Refusal::Ambiguous(_) => "The request can be understood in more than one way",
             Refusal::Method => "This method is not served here",
+            Refusal::Expectation => "What the request expects of the server is not done here",
             Refusal::NoSite | Refusal::Misdirected => "No site of this name is served here",
             Refusal::NoRoute => "There is nothing at this address",
             Refusal::NoTable => "The server is starting",
@@ -131,6 +135,9 @@ impl Refusal {
             }
             Refusal::Method => {
                 headers.insert(header::ALLOW, HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"));
+                if !asked.http2 {
+                    headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+                }
             }
             Refusal::Unauthorized => {
                 let challenge = HeaderValue::from_static("Basic realm=\"restricted\", charset=\"UTF-8\"");
@@ -145,7 +152,7 @@ impl Refusal {
                 drop(headers.insert(header::RETRY_AFTER, HeaderValue::from(retry_after)))
             }
             // What follows on such a connection cannot be trusted, or is a body nobody wants. In HTTP/2 the header would itself be an error.
-            Refusal::Ambiguous(_) | Refusal::Unfinished | Refusal::TooLarge if !asked.http2 => {
+            Refusal::Ambiguous(_) | Refusal::Expectation | Refusal::Unfinished | Refusal::TooLarge if !asked.http2 => {
                 headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
             }
             _ => {}

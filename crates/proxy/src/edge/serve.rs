@@ -1,6 +1,7 @@
 //! Speaks HTTP with one client: the handshake if there is one, then HTTP/1 or HTTP/2 until either side has enough.
 
 use crate::certificate::ACME_TLS;
+use crate::edge::batch::batched;
 use crate::edge::carry::carry;
 use crate::edge::connection::{Conn, Order, Origin};
 use crate::edge::io::ClientIo;
@@ -9,10 +10,11 @@ use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use std::future::{Future, poll_fn};
+use std::io;
 use std::net::IpAddr;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
-use std::task::Poll;
+use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
@@ -87,7 +89,7 @@ where
     // Boxed: hyper keeps room for the future in every connection, idle ones too.
     let service = service_fn(move |request| Box::pin(carry(Rc::clone(&carried), request)));
     let connection = conn.worker.http1.serve_connection(io, service).with_upgrades();
-    drive(&conn, connection, |connection| connection.graceful_shutdown()).await;
+    drive(&conn, connection, |connection| connection.graceful_shutdown(), |_| Poll::Pending).await;
 }
 
 async fn serve_http2<S>(conn: Conn, stream: S)
@@ -95,19 +97,25 @@ where
     S: AsyncRead + AsyncWrite + Unpin + 'static,
 {
     let conn = Rc::new(conn);
-    let io = TokioIo::new(ClientIo::http2(stream, conn.watch.clone()));
+    let (io, turn) = batched(ClientIo::http2(stream, conn.watch.clone()));
+    let io = TokioIo::new(io);
     let carried = Rc::clone(&conn);
     // Boxed: hyper and the task list would move all of it, several times.
     let service = service_fn(move |request| Box::pin(carry(Rc::clone(&carried), request)));
     let connection = conn.worker.http2.serve_connection(io, service);
-    drive(&conn, connection, |connection| connection.graceful_shutdown()).await;
+    drive(&conn, connection, |connection| connection.graceful_shutdown(), |cx| turn.poll_end(cx)).await;
 }
 
-/// Polls the connection until it ends, passing on orders.
+/// Polls the connection until it ends, passing on orders; `end` ends each of its turns.
 ///
 /// HTTP/2 has a way to end without losing a request (RFC 9113 §6.8: GOAWAY twice), so it is told at once. An idle HTTP/1 connection can only be
 /// closed, so what has arrived is read first: if it is a request, its answer says that it is the last one.
-async fn drive<C: Future>(conn: &Rc<Conn>, connection: C, finish: impl Fn(Pin<&mut C>)) {
+async fn drive<C: Future>(
+    conn: &Rc<Conn>,
+    connection: C,
+    finish: impl Fn(Pin<&mut C>),
+    end: impl Fn(&mut Context<'_>) -> Poll<io::Result<()>>,
+) {
     let _listed = conn.worker.list(conn);
     let mut connection = pin!(connection);
     let mut told = false;
@@ -120,9 +128,14 @@ async fn drive<C: Future>(conn: &Rc<Conn>, connection: C, finish: impl Fn(Pin<&m
         if order == Order::Finish && !told && (conn.http2 || conn.watch.is_idle()) {
             told = true;
             finish(connection.as_mut());
-            return connection.as_mut().poll(cx).map(drop);
+            if connection.as_mut().poll(cx).is_ready() {
+                return Poll::Ready(());
+            }
         }
-        Poll::Pending
+        match end(cx) {
+            Poll::Ready(Err(_)) => Poll::Ready(()),
+            Poll::Ready(Ok(())) | Poll::Pending => Poll::Pending,
+        }
     })
     .await;
 }

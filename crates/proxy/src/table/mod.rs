@@ -1,17 +1,18 @@
 //! The route table as workers read it: compiled once per swap, shared by all workers, never changed.
 //!
-//! Lookup is a hash of the host and a walk over that site's prefixes, longest first; a test proves it equal to `RouteTable::find`. The
+//! Lookup is a hash of the host and a walk over that site's paths, the most special first; a test proves it equal to `RouteTable::find`. The
 //! compiled table also names the live [`EndpointState`]s, which outlive tables: an endpoint keeps its counters through swaps.
 
 pub(crate) mod endpoint;
 
+use crate::edge::file::Folder;
 use crate::edge::filter;
 use crate::edge::front::LocalSite;
 use crate::table::endpoint::{EndpointState, Endpoints};
 use bytes::Bytes;
-use landfall_model::filter::Network;
+use landfall_model::filter::{Answer, Network};
 use landfall_model::front::{AccessLog, Front};
-use landfall_model::route::{CHALLENGE_PATH, ChallengeAnswer, RouteTable, Site, covers};
+use landfall_model::route::{CHALLENGE_PATH, ChallengeAnswer, RouteTable, Site, SiteRoute, covers, folder_key};
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -70,7 +71,9 @@ pub(crate) struct CompiledSite {
 /// Where requests with one prefix go.
 #[derive(Debug, Clone)]
 pub(crate) struct CompiledRoute {
-    prefix: String,
+    /// A prefix, or one path alone.
+    path: String,
+    exact: bool,
     /// Index into `upstreams`; absent when the table names a service it does not list.
     pub(crate) upstream: Option<usize>,
     /// From the last byte of the request to the first of the answer.
@@ -128,11 +131,12 @@ impl Compiled {
             });
         }
         for site in &table.sites {
-            compiled.add_site(site, endpoints.workers(), before);
+            compiled.add_site(site, (table, endpoints.workers()), before);
         }
         for listener in &table.internal {
             let route = CompiledRoute {
-                prefix: String::new(),
+                path: String::new(),
+                exact: false,
                 upstream: compiled.upstream_index.get(&listener.upstream).copied(),
                 timeout: INTERNAL_LIMIT,
                 idle: INTERNAL_LIMIT,
@@ -157,7 +161,7 @@ impl Compiled {
         self.challenges.iter().find(|(of, token, _)| of == host && token == asked).map(|(_, _, answer)| answer)
     }
 
-    fn add_site(&mut self, site: &Site, workers: usize, before: &Self) {
+    fn add_site(&mut self, site: &Site, (table, workers): (&RouteTable, usize), before: &Self) {
         let index = self.sites.len();
         for host in &site.hosts {
             // A host that one site serves and another redirects is served; the first site that names it wins.
@@ -172,15 +176,19 @@ impl Compiled {
         if site.hosts.is_empty() && self.any_host.is_none() {
             self.any_host = Some(index);
         }
+        // An app may have several sites: their routes remember nothing of each other.
+        let face = format!("{} {}", site.app, site.hosts.first().map_or("*", |host| host.as_str()));
         let mut routes: Vec<CompiledRoute> = site
             .routes
             .iter()
             .map(|route| {
                 let known = (self.filters.as_slice(), before.filters.as_slice());
-                let shared = filter::Shared::new((&site.app, route.path.as_str()), &route.filters, workers, known);
+                let whose = filter::Whose { app: &site.app, site: &face, path: &route.path, workers };
+                let shared = filter::Shared::new(whose, &route.filters, folder(table, route), known);
                 self.filters.push(shared);
                 CompiledRoute {
-                    prefix: route.path.as_str().trim_end_matches('/').to_owned(),
+                    path: route.path.path().to_owned(),
+                    exact: route.path.is_exact(),
                     upstream: self.upstream_index.get(&route.upstream).copied(),
                     timeout: Duration::from_millis(route.timeout_ms),
                     idle: Duration::from_millis(route.idle_timeout_ms),
@@ -188,9 +196,9 @@ impl Compiled {
                 }
             })
             .collect();
-        // Reversed before the stable sort: of two equal prefixes the last one wins, as `Iterator::max_by_key` has it in the model.
+        // Reversed before the stable sort: of two equal paths the last one wins, as `Iterator::max_by_key` has it in the model.
         routes.reverse();
-        routes.sort_by_key(|route| std::cmp::Reverse(route.prefix.len()));
+        routes.sort_by_key(|route| std::cmp::Reverse((route.exact, route.path.len())));
         self.sites.push(CompiledSite {
             app: site.app.clone(),
             https: site.https,
@@ -220,7 +228,7 @@ impl Compiled {
                 None => return Found::NoSite,
             },
         };
-        match site.routes.iter().find(|route| covers(&route.prefix, path)) {
+        match site.routes.iter().find(|route| if route.exact { route.path == path } else { covers(&route.path, path) }) {
             Some(route) => Found::Route(site, route),
             None => Found::NoRoute(site),
         }
@@ -242,11 +250,17 @@ impl Compiled {
     }
 }
 
+/// The files of a route that serves some, opened.
+fn folder(table: &RouteTable, route: &SiteRoute) -> Option<Arc<Folder>> {
+    let Some(Answer::Files(files)) = &route.filters.answer else { return None };
+    table.folders.get(&folder_key(&route.upstream, &files.root)).and_then(Folder::open).map(Arc::new)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use landfall_model::name::{Domain, RoutePath};
-    use landfall_model::route::{self, SiteRoute, Upstream};
+    use landfall_model::name::{Domain, PathMatch};
+    use landfall_model::route::{self, Upstream};
     use proptest::prelude::*;
 
     /// Few names, so that hosts and prefixes collide.
@@ -264,7 +278,8 @@ mod tests {
     }
 
     fn site(index: usize) -> impl Strategy<Value = Site> {
-        let routes = proptest::collection::vec(path(), 0..5);
+        let exact = any::<bool>().prop_map(|exact| if exact { "=" } else { "" });
+        let routes = proptest::collection::vec((exact, path()).prop_map(|(exact, path)| format!("{exact}{path}")), 0..5);
         let hosts = proptest::collection::vec(host(), 0..3);
         let redirects = proptest::collection::vec(host(), 0..3);
         (hosts, redirects, routes).prop_map(move |(hosts, redirect_hosts, routes)| Site {
@@ -276,7 +291,7 @@ mod tests {
                 .iter()
                 .enumerate()
                 .map(|(i, path)| SiteRoute {
-                    path: path.parse::<RoutePath>().unwrap(),
+                    path: path.parse::<PathMatch>().unwrap(),
                     upstream: format!("app{index}/{i}"),
                     timeout_ms: i as u64,
                     idle_timeout_ms: 1,

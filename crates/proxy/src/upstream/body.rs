@@ -3,11 +3,14 @@
 //! A body that ends too early ends as an error on the other side too (the connection is aborted, the HTTP/2 stream reset): a short answer
 //! must never look like a whole one.
 
+use crate::edge::file::FileBody;
 use crate::edge::filter::{Compressed, throw_away};
+use crate::edge::header::clean_trailers;
 use crate::edge::record::Record;
 use crate::edge::watch::InFlight;
 use crate::stream::StreamGuard;
 use crate::upstream::http1::AnswerBody;
+use crate::upstream::pace::Pace;
 use crate::upstream::pool::Held;
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
@@ -19,9 +22,6 @@ use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 use tokio::time::Sleep;
-
-/// Without a byte of a request's body.
-const UPLOAD_IDLE: Duration = Duration::from_secs(60);
 
 /// Why a body ended early.
 #[derive(Debug, thiserror::Error)]
@@ -35,6 +35,9 @@ pub(crate) enum BodyError {
     /// It is larger than the route takes.
     #[error("the body is too large")]
     TooLarge,
+    /// It could not be read from its file.
+    #[error("the file could not be read to its end")]
+    File(#[source] std::io::Error),
     /// The application ended the connection before the body's end.
     #[error("the body is shorter than it says")]
     Short,
@@ -60,7 +63,7 @@ pub(crate) enum RequestBody {
 pub(crate) struct ClientBody {
     incoming: Incoming,
     upload: Rc<Upload>,
-    idle: IdleLimit,
+    pace: Pace,
     /// Bytes that may still come.
     left: u64,
 }
@@ -103,12 +106,13 @@ impl Upload {
 
 impl RequestBody {
     /// Wraps what the client sends, at most `limit` bytes; the second value tells how it goes and is absent when there is no body.
-    pub(crate) fn new(incoming: Incoming, limit: u64) -> (Self, Option<Rc<Upload>>) {
+    pub(crate) fn new(incoming: Incoming, limit: u64, http2: bool) -> (Self, Option<Rc<Upload>>) {
         if incoming.is_end_stream() {
             return (RequestBody::Empty, None);
         }
         let upload = Rc::new(Upload::default());
-        let body = ClientBody { incoming, upload: Rc::clone(&upload), idle: IdleLimit::new(UPLOAD_IDLE), left: limit };
+        let pace = Pace::new(http2 && incoming.size_hint().exact().is_none());
+        let body = ClientBody { incoming, upload: Rc::clone(&upload), pace, left: limit };
         (RequestBody::Client(Box::new(body)), Some(upload))
     }
 
@@ -125,15 +129,15 @@ impl Body for RequestBody {
         let this = self.get_mut();
         let RequestBody::Client(body) = this else { return Poll::Ready(None) };
         let frame = match Pin::new(&mut body.incoming).poll_frame(cx) {
-            Poll::Ready(Some(frame)) => Some(frame.map_err(BodyError::from)),
+            Poll::Ready(Some(frame)) => Some(frame.map(clean).map_err(BodyError::from)),
             Poll::Ready(None) => None,
             Poll::Pending => {
-                ready!(body.idle.poll_exceeded(cx));
+                ready!(body.pace.poll_exceeded(cx));
                 Some(Err(BodyError::Stalled))
             }
         };
-        body.idle.progress();
         let length = frame.as_ref().and_then(|f| f.as_ref().ok()?.data_ref()).map_or(0, |data| data.len() as u64);
+        body.pace.received(length);
         let Some(left) = body.left.checked_sub(length) else {
             body.upload.failed.set(true);
             body.upload.too_large.set(true);
@@ -165,6 +169,14 @@ impl Body for RequestBody {
             RequestBody::Client(body) => body.incoming.size_hint(),
         }
     }
+}
+
+/// What a client says behind a body, as far as an application may hear it.
+fn clean(mut frame: Frame<Bytes>) -> Frame<Bytes> {
+    if let Some(trailers) = frame.trailers_mut() {
+        clean_trailers(trailers);
+    }
+    frame
 }
 
 /// A failure told one turn late. hyper forgets what it has not written yet when a body fails, so what came before would never be seen.
@@ -199,7 +211,9 @@ pub(crate) enum ResponseBody {
     Text(Option<Bytes>),
     /// The application's.
     Relay(Box<Relay>),
-    /// The application's, made smaller.
+    /// A file's.
+    File(Box<FileBody>),
+    /// The application's or a file's, made smaller.
     Compressed(Box<Compressed>),
 }
 
@@ -229,16 +243,6 @@ impl Relay {
         }
         self.stream = None;
         self.in_flight = None;
-        if let Some(record) = &mut self.record {
-            record.completed();
-        }
-    }
-
-    /// Counts what goes to the client.
-    fn count(&mut self, frame: &FrameResult) {
-        if let (Some(record), Some(Ok(frame))) = (&mut self.record, frame) {
-            record.sent(frame.data_ref().map_or(0, Bytes::len));
-        }
     }
 
     /// The next frame.
@@ -281,18 +285,40 @@ impl ResponseBody {
 
     /// Takes the record along until the last byte is sent.
     pub(crate) fn keep(&mut self, mut record: Record) {
-        let relay = match self {
-            ResponseBody::Relay(relay) => relay,
-            ResponseBody::Compressed(compressed) => compressed.relay(),
-            ResponseBody::Text(text) => {
-                record.sent(text.as_ref().map_or(0, Bytes::len));
-                return record.completed();
-            }
-        };
-        if relay.incoming.is_ended() {
+        if let ResponseBody::Text(text) = self {
+            record.sent(text.as_ref().map_or(0, Bytes::len));
+            return record.completed();
+        }
+        if self.is_end_stream() {
             record.completed();
         }
-        relay.record = Some(record);
+        if let Some(place) = self.record() {
+            *place = Some(record);
+        }
+    }
+
+    fn record(&mut self) -> Option<&mut Option<Record>> {
+        match self {
+            ResponseBody::Text(_) => None,
+            ResponseBody::Relay(relay) => Some(&mut relay.record),
+            ResponseBody::File(file) => Some(&mut file.record),
+            ResponseBody::Compressed(compressed) => Some(&mut compressed.record),
+        }
+    }
+
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<FrameResult> {
+        match self {
+            ResponseBody::Text(text) => Poll::Ready(text.take().map(|text| Ok(Frame::data(text)))),
+            ResponseBody::Relay(relay) => match relay.last_words.take() {
+                Some(error) => Poll::Ready(Some(Err(error))),
+                None => {
+                    let frame = ready!(relay.poll_frame(cx));
+                    relay.last_words.hold(cx, frame)
+                }
+            },
+            ResponseBody::File(file) => file.poll_last(cx),
+            ResponseBody::Compressed(compressed) => compressed.poll_frame(cx),
+        }
     }
 
     /// Forwards `relay`; one without a body has ended already.
@@ -309,28 +335,23 @@ impl Body for ResponseBody {
     type Error = BodyError;
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        match self.get_mut() {
-            ResponseBody::Text(text) => Poll::Ready(text.take().map(|text| Ok(Frame::data(text)))),
-            ResponseBody::Relay(relay) => match relay.last_words.take() {
-                Some(error) => Poll::Ready(Some(Err(error))),
-                None => {
-                    let frame = ready!(relay.poll_frame(cx));
-                    relay.count(&frame);
-                    relay.last_words.hold(cx, frame)
-                }
-            },
-            ResponseBody::Compressed(compressed) => {
-                let frame = ready!(compressed.poll_frame(cx));
-                compressed.relay().count(&frame);
-                Poll::Ready(frame)
+        let this = self.get_mut();
+        let frame = ready!(this.poll_next(cx));
+        let ended = frame.is_none() || this.is_end_stream();
+        if let Some(Some(record)) = this.record() {
+            record.sent(frame.as_ref().and_then(|f| f.as_ref().ok()?.data_ref()).map_or(0, Bytes::len));
+            if ended {
+                record.completed();
             }
         }
+        Poll::Ready(frame)
     }
 
     fn is_end_stream(&self) -> bool {
         match self {
             ResponseBody::Text(text) => text.is_none(),
             ResponseBody::Relay(relay) => relay.incoming.is_ended(),
+            ResponseBody::File(file) => file.left() == 0,
             ResponseBody::Compressed(compressed) => compressed.is_end_stream(),
         }
     }
@@ -339,6 +360,7 @@ impl Body for ResponseBody {
         match self {
             ResponseBody::Text(text) => SizeHint::with_exact(text.as_ref().map_or(0, |t| t.len() as u64)),
             ResponseBody::Relay(relay) => relay.incoming.left().map_or_else(SizeHint::default, SizeHint::with_exact),
+            ResponseBody::File(file) => SizeHint::with_exact(file.left()),
             ResponseBody::Compressed(_) => SizeHint::default(),
         }
     }

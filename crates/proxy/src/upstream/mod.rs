@@ -4,5 +4,6 @@ pub(crate) mod balance;
 pub(crate) mod body;
 pub(crate) mod forward;
 pub(crate) mod http1;
+mod pace;
 pub(crate) mod pool;
 pub(crate) mod send;

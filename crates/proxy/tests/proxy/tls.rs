@@ -22,13 +22,13 @@ use tokio::task::LocalSet;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-struct Authority {
+pub(crate) struct Authority {
     issuer: Issuer<'static, KeyPair>,
     certificate: CertificateDer<'static>,
 }
 
 impl Authority {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let key = KeyPair::generate().unwrap();
         let mut params = CertificateParams::default();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -57,7 +57,7 @@ impl Authority {
         TlsConnector::from(Arc::new(config))
     }
 
-    async fn connect(&self, proxy: &Running, name: &str, protocol: &str) -> std::io::Result<TlsStream<TcpStream>> {
+    pub(crate) async fn connect(&self, proxy: &Running, name: &str, protocol: &str) -> std::io::Result<TlsStream<TcpStream>> {
         self.connect_to(proxy.https, name, protocol).await
     }
 
@@ -67,7 +67,7 @@ impl Authority {
     }
 }
 
-async fn secured(proxy: &Running, authority: &Authority, application: std::net::SocketAddr) -> RouteTable {
+pub(crate) async fn secured(proxy: &Running, authority: &Authority, application: std::net::SocketAddr) -> RouteTable {
     let mut table = table(1, &[("/", "shop/web", application)]);
     table.sites[0].https = true;
     table.certificates = vec![

@@ -117,6 +117,7 @@ impl Site {
             names_port: free_port(),
             signals: false,
             max_per_address: None,
+            watchdog: None,
         };
         let mut site = Self {
             proxy: Some(Proxy::start(config).unwrap()),

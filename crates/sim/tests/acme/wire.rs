@@ -43,13 +43,18 @@ impl Leaf {
 
 /// An authority's own authority, and its certificate for this machine.
 pub(crate) fn identity() -> (Root, Leaf) {
+    identity_for(&["localhost", "127.0.0.1"])
+}
+
+/// An authority, and its certificate for these names.
+pub(crate) fn identity_for(names: &[&str]) -> (Root, Leaf) {
     let key = KeyPair::generate().unwrap();
     let mut params = CertificateParams::new(Vec::<String>::new()).unwrap();
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let root = params.self_signed(&key).unwrap();
     let issuer = Issuer::from_params(&params, &key);
     let leaf_key = KeyPair::generate().unwrap();
-    let params = CertificateParams::new(vec!["localhost".to_owned(), "127.0.0.1".to_owned()]).unwrap();
+    let params = CertificateParams::new(names.iter().map(|n| (*n).to_owned()).collect::<Vec<_>>()).unwrap();
     let leaf = params.signed_by(&leaf_key, &issuer).unwrap();
     (Root { pem: root.pem() }, Leaf { chain: leaf.pem(), key: leaf_key.serialize_pem() })
 }

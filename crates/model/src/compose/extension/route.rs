@@ -1,10 +1,14 @@
 //! Keys of a route.
 
+use super::table::DOMAIN;
 use super::{Key, Shape};
 use Shape::{Boolean, Duration, Integer, List, Map, Pattern, Size, Text, Word};
 
-/// A path that routes.
-pub(super) const ROUTE: Shape = Pattern("a path that begins with `/`", r"^/[^*?#\s]*$");
+/// Paths that route.
+pub(super) const ROUTE: Shape = Pattern("a path that begins with `/`, or with `=/` for this path alone", r"^=?/[^*?#\s]*$");
+const PATH: Shape = Pattern("a path that begins with `/`", r"^/[^*?#\s]*$");
+const ROOT: Shape = Pattern("a directory", r"^[^\\]+$");
+const TARGET: Shape = Pattern("a path, or an address with `https://`", r"^(/|https?://)[!-~]*$");
 pub(super) const RATE: Shape = Pattern("a rate: `10/s`, `100/min`", r"^\s*[0-9]+\s*/\s*(s|sec|second|m|min|minute|h|hour|d|day)\s*$");
 pub(super) const NETWORK: Shape = Pattern("an address or network", r"^[0-9a-fA-F.:]+(/[0-9]+)?$");
 const ORIGIN: Shape = Pattern("an origin", r"^(\*|[Hh][Tt][Tt][Pp][Ss]?://(\*\.)?[A-Za-z0-9.-]+(:[0-9]+)?)$");
@@ -19,7 +23,20 @@ const NONE: &str = "none";
 
 /// What may be said of a route.
 pub(super) const ROUTES: &[Key] = &[
-    key("path", &[ROUTE], "it must be there", "The path.", "/api"),
+    key(
+        "path",
+        &[ROUTE],
+        "it must be there",
+        "The path. `/api` is for everything below it too; `=/api` is for this path alone and wins.",
+        "/api",
+    ),
+    key(
+        "host",
+        &[DOMAIN],
+        "the app's `domains`",
+        "A host of its own, such as `api.example.com`, that only routes with this host are served at. It gets a certificate like a domain.",
+        "api.tutor.example.com",
+    ),
     key("timeout", &[Duration], "60s", "How long the service may take to begin its answer.", "120s"),
     key("idle_timeout", &[Duration], "1h", "How long a stream or WebSocket may be silent.", "1h"),
     key("max_body", &[Size], NONE, "Largest request body; more is refused (413).", "16m"),
@@ -38,7 +55,7 @@ pub(super) const ROUTES: &[Key] = &[
         "{ Content-Security-Policy: \"default-src 'self'\", X-Frame-Options: false }",
     ),
     key("strip_prefix", &[Boolean], "false", "The service gets `/users` for `/api/users`. What was cut is in X-Forwarded-Prefix.", "false"),
-    key("rewrite", &[ROUTE], NONE, "What stands in the path's place when the service gets it: here `/v2/users` for `/api/users`.", "/v2"),
+    key("rewrite", &[PATH], NONE, "What stands in the path's place when the service gets it: here `/v2/users` for `/api/users`.", "/v2"),
     key(
         "cors",
         &[Map(CORS), List(&[ORIGIN]), ORIGIN],
@@ -74,6 +91,67 @@ pub(super) const ROUTES: &[Key] = &[
         "everybody",
         "Only who shows a valid token is served; others are refused (401). It must have `exp`. See docs/guides/edge.md.",
         "",
+    ),
+    key(
+        "redirect",
+        &[TARGET, Map(REDIRECT)],
+        NONE,
+        "In place of all that the service would answer: clients are sent to another address.",
+        "",
+    ),
+    key("respond", &[Integer(200, 599), Map(RESPOND)], NONE, "In place of all that the service would answer: always the same.", ""),
+    key(
+        "static",
+        &[ROOT, Map(STATIC)],
+        NONE,
+        "In place of all that the service would answer: files, served by the proxy. A service whose routes are all answered like this is not \
+         run: its image only holds the files.",
+        "",
+    ),
+];
+
+const REDIRECT: &[Key] = &[
+    key("to", &[TARGET], "it must be there", "Where to.", "https://docs.example.com/guide"),
+    key("status", &[Integer(301, 308)], "308", "301, 302, 303, 307 or 308. After 301 to 303 browsers ask with GET.", "301"),
+    key(
+        "keep_rest",
+        &[Boolean],
+        "true, unless `to` has a query or fragment",
+        "What follows the route's path, and the query, are added: `/old/a?b` leads to `/new/a?b`. With `false` everything leads to `to` itself.",
+        "true",
+    ),
+];
+
+const RESPOND: &[Key] = &[
+    key("status", &[Integer(200, 599)], "200", "The status.", "200"),
+    key("body", &[Text], "empty", "The content, at most 8 KiB.", "\"healthy\\n\""),
+    key("content_type", &[Text], "text/plain; charset=utf-8", "What the content is.", "text/plain"),
+];
+
+const STATIC: &[Key] = &[
+    key(
+        "root",
+        &[ROOT],
+        "it must be there",
+        "A directory of the project, `./dist`, or, absolute, of the service's image. A file is looked for by the whole path, or by what \
+         `strip_prefix` and `rewrite` make of it.",
+        "/usr/share/nginx/html",
+    ),
+    key(
+        "spa",
+        &[Boolean, PATH],
+        "false",
+        "A page that is not there is `/index.html`, or the file named here: the app in the browser knows all addresses. Scripts, styles and \
+         pictures that are not there are not found.",
+        "true",
+    ),
+    key(
+        "immutable",
+        &[List(&[PATH]), PATH],
+        "files with a digest in their name",
+        "Below these paths browsers keep every file for a year without asking again. All others are asked for again and answered from the \
+         browser's copy while they are the same.",
+        "[/assets]",
     ),
 ];
 

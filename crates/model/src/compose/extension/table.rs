@@ -6,7 +6,8 @@ use Shape::{Argv, Boolean, Duration, Integer, List, Map, Pattern, Text, Word};
 
 const SHARE: Shape = Pattern("a share: `10%`", r"^[0-9]+(\.[0-9]+)?\s*%$");
 const PORT: Shape = Integer(1, 65535);
-const DOMAIN: Shape = Pattern("a domain", r"^[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*$");
+pub(super) const DOMAIN: Shape =
+    Pattern("a domain", r"^[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*$");
 const PATH: Shape = Pattern("a path to ask for", r"^/[!-~]*$");
 
 /// `x-landfall` at the top of the file.

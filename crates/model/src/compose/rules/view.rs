@@ -260,7 +260,7 @@ impl<'a> Service<'a> {
 
     /// True when requests from outside come to it: by a route, or by a port of the host.
     pub(super) fn is_public(&self) -> bool {
-        !self.routes.is_empty() || self.ports.iter().any(|p| !p.is_loopback())
+        self.routes.iter().any(Route::is_forwarded) || self.ports.iter().any(|p| !p.is_loopback())
     }
 }
 

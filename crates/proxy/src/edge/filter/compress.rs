@@ -5,7 +5,9 @@
 //! costs about a megabyte, so only so many work at once; the answers beyond go as they are.
 
 use super::encoder::Encoder;
-use crate::upstream::body::{BodyError, FrameResult, Relay, ResponseBody};
+use crate::edge::file::FileBody;
+use crate::edge::record::Record;
+use crate::upstream::body::{BodyError, FrameResult, LastWords, Relay, ResponseBody};
 use bytes::Bytes;
 use http::header::{
     ACCEPT_ENCODING, ACCEPT_RANGES, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, HeaderMap,
@@ -37,6 +39,23 @@ pub(crate) enum Encoding {
 impl Encoding {
     const ALL: [(Self, &'static str); 3] = [(Self::Zstd, "zstd"), (Self::Brotli, "br"), (Self::Gzip, "gzip")];
 
+    /// Those a client accepts for files that are there in them, the best first. Among equals the smaller file, whose making costs nothing now.
+    pub(crate) fn accepted(headers: &HeaderMap) -> [Option<Self>; 3] {
+        let lists: Vec<HeaderValue> = headers.get_all(ACCEPT_ENCODING).iter().cloned().collect();
+        let mut accepted = [(Self::Brotli, "br"), (Self::Zstd, "zstd"), (Self::Gzip, "gzip")].map(|(e, name)| (quality(&lists, name), e));
+        accepted.sort_by_key(|(quality, _)| std::cmp::Reverse(*quality));
+        accepted.map(|(quality, encoding)| (quality > 0).then_some(encoding))
+    }
+
+    /// How names of files in it end.
+    pub(crate) fn suffix(self) -> &'static str {
+        match self {
+            Self::Zstd => "zst",
+            Self::Brotli => "br",
+            Self::Gzip => "gz",
+        }
+    }
+
     fn best(lists: &[HeaderValue]) -> Option<Self> {
         let mut best: Option<(u16, Self)> = None;
         for (encoding, name) in Self::ALL {
@@ -48,7 +67,7 @@ impl Encoding {
         best.map(|(_, encoding)| encoding)
     }
 
-    fn name(self) -> HeaderValue {
+    pub(crate) fn name(self) -> HeaderValue {
         HeaderValue::from_static(match self {
             Self::Zstd => "zstd",
             Self::Brotli => "br",
@@ -120,7 +139,8 @@ pub(crate) struct Compression {
 impl Compression {
     /// Compresses an answer if that is worth it.
     pub(crate) fn relay(&self, response: &mut Response<ResponseBody>, accepted: &Accepted) {
-        if !is_worth_it(response.status(), response.headers()) || !matches!(response.body(), ResponseBody::Relay(_)) {
+        let compressible = matches!(response.body(), ResponseBody::Relay(_) | ResponseBody::File(_));
+        if !compressible || !is_worth_it(response.status(), response.headers()) {
             return;
         }
         let headers = response.headers_mut();
@@ -134,12 +154,38 @@ impl Compression {
         headers.remove(ACCEPT_RANGES);
         weaken_etag(headers);
         let body = response.body_mut();
-        match std::mem::replace(body, ResponseBody::text(Bytes::new())) {
-            ResponseBody::Relay(relay) => {
-                let compressed = Compressed { relay, encoder: Some(encoder), taken: 0, trailers: None, _seat: Rc::clone(&self.seats) };
-                *body = ResponseBody::Compressed(Box::new(compressed));
+        let source = match std::mem::replace(body, ResponseBody::text(Bytes::new())) {
+            ResponseBody::Relay(relay) => Source::Relay(relay),
+            ResponseBody::File(file) => Source::File(file),
+            other => {
+                *body = other;
+                return;
             }
-            other => *body = other,
+        };
+        let compressed = Compressed {
+            source,
+            encoder: Some(encoder),
+            taken: 0,
+            trailers: None,
+            last_words: LastWords::default(),
+            record: None,
+            _seat: Rc::clone(&self.seats),
+        };
+        *body = ResponseBody::Compressed(Box::new(compressed));
+    }
+}
+
+/// Where the bytes come from.
+enum Source {
+    Relay(Box<Relay>),
+    File(Box<FileBody>),
+}
+
+impl Source {
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<FrameResult> {
+        match self {
+            Self::Relay(relay) => relay.poll_frame(cx),
+            Self::File(file) => file.poll_frame(cx),
         }
     }
 }
@@ -158,7 +204,7 @@ fn is_worth_it(status: StatusCode, headers: &HeaderMap) -> bool {
 }
 
 /// Types that are text, whatever they are called.
-fn shrinks(content_type: &str) -> bool {
+pub(crate) fn shrinks(content_type: &str) -> bool {
     const TYPES: [&str; 12] = [
         "application/javascript",
         "application/json",
@@ -193,29 +239,33 @@ fn weaken_etag(headers: &mut HeaderMap) {
 
 /// An answer's body on its way through an encoder.
 pub(crate) struct Compressed {
-    relay: Box<Relay>,
+    source: Source,
     /// Gone when the body has ended.
     encoder: Option<Encoder>,
     /// Bytes since something was passed on.
     taken: usize,
     trailers: Option<Frame<Bytes>>,
+    /// How it failed.
+    last_words: LastWords,
+    /// What is known of the request.
+    pub(crate) record: Option<Record>,
     _seat: Rc<()>,
 }
 
 impl Compressed {
     /// The next compressed frame. What breaks off, breaks off here too: the encoder is never finished then.
     pub(crate) fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<FrameResult> {
-        if let Some(error) = self.relay.last_words.take() {
+        if let Some(error) = self.last_words.take() {
             return Poll::Ready(Some(Err(error)));
         }
         let frame = ready!(self.poll_compressed(cx));
-        self.relay.last_words.hold(cx, frame)
+        self.last_words.hold(cx, frame)
     }
 
     fn poll_compressed(&mut self, cx: &mut Context<'_>) -> Poll<FrameResult> {
         loop {
             let Some(encoder) = &mut self.encoder else { return Poll::Ready(self.trailers.take().map(Ok)) };
-            let flushed = match self.relay.poll_frame(cx) {
+            let flushed = match self.source.poll_frame(cx) {
                 Poll::Ready(Some(Ok(frame))) => match frame.into_data() {
                     Ok(data) => {
                         self.taken += data.len();
@@ -249,11 +299,6 @@ impl Compressed {
     fn finish(&mut self) -> Poll<FrameResult> {
         let last = self.encoder.take().map_or(Ok(Vec::new()), Encoder::finish);
         Poll::Ready(Some(last.map(|bytes| Frame::data(Bytes::from(bytes))).map_err(BodyError::Encoder)))
-    }
-
-    /// What it is made from.
-    pub(crate) fn relay(&mut self) -> &mut Relay {
-        &mut self.relay
     }
 
     pub(crate) fn is_end_stream(&self) -> bool {

@@ -17,6 +17,8 @@ mod request_id;
 mod rewrite;
 mod security;
 
+use crate::edge::answer::Answer;
+use crate::edge::file::Folder;
 use crate::edge::refusal::Refusal;
 use crate::meter::{Meter, RouteMeter};
 use crate::upstream::body::ResponseBody;
@@ -30,6 +32,7 @@ use http::{HeaderMap, HeaderValue, Request, Response};
 use hyper::body::Incoming;
 use jwt::{Jwt, Told};
 use landfall_model::filter;
+use landfall_model::name::PathMatch;
 use rate_limit::Limiter;
 use rewrite::Rewrite;
 use std::net::IpAddr;
@@ -37,45 +40,63 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 pub(crate) use body_limit::{linger, throw_away};
-pub(crate) use compress::Compressed;
+pub(crate) use compress::{Compressed, Encoding, shrinks};
 pub(crate) use request_id::RequestIds;
 pub(crate) use security::{hsts, is_public};
 
 /// One route's filters as the control thread prepares them.
 #[derive(Debug)]
 pub(crate) struct Shared {
-    /// Which route of which app, so that a swap finds what the one before remembered.
+    /// Which route of which site, so that a swap finds what the one before remembered.
     app: String,
-    path: String,
+    site: String,
+    path: PathMatch,
     asked: filter::Filters,
     limiter: Option<Arc<Limiter>>,
+    /// Open, where the route serves files.
+    folder: Option<Arc<Folder>>,
     jwt: Option<Arc<Jwt>>,
     /// What came of its requests.
     pub(crate) meter: Arc<Meter>,
 }
 
+/// Whose route it is.
+#[derive(Clone, Copy)]
+pub(crate) struct Whose<'a> {
+    pub(crate) app: &'a str,
+    /// An app may have several sites: their routes remember nothing of each other.
+    pub(crate) site: &'a str,
+    pub(crate) path: &'a PathMatch,
+    /// How many count its requests.
+    pub(crate) workers: usize,
+}
+
 impl Shared {
-    /// For a route of `app` at `path`; `before` are those of the table in use.
-    pub(crate) fn new((app, path): (&str, &str), asked: &filter::Filters, workers: usize, (now, before): (&[Self], &[Self])) -> Self {
+    /// For a route; `now` are those of the same table so far, `before` those of the table in use.
+    pub(crate) fn new(whose: Whose<'_>, asked: &filter::Filters, folder: Option<Arc<Folder>>, (now, before): (&[Self], &[Self])) -> Self {
+        let Whose { app, site, path, workers } = whose;
         let limiter = asked.rate_limit.map(|limit| {
-            // Who names a bucket counts with all who name it; everybody else alone.
+            // Who names a bucket counts with all of the app who name it; everybody else alone.
             let same = |b: &&Self| {
-                let counted_together =
-                    if asked.bucket.is_some() { b.asked.bucket == asked.bucket } else { b.asked.bucket.is_none() && b.path == path };
-                b.app == app && counted_together && b.asked.rate_limit == Some(limit)
+                let counted_together = match &asked.bucket {
+                    Some(bucket) => b.app == app && b.asked.bucket.as_ref() == Some(bucket),
+                    None => b.asked.bucket.is_none() && b.site == site && b.path == *path,
+                };
+                counted_together && b.asked.rate_limit == Some(limit)
             };
             let known = now.iter().filter(|_| asked.bucket.is_some()).chain(before).find(same);
             known.and_then(|b| b.limiter.clone()).unwrap_or_else(|| Arc::new(Limiter::new(limit)))
         });
-        let before = before.iter().find(|b| b.app == app && b.path == path);
+        let before = before.iter().find(|b| b.site == site && b.path == *path);
         let meter = before.map_or_else(|| Arc::new(Meter::new(workers)), |b| Arc::clone(&b.meter));
         let jwt = asked.jwt.as_ref().map(|jwt| Arc::new(Jwt::new(jwt, before.and_then(|b| b.jwt.as_deref()))));
-        Self { app: app.to_owned(), path: path.to_owned(), asked: asked.clone(), limiter, jwt, meter }
+        let (app, site) = (app.to_owned(), site.to_owned());
+        Self { app, site, path: path.clone(), asked: asked.clone(), limiter, folder, jwt, meter }
     }
 
     /// Whose route it is, and its path.
-    pub(crate) fn name(&self) -> (&str, &str) {
-        (&self.app, &self.path)
+    pub(crate) fn name(&self) -> (&str, String) {
+        (&self.app, self.path.to_string())
     }
 }
 
@@ -94,6 +115,8 @@ pub(crate) struct Filters {
     pub(crate) max_body: u64,
     rewrite: Option<Rewrite>,
     compression: Option<Compression>,
+    /// What answers in place of the application.
+    pub(crate) answer: Option<Answer>,
 }
 
 /// What is known of a request from its admission to its answer.
@@ -145,10 +168,11 @@ impl Filters {
             cors: asked.cors.as_ref().map(Cors::new),
             basic_auth: BasicAuth::new(asked),
             jwt: shared.jwt.clone(),
-            meter: Rc::new(RouteMeter::new(&shared.path, &shared.meter, worker)),
+            meter: Rc::new(RouteMeter::new(&shared.path.to_string(), &shared.meter, worker)),
             max_body: asked.max_body.unwrap_or(u64::MAX),
-            rewrite: Rewrite::new(&shared.path, asked),
+            rewrite: Rewrite::new(shared.path.path(), asked),
             compression: (!asked.uncompressed).then(Compression::default),
+            answer: asked.answer.as_ref().map(|answer| Answer::new(answer, &shared.path, shared.folder.clone())),
         }
     }
 
@@ -197,6 +221,16 @@ impl Filters {
             Some(rewrite) => rewrite.prepare(target, headers),
             None => target,
         }
+    }
+
+    /// Its answers may be made smaller.
+    pub(crate) fn compresses(&self) -> bool {
+        self.compression.is_some()
+    }
+
+    /// A path as a directory of files knows it.
+    pub(crate) fn path_below(&self, target: &PathAndQuery) -> PathAndQuery {
+        self.rewrite.as_ref().map_or_else(|| target.clone(), |rewrite| rewrite.target(target.clone()))
     }
 
     /// Completes an answer, whoever made it.

@@ -26,11 +26,16 @@ impl Rewrite {
 
     /// The target as the application gets it. What follows the prefix, and the query, stay as they are.
     pub(crate) fn prepare(&self, target: PathAndQuery, headers: &mut HeaderMap) -> PathAndQuery {
-        let Some(rest) = target.as_str().strip_prefix(&self.prefix) else { return target };
-        let slash = if self.with.is_empty() && !rest.starts_with('/') { "/" } else { "" };
         if let Some(told) = &self.told {
             headers.insert(X_FORWARDED_PREFIX, told.clone());
         }
+        self.target(target)
+    }
+
+    /// Likewise, for what gets no headers.
+    pub(crate) fn target(&self, target: PathAndQuery) -> PathAndQuery {
+        let Some(rest) = target.as_str().strip_prefix(&self.prefix) else { return target };
+        let slash = if self.with.is_empty() && !rest.starts_with('/') { "/" } else { "" };
         // Both halves were paths, so their sum is one.
         PathAndQuery::try_from(format!("{}{slash}{rest}", self.with)).unwrap_or(target)
     }

@@ -10,7 +10,7 @@ use tokio_util::io::poll_read_buf;
 
 /// Read at once; grows to what is left of a body.
 pub(super) const SMALL_READ: usize = 8 * 1024;
-pub(super) const LARGE_READ: usize = 64 * 1024;
+pub(super) const LARGE_READ: usize = 256 * 1024;
 
 /// A connection to an application, between two requests or in the middle of one.
 #[derive(Debug)]

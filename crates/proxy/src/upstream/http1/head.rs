@@ -66,7 +66,8 @@ pub(super) fn take(input: &mut BytesMut, asked_head_only: bool) -> Result<Option
         headers.append(name, value);
     }
     let length = length_of(status, version, &headers, asked_head_only)?;
-    let keep = version == Version::HTTP_11 && length != Length::UntilClose && !says_close(&headers);
+    let clear = length != Length::UntilClose && !may_have_more(status, &headers, asked_head_only);
+    let keep = version == Version::HTTP_11 && clear && !says_close(&headers);
     let mut response = Response::new(());
     *response.status_mut() = status;
     *response.version_mut() = version;
@@ -101,6 +102,14 @@ fn length_of(status: StatusCode, version: Version, headers: &HeaderMap, asked_he
     })
 }
 
+/// True for an answer that must have no body and may have one all the same: every answer to HEAD (a bare WSGI function behind gunicorn sends
+/// what it would send to GET), and 204 or 304 with a length. Those bytes would be the beginning of the answer to whoever is next on the connection.
+fn may_have_more(status: StatusCode, headers: &HeaderMap, asked_head_only: bool) -> bool {
+    let says = |name| headers.get(name).is_some_and(|value| value != "0");
+    let bare = matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+    asked_head_only || bare && (says(CONTENT_LENGTH) || says(TRANSFER_ENCODING))
+}
+
 fn one<'a>(headers: &'a HeaderMap, name: &HeaderName, several: &'static str) -> Result<Option<&'a HeaderValue>, &'static str> {
     let mut values = headers.get_all(name).iter();
     let first = values.next();
@@ -131,13 +140,17 @@ mod tests {
             ("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n", (Length::Known(5), true)),
             ("HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 5\r\n\r\n", (Length::Known(5), true)),
             ("HTTP/1.1 200 OK\r\nTransfer-Encoding: Chunked\r\n\r\n", (Length::Chunked, true)),
-            ("HTTP/1.1 204 OK\r\nContent-Length: 5\r\n\r\n", (Length::Known(0), true)),
+            ("HTTP/1.1 204 OK\r\n\r\n", (Length::Known(0), true)),
+            ("HTTP/1.1 204 OK\r\nContent-Length: 5\r\n\r\n", (Length::Known(0), false)),
+            ("HTTP/1.1 304 OK\r\nTransfer-Encoding: chunked\r\n\r\n", (Length::Known(0), false)),
             ("HTTP/1.1 304 OK\r\nConnection: x, Close\r\n\r\n", (Length::Known(0), false)),
             ("HTTP/1.1 200 OK\r\n\r\n", (Length::UntilClose, false)),
             ("HTTP/1.0 200 OK\r\nContent-Length: 0\r\n\r\n", (Length::Known(0), false)),
         ] {
             assert_eq!(read(text), Ok(Some(expected)), "{text}");
         }
+        let head = take(&mut BytesMut::from("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n"), true).unwrap().unwrap();
+        assert_eq!((head.length, head.keep), (Length::Known(0), false));
     }
 
     #[test]

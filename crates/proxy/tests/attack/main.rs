@@ -1,0 +1,16 @@
+//! Attacks on the proxy, each by the means an attacker has. What they find out about is what real servers behind it see.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod backend;
+mod case;
+mod client;
+#[path = "../proxy/harness.rs"]
+#[expect(dead_code, reason = "shared with the tests of the proxy, which use all of it")]
+mod harness;
+mod http2;
+mod mutation;
+mod slow;
+mod smuggling;
+mod tap;
+mod wire;
