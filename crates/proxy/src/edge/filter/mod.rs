@@ -168,7 +168,7 @@ impl Filters {
             cors: asked.cors.as_ref().map(Cors::new),
             basic_auth: BasicAuth::new(asked),
             jwt: shared.jwt.clone(),
-            meter: Rc::new(RouteMeter::new(&shared.path.to_string(), &shared.meter, worker)),
+            meter: Rc::new(RouteMeter::new(shared.path.as_ref(), &shared.meter, worker)),
             max_body: asked.max_body.unwrap_or(u64::MAX),
             rewrite: Rewrite::new(shared.path.path(), asked),
             compression: (!asked.uncompressed).then(Compression::default),
