@@ -9,6 +9,7 @@ mod compression;
 mod control;
 mod files;
 mod filters;
+mod front;
 mod harness;
 mod http2;
 mod jwt;
