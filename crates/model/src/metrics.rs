@@ -39,6 +39,26 @@ pub struct Tally {
     pub limited: u64,
 }
 
+impl Tally {
+    /// Both together.
+    pub fn add(&mut self, other: &Self) {
+        self.answers.iter_mut().zip(other.answers).for_each(|(sum, more)| *sum += more);
+        self.times.iter_mut().zip(other.times).for_each(|(sum, more)| *sum += more);
+        for (sum, more) in [
+            (&mut self.left, other.left),
+            (&mut self.broken, other.broken),
+            (&mut self.times_us, other.times_us),
+            (&mut self.bytes_in, other.bytes_in),
+            (&mut self.bytes_out, other.bytes_out),
+            (&mut self.active, other.active),
+            (&mut self.retries, other.retries),
+            (&mut self.limited, other.limited),
+        ] {
+            *sum = sum.wrapping_add(more);
+        }
+    }
+}
+
 /// One route.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct RouteTally {

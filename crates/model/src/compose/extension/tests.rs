@@ -27,6 +27,7 @@ fn the_reader_asks_for_the_keys_of_the_table_and_no_others() {
         include_str!("../landfall.rs"),
         include_str!("../tls.rs"),
         include_str!("../filter.rs"),
+        include_str!("../answer.rs"),
         include_str!("../front.rs"),
         include_str!("../jwt.rs"),
         include_str!("../answer.rs")
