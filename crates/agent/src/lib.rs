@@ -113,9 +113,9 @@ impl Agent {
         let lock = lock(&home)?;
         let store = Store::open(&home.store())?;
         let local_host = settings.https.as_deref().and_then(host_of).map(str::to_owned);
-        let keys = KeySets::open(home.keys(), surroundings.roots.clone());
-        let certs = Certs::open(home.certs(), surroundings.roots);
-        let table = Table::new(ProxyControl::new(home.proxy_socket()), certs, keys, Folders::new(home.folders()), local_host);
+        let certs = Certs::open(home.certs(), surroundings.roots.clone());
+        let fetched = (Folders::new(home.folders()), KeySets::open(home.keys(), surroundings.roots));
+        let table = Table::new(ProxyControl::new(home.proxy_socket()), certs, fetched, local_host);
         let mut core = Core::new(store, runtimes, table, (settings.http.clone(), settings.https.clone()), &home);
         core.clock = surroundings.clock;
         core.store.append(None, None, None, &What::AgentStarted { version: env!("CARGO_PKG_VERSION").to_owned() })?;

@@ -39,8 +39,8 @@ pub(crate) struct Table {
     /// Host of the address users are shown, such as `localhost`: every app answers to `<app>.<host>` as well when it is a local name.
     local_host: Option<String>,
     certs: Certs,
-    keys: KeySets,
     folders: Folders,
+    keys: KeySets,
     parts: Mutex<Parts>,
     /// Every app of the store is in `parts`. Until then the proxy is told nothing: half a table would take apps away.
     complete: watch::Sender<bool>,
@@ -62,8 +62,8 @@ const STALE: &str = "stale-generation";
 const COMPLETE_WITHIN: Duration = Duration::from_secs(20);
 
 impl Table {
-    pub(crate) fn new(proxy: ProxyControl, certs: Certs, keys: KeySets, folders: Folders, local_host: Option<String>) -> Self {
-        Self { proxy, local_host, certs, keys, folders, parts: Mutex::default(), complete: watch::Sender::new(false) }
+    pub(crate) fn new(proxy: ProxyControl, certs: Certs, (folders, keys): (Folders, KeySets), local_host: Option<String>) -> Self {
+        Self { proxy, local_host, certs, folders, keys, parts: Mutex::default(), complete: watch::Sender::new(false) }
     }
 
     /// The proxy itself.
@@ -112,24 +112,10 @@ impl Table {
             hosts,
             redirect_hosts,
             https: spec.tls != Tls::Off,
-            routes: self.site_routes(app, host, routed),
+            routes: site_routes(app, host, routed, &self.keys),
             front: spec.front.clone(),
         };
         faces.map(site).filter(|site| !site.routes.is_empty()).collect()
-    }
-
-    /// Routes of one host, or those of the app's domains.
-    fn site_routes(&self, app: &AppName, host: Option<&Domain>, routed: &[(&ServiceName, &Service)]) -> Vec<SiteRoute> {
-        let routes = routed.iter().flat_map(|(name, service)| service.routes.iter().map(move |route| (name, route)));
-        let here = routes.filter(|(_, route)| route.host.as_ref() == host);
-        here.map(|(name, route)| SiteRoute {
-            path: route.path.clone(),
-            upstream: upstream_key(app, name),
-            timeout_ms: route.timeout_ms,
-            idle_timeout_ms: route.idle_timeout_ms,
-            filters: self.keys.complete(route.filters.clone()),
-        })
-        .collect()
     }
 
     /// Where the files of routes lie. One whose files are not known has none, and says so to who asks.
@@ -260,6 +246,20 @@ impl Table {
         parts.generation = table.generation;
         Ok(())
     }
+}
+
+/// Routes of one host, or those of the app's domains.
+fn site_routes(app: &AppName, host: Option<&Domain>, routed: &[(&ServiceName, &Service)], keys: &KeySets) -> Vec<SiteRoute> {
+    let routes = routed.iter().flat_map(|(name, service)| service.routes.iter().map(move |route| (name, route)));
+    let here = routes.filter(|(_, route)| route.host.as_ref() == host);
+    here.map(|(name, route)| SiteRoute {
+        path: route.path.clone(),
+        upstream: upstream_key(app, name),
+        timeout_ms: route.timeout_ms,
+        idle_timeout_ms: route.idle_timeout_ms,
+        filters: keys.complete(route.filters.clone()),
+    })
+    .collect()
 }
 
 /// Key of a service's upstream.

@@ -129,9 +129,12 @@ impl Control {
 
     fn metrics(&self) -> Metrics {
         let current = self.current.borrow().clone();
-        // Two routes of one path are counted as one.
-        let routes: BTreeMap<(&str, String), Tally> = current.filters.iter().map(|f| (f.name(), f.meter.tally())).collect();
-        let tally = |((app, route), tally): ((&str, String), Tally)| RouteTally { app: app.to_owned(), route, tally };
+        // An app's routes of one path, at different hosts, are counted as one.
+        let mut routes: BTreeMap<(&str, &str), Tally> = BTreeMap::new();
+        for filters in &current.filters {
+            routes.entry(filters.name()).or_default().add(&filters.meter.tally());
+        }
+        let tally = |((app, route), tally): ((&str, &str), Tally)| RouteTally { app: app.to_owned(), route: route.to_owned(), tally };
         let mut metrics = Metrics {
             routes: routes.into_iter().map(tally).collect(),
             endpoints: self.endpoints.borrow().iter().map(|state| (state.id.clone(), state.meter.tally())).collect(),

@@ -95,8 +95,8 @@ impl Shared {
     }
 
     /// Whose route it is, and its path.
-    pub(crate) fn name(&self) -> (&str, String) {
-        (&self.app, self.path.to_string())
+    pub(crate) fn name(&self) -> (&str, &str) {
+        (&self.app, self.path.as_ref())
     }
 }
 
