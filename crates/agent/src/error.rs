@@ -247,6 +247,9 @@ pub(crate) enum RequestError {
     /// In the store.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// In the proxy.
+    #[error(transparent)]
+    Control(#[from] ControlError),
 }
 
 impl RequestError {
@@ -263,7 +266,7 @@ impl RequestError {
             | Self::NoService { .. } => 404,
             Self::Bad(_) => 400,
             Self::Grant(_) => 403,
-            Self::Runtime(_) | Self::Store(_) => 500,
+            Self::Runtime(_) | Self::Store(_) | Self::Control(_) => 500,
         }
     }
 
@@ -283,9 +286,25 @@ impl RequestError {
             Self::Bad(_) => ("bad-request", None),
             Self::Grant(e) => return e.failure(),
             Self::Runtime(e) => return chain(e.code(), e, e.hints(), Vec::new()),
+            Self::Control(e) => return e.failure(),
             Self::Store(_) => ("store-failed", Some("is the disk full? `df -h` tells")),
         };
         chain(code, self, hint.map(str::to_owned).into_iter().collect(), Vec::new())
+    }
+}
+
+impl ControlError {
+    fn failure(&self) -> Failure {
+        match self {
+            Self::Refused { code, .. } => chain(code, self, Vec::new(), Vec::new()),
+            Self::Incomplete => chain("table-incomplete", self, vec!["is Docker running? `systemctl status docker`".into()], Vec::new()),
+            _ => chain(
+                "proxy-unreachable",
+                self,
+                vec!["is the proxy running? its log is logs/proxy.log in Landfall's home".into()],
+                Vec::new(),
+            ),
+        }
     }
 }
 
@@ -294,13 +313,7 @@ impl StepError {
     pub(crate) fn failure(&self) -> Failure {
         match self {
             Self::Runtime(e) => chain(e.code(), e, e.hints(), Vec::new()),
-            Self::Control(e @ ControlError::Refused { code, .. }) => chain(code, e, Vec::new(), Vec::new()),
-            Self::Control(e @ ControlError::Incomplete) => {
-                chain("table-incomplete", e, vec!["is Docker running? `systemctl status docker`".into()], Vec::new())
-            }
-            Self::Control(e) => {
-                chain("proxy-unreachable", e, vec!["is the proxy running? its log is logs/proxy.log in Landfall's home".into()], Vec::new())
-            }
+            Self::Control(e) => e.failure(),
             Self::Store(e) => chain("store-failed", e, vec!["is the disk full? `df -h` tells".into()], Vec::new()),
             Self::Cert(e) => chain("certificate-failed", e, Vec::new(), Vec::new()),
             Self::Folder(e) => {

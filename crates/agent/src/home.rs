@@ -53,4 +53,8 @@ impl Home {
     pub fn certs(&self) -> PathBuf {
         self.0.join("certs")
     }
+    /// Public keys of tokens, as they were last found.
+    pub fn keys(&self) -> PathBuf {
+        self.0.join("keys")
+    }
 }

@@ -7,6 +7,7 @@ use crate::certs::Certs;
 use crate::control::ProxyControl;
 use crate::error::{CertError, ControlError};
 use crate::folder::Folders;
+use crate::keys::KeySets;
 use crate::store::AppRow;
 use landfall_model::name::{AppName, CertificateName, Domain, NetworkName, ReplicaId, ServiceName};
 use landfall_model::observed::{Observed, ObservedNetwork};
@@ -39,6 +40,7 @@ pub(crate) struct Table {
     local_host: Option<String>,
     certs: Certs,
     folders: Folders,
+    keys: KeySets,
     parts: Mutex<Parts>,
     /// Every app of the store is in `parts`. Until then the proxy is told nothing: half a table would take apps away.
     complete: watch::Sender<bool>,
@@ -60,8 +62,8 @@ const STALE: &str = "stale-generation";
 const COMPLETE_WITHIN: Duration = Duration::from_secs(20);
 
 impl Table {
-    pub(crate) fn new(proxy: ProxyControl, certs: Certs, folders: Folders, local_host: Option<String>) -> Self {
-        Self { proxy, local_host, certs, folders, parts: Mutex::default(), complete: watch::Sender::new(false) }
+    pub(crate) fn new(proxy: ProxyControl, certs: Certs, (folders, keys): (Folders, KeySets), local_host: Option<String>) -> Self {
+        Self { proxy, local_host, certs, folders, keys, parts: Mutex::default(), complete: watch::Sender::new(false) }
     }
 
     /// The proxy itself.
@@ -110,7 +112,8 @@ impl Table {
             hosts,
             redirect_hosts,
             https: spec.tls != Tls::Off,
-            routes: site_routes(app, host, routed),
+            routes: site_routes(app, host, routed, &self.keys),
+            front: spec.front.clone(),
         };
         faces.map(site).filter(|site| !site.routes.is_empty()).collect()
     }
@@ -158,6 +161,11 @@ impl Table {
     /// The certificates.
     pub(crate) fn certs(&self) -> &Certs {
         &self.certs
+    }
+
+    /// Keys of tokens.
+    pub(crate) fn keys(&self) -> &KeySets {
+        &self.keys
     }
 
     /// Puts a part in place and swaps the proxy's table, unless nothing changed.
@@ -241,7 +249,7 @@ impl Table {
 }
 
 /// Routes of one host, or those of the app's domains.
-fn site_routes(app: &AppName, host: Option<&Domain>, routed: &[(&ServiceName, &Service)]) -> Vec<SiteRoute> {
+fn site_routes(app: &AppName, host: Option<&Domain>, routed: &[(&ServiceName, &Service)], keys: &KeySets) -> Vec<SiteRoute> {
     let routes = routed.iter().flat_map(|(name, service)| service.routes.iter().map(move |route| (name, route)));
     let here = routes.filter(|(_, route)| route.host.as_ref() == host);
     here.map(|(name, route)| SiteRoute {
@@ -249,7 +257,7 @@ fn site_routes(app: &AppName, host: Option<&Domain>, routed: &[(&ServiceName, &S
         upstream: upstream_key(app, name),
         timeout_ms: route.timeout_ms,
         idle_timeout_ms: route.idle_timeout_ms,
-        filters: route.filters.clone(),
+        filters: keys.complete(route.filters.clone()),
     })
     .collect()
 }

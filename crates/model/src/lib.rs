@@ -14,6 +14,8 @@ pub mod control;
 pub mod diagnostic;
 pub mod digest;
 pub mod filter;
+pub mod front;
+pub mod metrics;
 pub mod name;
 pub mod observed;
 pub mod plan;

@@ -4,6 +4,7 @@
 //! that it can be tested without a socket: `find` takes a host and a path that were canonicalised once, and nothing else.
 
 use crate::filter::{FilesRoot, Filters};
+use crate::front::Front;
 use crate::name::{Domain, PathMatch};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -79,6 +80,9 @@ pub struct Site {
     pub https: bool,
     /// In any order; a path of its own wins before the longest matching prefix.
     pub routes: Vec<SiteRoute>,
+    /// What holds for all of them.
+    #[serde(default, skip_serializing_if = "Front::is_empty")]
+    pub front: Front,
 }
 
 /// Paths of a site and what becomes of requests for them.
@@ -224,8 +228,16 @@ mod tests {
                     redirect_hosts: vec!["www.tutor.example.com".parse().unwrap()],
                     https: true,
                     routes: vec![route("/", "web"), route("/api", "api"), route("/api/v2/", "v2"), route("=/api/up", "up")],
+                    front: Front::default(),
                 },
-                Site { app: "any".into(), hosts: vec![], redirect_hosts: vec![], https: true, routes: vec![route("/only", "any")] },
+                Site {
+                    app: "any".into(),
+                    hosts: vec![],
+                    redirect_hosts: vec![],
+                    https: true,
+                    routes: vec![route("/only", "any")],
+                    front: Front::default(),
+                },
             ],
             ..RouteTable::default()
         }

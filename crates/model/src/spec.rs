@@ -6,6 +6,7 @@
 use crate::container::{Container, is_default};
 use crate::digest::{Revision, digest};
 use crate::filter::{Answer, Files, Filters};
+use crate::front::Front;
 use crate::name::{AppName, Domain, EnvKey, ImageId, ImageRef, NetworkName, PathMatch, ServiceName, VolumeName};
 pub use crate::tls::Tls;
 use serde::{Deserialize, Serialize};
@@ -37,6 +38,9 @@ pub struct Spec {
     pub volumes: BTreeMap<VolumeName, Volume>,
     /// Networks that services use; `default` when the file names none.
     pub networks: BTreeMap<NetworkName, Network>,
+    /// What holds for every request from outside.
+    #[serde(default, skip_serializing_if = "Front::is_empty")]
+    pub front: Front,
 }
 
 impl Spec {

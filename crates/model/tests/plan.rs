@@ -73,6 +73,7 @@ fn tutor(version: &str, db_version: &str) -> Spec {
         services: [("db", db), ("backend", backend), ("frontend", frontend)].into_iter().map(|(n, s)| (n.parse().unwrap(), s)).collect(),
         volumes: BTreeMap::from([("pgdata".parse().unwrap(), Volume { external_name: "tutor_pgdata".into(), ..Volume::default() })]),
         networks: BTreeMap::from([("default".parse().unwrap(), network)]),
+        front: Default::default(),
     }
 }
 

@@ -11,6 +11,7 @@
 //!
 //! The proxy reads what the agent wrote (table, certificates) and nothing else. It refuses what could be understood in two ways.
 
+mod access;
 mod certificate;
 mod control;
 mod edge;
@@ -18,6 +19,7 @@ mod error;
 mod exhausted;
 mod health;
 mod listener;
+mod meter;
 mod names;
 mod notify;
 mod proxy;

@@ -1,5 +1,6 @@
 //! Starts and stops the threads.
 
+use crate::access;
 use crate::certificate::{CertificateStore, server_config};
 use crate::control::{Control, ControlSocket, Sockets, TableFile};
 use crate::edge::connection::Origin;
@@ -9,6 +10,7 @@ use crate::names::{NameServers, Names};
 use crate::notify::Notifier;
 use crate::table::endpoint::Endpoints;
 use crate::worker::{Counters, Ports, Shared, Worker, WorkerAsk};
+use landfall_model::filter::Network;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::cell::RefCell;
 use std::ffi::OsString;
@@ -41,6 +43,8 @@ pub struct Settings {
     pub drain: Duration,
     /// Worker threads; at least one is started.
     pub workers: usize,
+    /// Load balancers that say by PROXY protocol, version 2, whose connections they bring, and must.
+    pub proxied_by: Vec<Network>,
 }
 
 /// Everything a proxy can be started with.
@@ -70,6 +74,7 @@ pub struct Handle {
     stop: Option<oneshot::Sender<()>>,
     control: Option<Thread>,
     workers: Vec<Thread>,
+    log: Option<JoinHandle<()>>,
 }
 
 /// A running thread and how it ended.
@@ -106,11 +111,15 @@ impl Proxy {
         let count = config.settings.workers.max(1);
         let certificates = Arc::new(CertificateStore::default());
         let max_connections = max_connections(count);
+        let failed = |source| ProxyError::Thread { name: "access-log".to_owned(), source };
+        let (log, log_thread) = access::start(config.settings.home.join("logs/access.log")).map_err(failed)?;
         let shared = Arc::new(Shared {
             tls: server_config(Arc::clone(&certificates))?,
             ports: Ports { http: port(&config.listeners.http, 80), https: port(&config.listeners.https, 443) },
             counters: std::iter::repeat_with(Counters::default).take(count).collect(),
             max_connections,
+            log,
+            proxied_by: config.settings.proxied_by.clone(),
             // A quarter, so that no address can keep all others out; no more than a busy company behind one address needs.
             max_per_address: config.max_per_address.unwrap_or((max_connections / 4).clamp(MIN_PER_ADDRESS, MAX_PER_ADDRESS)),
         });
@@ -129,7 +138,7 @@ impl Proxy {
         let (ready, is_ready) = std::sync::mpsc::channel();
         let parts = Parts { shared, certificates, asks, stopped, ready };
         let control = thread("control", move || serve(config, parts))?;
-        let handle = Handle { stop: Some(stop), control: Some(control), workers };
+        let handle = Handle { stop: Some(stop), control: Some(control), workers, log: Some(log_thread) };
         match is_ready.recv() {
             Ok(()) => Ok(handle),
             Err(_) => handle.join().and(Err(ProxyError::Ended)),
@@ -158,6 +167,10 @@ impl Handle {
         for worker in self.workers.drain(..) {
             // A worker that could not even start is why the control thread ended, so this comes first.
             worker.join().unwrap_or_else(|_| Err(ended("worker")))?;
+        }
+        // Everybody who could write a line is gone by now.
+        if let Some(log) = self.log.take() {
+            log.join().map_err(|_| ended("access-log"))?;
         }
         result
     }

@@ -1,25 +1,30 @@
 //! A worker: one thread, one event loop, everything it touches in `Rc`. Requests never change threads.
 
+use crate::access::{Log, Queue};
 use crate::edge::connection::{Conn, Order, Origin};
 use crate::edge::filter::{Filters, RequestIds};
+use crate::edge::prelude;
 use crate::edge::quota::{Quota, Share};
-use crate::edge::serve::{self, serve_http, serve_https};
+use crate::edge::serve::{http1_builder, http2_builder, serve_http, serve_https};
 use crate::edge::watch::{Clock, IDLE_LIMIT, SWEEP};
 use crate::exhausted::{Rarely, is_exhausted};
+use crate::meter::add;
 use crate::stream::Streams;
 use crate::table::Compiled;
 use crate::upstream::balance::{LocalTable, LocalUpstream};
 use crate::upstream::pool::LocalEndpoint;
 use hyper::server::conn::{http1, http2};
+use landfall_model::filter::Network;
+use rustls::HandshakeKind;
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, HashSet};
 use std::future::Future;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::{JoinHandle, spawn_local};
 use tokio::time::Instant;
@@ -84,6 +89,10 @@ pub(crate) struct Shared {
     pub(crate) max_connections: u32,
     /// Of these, how many may come from one address.
     pub(crate) max_per_address: u32,
+    /// Load balancers that say by PROXY protocol whose connections they bring.
+    pub(crate) proxied_by: Vec<Network>,
+    /// To the access log.
+    pub(crate) log: Queue,
 }
 
 /// Ports clients reach the proxy by.
@@ -100,6 +109,9 @@ pub(crate) struct Counters {
     pub(crate) requests: AtomicU64,
     pub(crate) failures: AtomicU64,
     pub(crate) connections: AtomicU32,
+    pub(crate) handshakes_full: AtomicU64,
+    pub(crate) handshakes_resumed: AtomicU64,
+    pub(crate) handshakes_failed: AtomicU64,
     /// Grows as long as its thread runs: once with every sweep.
     pub(crate) beats: AtomicU32,
 }
@@ -124,6 +136,8 @@ pub(crate) struct Worker {
     crowded: Rarely,
     /// WebSockets and event streams.
     pub(crate) streams: Rc<Streams>,
+    /// What is written down of its requests.
+    pub(crate) log: Log,
     /// Names of its requests.
     pub(crate) request_ids: RequestIds,
     /// For the connections' limits.
@@ -151,15 +165,21 @@ impl Drop for Listed {
 /// A connection's place among those accepted.
 pub(crate) struct Accepted {
     worker: Rc<Worker>,
-    /// Absent for calls between services.
-    _share: Option<Share>,
+    /// Absent for calls between services, and until it is known whose it is.
+    share: Option<Share>,
 }
 
 impl Accepted {
-    fn new(worker: &Rc<Worker>, share: Option<Share>) -> Self {
+    fn new(worker: &Rc<Worker>) -> Self {
         let count = &worker.counters().connections;
         count.store(count.load(Relaxed) + 1, Relaxed);
-        Self { worker: Rc::clone(worker), _share: share }
+        Self { worker: Rc::clone(worker), share: None }
+    }
+
+    /// Counts it as one of `client`'s; false if that has as many as it may.
+    fn claim(&mut self, client: IpAddr) -> bool {
+        self.share = self.worker.quota.take(client);
+        self.share.is_some()
     }
 
     /// Whose.
@@ -190,11 +210,12 @@ impl Worker {
             crowded: Rarely::default(),
             quota: Quota::new(shared.max_per_address),
             streams: Rc::default(),
+            log: Log::new(shared.log.clone()),
             request_ids: RequestIds::new(),
             clock: Clock::new(),
             tls: TlsAcceptor::from(Arc::clone(&shared.tls)),
-            http1: serve::http1_builder(),
-            http2: serve::http2_builder(),
+            http1: http1_builder(),
+            http2: http2_builder(),
             shared,
         })
     }
@@ -216,6 +237,17 @@ impl Worker {
 
     fn counters(&self) -> &Counters {
         &self.shared.counters[self.index]
+    }
+
+    /// Counts a TLS handshake; `None` if it came to nothing.
+    pub(crate) fn count_handshake(&self, kind: Option<HandshakeKind>) {
+        let counters = self.counters();
+        let count = match kind {
+            None => &counters.handshakes_failed,
+            Some(HandshakeKind::Resumed) => &counters.handshakes_resumed,
+            Some(_) => &counters.handshakes_full,
+        };
+        add(count, 1);
     }
 
     /// Counts a request.
@@ -301,8 +333,12 @@ impl Worker {
             left.retire();
         }
         *known = named;
-        *self.table.borrow_mut() =
-            Rc::new(LocalTable { filters: compiled.filters.iter().map(Filters::new).collect(), compiled, upstreams });
+        *self.table.borrow_mut() = Rc::new(LocalTable {
+            filters: compiled.filters.iter().map(|f| Filters::new(f, self.index)).collect(),
+            apps: compiled.apps().map(Rc::from).collect(),
+            compiled,
+            upstreams,
+        });
     }
 
     fn listen(self: &Rc<Self>, listener: std::net::TcpListener, origin: Origin) -> Option<JoinHandle<()>> {
@@ -334,21 +370,17 @@ impl Worker {
                     continue;
                 }
             };
-            let share = match origin {
-                Origin::Internal(_) => None,
-                Origin::Http | Origin::Https => match self.quota.take(peer.ip()) {
-                    None => continue,
-                    share => share,
-                },
-            };
             let _ = stream.set_nodelay(true);
-            let accepted = Accepted::new(&self, share);
-            spawn_local(async move {
-                match origin {
-                    Origin::Https => serve_https(accepted, stream, peer.ip()).await,
-                    _ => serve_http(accepted, stream, peer.ip(), origin).await,
-                }
-            });
+            let mut accepted = Accepted::new(&self);
+            let outside = matches!(origin, Origin::Http | Origin::Https);
+            if outside && self.shared.proxied_by.iter().any(|network| network.contains(peer.ip())) {
+                spawn_local(serve_proxied(accepted, stream, peer.ip(), origin));
+                continue;
+            }
+            if outside && !accepted.claim(peer.ip()) {
+                continue;
+            }
+            spawn_local(serve(accepted, stream, peer.ip(), origin));
         }
     }
 
@@ -383,6 +415,7 @@ impl Worker {
         loop {
             tokio::time::sleep(SWEEP).await;
             self.clock.advance();
+            self.log.flush();
             let beats = &self.counters().beats;
             beats.store(beats.load(Relaxed).wrapping_add(1), Relaxed);
             let pressed = self.pressed.take();
@@ -424,6 +457,21 @@ impl Worker {
 
     fn is_empty(&self) -> bool {
         self.counters().connections.load(Relaxed) == 0 && self.streams.is_empty()
+    }
+}
+
+async fn serve(accepted: Accepted, stream: TcpStream, client: IpAddr, origin: Origin) {
+    match origin {
+        Origin::Https => serve_https(accepted, stream, client).await,
+        _ => serve_http(accepted, stream, client, origin).await,
+    }
+}
+
+/// Serves a connection that a load balancer brings. The quota is the client's: all of them come from the load balancer's address.
+async fn serve_proxied(mut accepted: Accepted, mut stream: TcpStream, peer: IpAddr, origin: Origin) {
+    let Some(client) = prelude::read(&mut stream, peer).await else { return };
+    if client == peer || accepted.claim(client) {
+        serve(accepted, stream, client, origin).await;
     }
 }
 

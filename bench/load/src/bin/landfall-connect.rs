@@ -6,6 +6,7 @@
 use clap::{Parser, Subcommand};
 use serde_json::json;
 use std::error::Error;
+use std::io::Write as _;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::rc::Rc;
@@ -158,7 +159,7 @@ async fn idle(client: Rc<Client>, connections: u32) -> Result<(), Failure> {
         let source = Ipv4Addr::from(u32::from(Ipv4Addr::new(127, 0, 1, 1)) + index / PER_SOURCE);
         open.push(client.ask(source.into()).await?);
     }
-    println!("{}", json!({ "open": open.len() }));
+    writeln!(std::io::stdout(), "{}", json!({ "open": open.len() }))?;
     tokio::task::spawn_blocking(|| std::io::copy(&mut std::io::stdin(), &mut std::io::sink())).await??;
     Ok(())
 }
@@ -169,7 +170,10 @@ fn main() -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     LocalSet::new().block_on(&runtime, async {
         match arguments.what {
-            What::Handshakes { clients, seconds } => println!("{}", handshakes(client, clients, Duration::from_secs(seconds)).await?),
+            What::Handshakes { clients, seconds } => {
+                let result = handshakes(client, clients, Duration::from_secs(seconds)).await?;
+                writeln!(std::io::stdout(), "{result}")?;
+            }
             What::Idle { connections } => idle(client, connections).await?,
         }
         Ok(())

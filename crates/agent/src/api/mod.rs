@@ -7,6 +7,7 @@ mod app;
 mod cert;
 mod event;
 mod log;
+mod metrics;
 mod peer;
 mod rollout;
 mod session;
@@ -39,6 +40,8 @@ pub(crate) async fn serve(listener: Listener, core: Arc<Core>) {
         .route("/v1/apps/{app}/rollouts", post(rollout::begin))
         .route("/v1/rollouts/{id}/events", get(event::of_rollout))
         .route("/v1/events", get(event::list))
+        .route("/v1/metrics", get(metrics::show))
+        .route("/metrics", get(metrics::prometheus))
         .route("/v1/certs", get(cert::list))
         .route("/v1/certs/renew", post(cert::renew))
         .route("/v1/apps/{app}/logs", get(log::follow))

@@ -14,6 +14,8 @@ mod renew;
 mod shelf;
 mod status;
 
+pub(crate) use acme::client_config;
+pub(crate) use file::{make_private_dir, read_text, write_private};
 pub(crate) use renew::{Failed, Kinds};
 pub(crate) use status::Wanted;
 

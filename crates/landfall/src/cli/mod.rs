@@ -13,6 +13,7 @@ pub use project::{AppArgs, ProjectArgs};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
+use landfall_model::filter::Network;
 use landfall_model::name::{AppName, CertificateName, ReplicaId, ServiceName};
 use std::path::PathBuf;
 
@@ -97,6 +98,8 @@ pub enum Verb {
     Exec(Exec),
     /// Run a command in a new replica that is removed afterwards
     Run(RunIn),
+    /// Print what the proxy has counted, as Prometheus reads it
+    Metrics,
     /// Show certificates, and have them issued anew
     Certs(Certs),
     /// Show the certificate authority of this server
@@ -431,6 +434,9 @@ pub struct Proxy {
     /// Threads [default: one per core]
     #[arg(long, value_name = "N")]
     pub workers: Option<usize>,
+    /// Load balancers that speak PROXY protocol, version 2
+    #[arg(long, value_name = "NETWORK", value_delimiter = ',')]
+    pub proxy_protocol: Vec<Network>,
 }
 
 /// `landfall supervise`

@@ -21,6 +21,7 @@ use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
 use landfall_model::api::{Accepted, AgentInfo, AppStatus, Failure, Planned, Release, RolloutRequest};
 use landfall_model::certificate::{CertificateStatus, RenewRequest, Renewing};
+use landfall_model::metrics::Metrics;
 use landfall_model::name::AppName;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -76,6 +77,11 @@ impl Client {
     /// Every certificate of the server.
     pub async fn certificates(&self) -> Result<Vec<CertificateStatus>, ClientError> {
         self.get("/v1/certs").await
+    }
+
+    /// What the proxy has counted.
+    pub async fn metrics(&self) -> Result<Metrics, ClientError> {
+        self.get("/v1/metrics").await
     }
 
     /// Has certificates issued anew.

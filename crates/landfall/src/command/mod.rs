@@ -13,6 +13,7 @@ mod exec;
 mod explain;
 mod init;
 mod logs;
+mod metrics;
 mod plan;
 mod releases;
 mod rollback;
@@ -75,6 +76,7 @@ fn talk(verb: Verb, context: &Context) -> Outcome<ExitCode> {
             Verb::Status(args) => status::run(context, args).await,
             Verb::Logs(args) => logs::run(context, args).await,
             Verb::Certs(args) => certs::run(context, args).await,
+            Verb::Metrics => metrics::run(context).await,
             Verb::Events(args) => events::run(context, args).await,
             Verb::Exec(args) => exec::exec(context, args).await,
             Verb::Run(args) => exec::run(context, args).await,

@@ -11,6 +11,7 @@ use super::{Listeners, Order, PROXY_DRAIN, end, stop_ordered};
 use crate::error::{Explain, Outcome, Plain};
 use crate::settings::Home;
 use landfall_model::api::Failure;
+use std::ffi::OsString;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -79,7 +80,9 @@ impl ProxyKeeper {
         let notify =
             NotifySocket::bind(&path).map_err(|e| Plain::failed("home-unusable", format!("cannot bind {}", path.display())).because(e))?;
         let drain = PROXY_DRAIN.as_secs().to_string();
-        let argv = vec!["proxy".into(), "--home".into(), home.path().as_os_str().to_owned(), "--drain".into(), drain.into()];
+        let mut argv: Vec<OsString> =
+            vec!["proxy".into(), "--home".into(), home.path().as_os_str().to_owned(), "--drain".into(), drain.into()];
+        argv.extend(listeners.arguments());
         let program = Program { binary, argv, log: home.log("proxy"), notify: Some(path), watchdog: Some(WATCHDOG), fds: Vec::new() };
         Ok(Self {
             program,

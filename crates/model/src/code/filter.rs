@@ -49,4 +49,13 @@ pub(super) const CODES: &[Code] = &[
         bad: "services:\n  web:\n    image: nginx:1.27\n    x-landfall: { port: 80, routes: [/, { path: /old, redirect: new }] }\n",
         good: "services:\n  web:\n    image: nginx:1.27\n    x-landfall: { port: 80, routes: [/, { path: /old, redirect: /new }] }\n",
     },
+    Code {
+        code: "bad-token-key",
+        severity: Error,
+        title: "this cannot check a token",
+        reason: "A short secret is found by trying, and whoever finds it signs tokens for everybody. A key fetched without HTTPS is whoever's the network likes.",
+        remedy: "Give `secret` 32 bytes or more from a generator, or `keys` an `https://` URL or a file.",
+        bad: "services:\n  web:\n    image: nginx:1.27\n    x-landfall: { port: 80, routes: [{ path: /, jwt: { secret: hunter2 } }] }\n",
+        good: "services:\n  web:\n    image: nginx:1.27\n    x-landfall: { port: 80, routes: [{ path: /, jwt: { keys: \"https://id.acme.com/jwks.json\" } }] }\n",
+    },
 ];

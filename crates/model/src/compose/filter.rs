@@ -14,7 +14,7 @@ use std::str::FromStr;
 const CORS_METHODS: [&str; 6] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"];
 const CORS_MAX_AGE_S: u64 = 600;
 /// Keys that keep something out: empty, as a variable that is not set makes them, they must not mean "nothing".
-const PROTECTING: [&str; 5] = ["allow", "deny", "basic_auth", "max_body", "rate_limit"];
+const PROTECTING: [&str; 6] = ["allow", "deny", "basic_auth", "jwt", "max_body", "rate_limit"];
 
 /// Reads a route's filters.
 pub(crate) fn read(fields: &mut Fields<'_>, report: &mut Report) -> Filters {
@@ -22,6 +22,15 @@ pub(crate) fn read(fields: &mut Fields<'_>, report: &mut Report) -> Filters {
         report
             .error("missing-key", field.key_place, format!("`{}` is empty, so it would protect nothing", field.path))
             .hint("give it a value, or remove the key");
+    }
+    let basic_auth = fields.take("basic_auth").and_then(|f| users(&f, report)).unwrap_or_default();
+    let jwt_field = fields.take("jwt");
+    let jwt = jwt_field.as_ref().and_then(|f| super::jwt::read(f, report));
+    let one_header = jwt.as_ref().is_some_and(|j| j.header.as_str() == "authorization" && j.cookie.is_none() && j.query.is_none());
+    if let Some(field) = jwt_field.filter(|_| one_header && !basic_auth.is_empty()) {
+        report
+            .error("contradiction", field.key_place, format!("`{}` and `basic_auth` want one header to be two things", field.path))
+            .hint("remove one, or say which `header` or `cookie` the token is in");
     }
     Filters {
         headers: fields.take("headers").and_then(|f| headers(&f, report)).unwrap_or_default(),
@@ -32,7 +41,8 @@ pub(crate) fn read(fields: &mut Fields<'_>, report: &mut Report) -> Filters {
         uncompressed: fields.take("compression").and_then(|f| f.boolean(report)).is_some_and(|b| !b.value),
         allow: fields.take("allow").map(|f| names("bad-network", &f, report)).unwrap_or_default(),
         deny: fields.take("deny").map(|f| names("bad-network", &f, report)).unwrap_or_default(),
-        basic_auth: fields.take("basic_auth").and_then(|f| basic_auth(&f, report)).unwrap_or_default(),
+        basic_auth,
+        jwt,
         answer: answer::read(fields, report),
     }
 }
@@ -97,7 +107,7 @@ fn rewrite(fields: &mut Fields<'_>, report: &mut Report) -> Option<crate::name::
 }
 
 /// Names of a list, or one in its place.
-fn names<T: FromStr<Err = NameError> + Ord>(code: &str, field: &Field<'_>, report: &mut Report) -> BTreeSet<T> {
+pub(crate) fn names<T: FromStr<Err = NameError> + Ord>(code: &str, field: &Field<'_>, report: &mut Report) -> BTreeSet<T> {
     one_or_more(field, report).iter().filter_map(|item| item.name(code, report)).map(|l| l.value).collect()
 }
 
@@ -142,7 +152,7 @@ fn cors(field: &Field<'_>, report: &mut Report) -> Option<Cors> {
 }
 
 /// `user: password`.
-fn basic_auth(field: &Field<'_>, report: &mut Report) -> Option<BTreeMap<String, PasswordDigest>> {
+fn users(field: &Field<'_>, report: &mut Report) -> Option<BTreeMap<String, PasswordDigest>> {
     let fields = Fields::open(field, report)?;
     let mut users = BTreeMap::new();
     for (user, value) in fields.all() {

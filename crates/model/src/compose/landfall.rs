@@ -3,11 +3,13 @@
 //! Keys of `PRODUCT.md` that this version does not do yet are known and warned about, so that a file written for the whole of Landfall can be
 //! used today and nobody believes a backup is made that is not.
 
+use super::front;
 use super::reader::{Field, Fields, join};
 use super::report::{Located, Place, Report};
 use super::suggest::nearest;
 use super::tls::{self, TlsFile};
 use crate::filter::Filters;
+use crate::front::Front;
 use crate::name::{Domain, EnvKey, PathMatch};
 use crate::spec::RuntimeKind;
 
@@ -18,6 +20,7 @@ pub(crate) struct LandfallFile {
     pub(crate) domains: Vec<Located<Domain>>,
     pub(crate) tls: Option<TlsFile>,
     pub(crate) env: Vec<EnvRule>,
+    pub(crate) front: Front,
 }
 
 impl LandfallFile {
@@ -71,9 +74,10 @@ pub(crate) struct HealthPath {
 }
 
 /// Keys of `x-landfall` in a service.
-pub(crate) const SERVICE_KEYS: [&str; 7] = ["port", "routes", "health", "migrate", "drain", "build", "backup"];
+pub(crate) const SERVICE_KEYS: &[&str] = &["port", "routes", "health", "migrate", "drain", "build", "backup"];
 /// Keys of `x-landfall` at the top.
-pub(crate) const TOP_KEYS: [&str; 7] = ["runtime", "domains", "tls", "env", "rollout", "alerts", "environments"];
+pub(crate) const TOP_KEYS: &[&str] =
+    &["runtime", "domains", "tls", "trusted_proxies", "access_log", "env", "rollout", "alerts", "environments"];
 
 /// Reads `x-landfall` at the top.
 pub(crate) fn read(field: &Field<'_>, report: &mut Report) -> LandfallFile {
@@ -98,6 +102,7 @@ pub(crate) fn read(field: &Field<'_>, report: &mut Report) -> LandfallFile {
     if let Some(env) = fields.take("env").and_then(|f| Fields::open(&f, report)) {
         out.env = env.all().filter_map(|(key, field)| env_rule(key, field, report)).collect();
     }
+    out.front = front::read(&mut fields, report);
     fields.later(&["rollout", "alerts", "environments"], report);
     fields.finish_with(report, |key| {
         SERVICE_KEYS.contains(&key).then(|| format!("`{key}` belongs to a service: `services.<name>.x-landfall.{key}`"))
@@ -175,7 +180,7 @@ pub(crate) fn read_service(field: &Field<'_>, report: &mut Report) -> ServiceLan
     }
     fields.finish_with(report, |key| {
         let top = TOP_KEYS.contains(&key).then(|| format!("`{key}` belongs to the app: `x-landfall.{key}` at the top of the file"));
-        top.or_else(|| nearest(key, SERVICE_KEYS).map(|near| format!("did you mean `{near}`?")))
+        top.or_else(|| nearest(key, SERVICE_KEYS.iter().copied()).map(|near| format!("did you mean `{near}`?")))
     });
     out
 }
@@ -254,7 +259,7 @@ pub(crate) fn contract_defaults(root: &super::node::Node) -> Vec<(String, String
 /// A key of `x-landfall` that was written beside the Compose keys instead.
 pub(crate) fn misplaced(path: &str, key: &str) -> Option<String> {
     let keys = if path.is_empty() { TOP_KEYS } else { SERVICE_KEYS };
-    let known = keys.into_iter().find(|k| *k == key && *k != "build");
+    let known = keys.iter().find(|k| **k == key && **k != "build");
     known.map(|k| format!("`{k}` goes under `{}`", join(path, "x-landfall"))).or_else(|| {
         let deploy = !path.is_empty() && matches!(key, "replicas" | "resources" | "update_config" | "restart_policy");
         deploy.then(|| format!("`{key}` goes under `{path}.deploy`"))

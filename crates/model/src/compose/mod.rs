@@ -22,12 +22,14 @@ mod env;
 pub mod extension;
 mod file;
 mod filter;
+mod front;
 #[cfg(fuzzing)]
 pub mod fuzzing;
 mod grant;
 mod health;
 pub mod init;
 mod interpolate;
+mod jwt;
 mod landfall;
 mod load;
 mod merge;

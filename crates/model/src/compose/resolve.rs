@@ -13,6 +13,7 @@ use super::shape;
 use super::tls;
 use crate::container::{Container, MountedFile, Namespace};
 use crate::diagnostic::Diagnostic;
+use crate::filter::JwtKeys;
 use crate::name::{AppName, Domain, NetworkName, ServiceName, VolumeName};
 use crate::spec::{
     Dependency, HealthTest, Healthcheck, Limits, Mount, MountSource, Network, Probe, Program, PublishedPort, PullPolicy, Restart, Route,
@@ -45,6 +46,7 @@ pub(crate) fn resolve(name: &AppName, app: &App<'_>, values: &Values<'_>, report
         services,
         volumes,
         networks,
+        front: app.file.landfall.front.clone(),
     };
     spec.tls = tls::resolve(app.file.landfall.tls.as_ref(), &spec.all_domains(), app.project_dir);
     access::warn(&spec, app, report);
@@ -200,12 +202,18 @@ impl Resolver<'_> {
     }
 
     fn route(&self, file: &super::landfall::RouteFile) -> Route {
+        let mut filters = file.filters.clone();
+        if let Some(JwtKeys::Public { from, .. }) = filters.jwt.as_mut().map(|jwt| &mut jwt.keys)
+            && !from.contains("://")
+        {
+            *from = path::absolute(self.app.project_dir, from);
+        }
         Route {
             host: file.host.as_ref().map(|h| h.value.clone()).filter(|h| self.app.file.landfall.canonical() != Some(h)),
             path: file.path.value.clone(),
             timeout_ms: file.timeout_ms.unwrap_or(ROUTE_TIMEOUT_MS),
             idle_timeout_ms: file.idle_timeout_ms.unwrap_or(ROUTE_IDLE_MS),
-            filters: file.filters.clone(),
+            filters,
         }
     }
 

@@ -32,12 +32,14 @@ macro_rules! text {
 mod answer;
 mod cors;
 mod header;
+mod jwt;
 mod network;
 mod password;
 
 pub use answer::{Answer, Files, FilesRoot, Redirect, RedirectTarget, Respond};
 pub use cors::{Cors, CorsOrigin};
 pub use header::{HeaderKey, HeaderText};
+pub use jwt::{Jwt, JwtAlgorithm, JwtKeys, JwtSecret};
 pub use network::Network;
 pub use password::PasswordDigest;
 
@@ -75,6 +77,9 @@ pub struct Filters {
     /// What answers in place of the application.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub answer: Option<Answer>,
+    /// Only who shows a token like this.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub jwt: Option<Jwt>,
 }
 
 impl Filters {

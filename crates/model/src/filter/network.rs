@@ -2,6 +2,7 @@
 
 use crate::name::NameError;
 use serde::{Deserialize, Serialize};
+use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
 use std::str::FromStr;
 
@@ -14,6 +15,11 @@ pub struct Network {
 }
 
 impl Network {
+    /// True if it is every address of its kind.
+    pub fn is_everybody(&self) -> bool {
+        self.bits == 0
+    }
+
     /// True if `client` is of it. An IPv4 client that came by an IPv6 socket is an IPv4 client.
     pub fn contains(&self, client: IpAddr) -> bool {
         match (self.address, client.to_canonical()) {
@@ -56,7 +62,13 @@ impl TryFrom<String> for Network {
 
 impl From<Network> for String {
     fn from(network: Network) -> String {
-        format!("{}/{}", network.address, network.bits)
+        network.to_string()
+    }
+}
+
+impl fmt::Display for Network {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.address, self.bits)
     }
 }
 

@@ -16,9 +16,10 @@ use crate::table::Compiled;
 use crate::table::endpoint::Endpoints;
 use crate::worker::{Shared, WorkerAsk};
 use landfall_model::control::{Answer, Ask, ProxyStatus};
+use landfall_model::metrics::{Metrics, RouteTally, Tally};
 use landfall_model::route::RouteTable;
 use std::cell::RefCell;
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -80,6 +81,7 @@ impl Control {
         match ask {
             Ask::Swap { table } => self.answer_swap(table).await,
             Ask::Status => Answer::Status(self.status()),
+            Ask::Metrics => Answer::Metrics(Box::new(self.metrics())),
             Ask::Close { endpoints, jitter_ms } => {
                 self.close(endpoints.into_iter().collect(), Duration::from_millis(jitter_ms));
                 Answer::Closing
@@ -123,6 +125,29 @@ impl Control {
             status.connections += u64::from(counters.connections.load(Relaxed));
         }
         status
+    }
+
+    fn metrics(&self) -> Metrics {
+        let current = self.current.borrow().clone();
+        // An app's routes of one path, at different hosts, are counted as one.
+        let mut routes: BTreeMap<(&str, &str), Tally> = BTreeMap::new();
+        for filters in &current.filters {
+            routes.entry(filters.name()).or_default().add(&filters.meter.tally());
+        }
+        let tally = |((app, route), tally): ((&str, &str), Tally)| RouteTally { app: app.to_owned(), route: route.to_owned(), tally };
+        let mut metrics = Metrics {
+            routes: routes.into_iter().map(tally).collect(),
+            endpoints: self.endpoints.borrow().iter().map(|state| (state.id.clone(), state.meter.tally())).collect(),
+            log_dropped: self.shared.log.dropped(),
+            ..Metrics::default()
+        };
+        for counters in &self.shared.counters {
+            metrics.connections += u64::from(counters.connections.load(Relaxed));
+            metrics.handshakes_full += counters.handshakes_full.load(Relaxed);
+            metrics.handshakes_resumed += counters.handshakes_resumed.load(Relaxed);
+            metrics.handshakes_failed += counters.handshakes_failed.load(Relaxed);
+        }
+        metrics
     }
 
     /// Checks endpoints for ever.

@@ -1,10 +1,12 @@
 //! The way of one request: canonicalise, find, prepare, forward, and turn whatever happens into an answer.
 
 use crate::edge::answer::Asking;
+use crate::edge::client::Client;
 use crate::edge::connection::{Conn, Origin};
 use crate::edge::filter::{self, Filters, Passage, Stop};
 use crate::edge::gate::decimal;
 use crate::edge::header;
+use crate::edge::record::{Record, Seen};
 use crate::edge::refusal::{Asked, Refusal, plain, redirect};
 use crate::edge::target::{Host, canonical_target};
 use crate::edge::watch::InFlight;
@@ -30,8 +32,11 @@ pub(crate) async fn carry(conn: Rc<Conn>, request: Request<Incoming>) -> Result<
     let in_flight = conn.watch.begin(conn.http2.then(|| conn.unread.place()));
     let asked = Asked::of(request.method(), request.headers(), conn.http2);
     conn.worker.count_request();
-    let answer = answer(&conn, request, in_flight, &asked).await;
+    let mut record = Record::new(&conn.worker);
+    let answer = answer(&conn, request, in_flight, (&asked, &mut record)).await;
     let mut response = answer.unwrap_or_else(|refusal| refuse(&conn, refusal, &asked));
+    record.answered(response.status());
+    response.body_mut().keep(record);
     if conn.is_last_answer() && response.status() != StatusCode::SWITCHING_PROTOCOLS {
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
@@ -49,43 +54,57 @@ async fn answer(
     conn: &Rc<Conn>,
     request: Request<Incoming>,
     in_flight: InFlight,
-    asked: &Asked,
+    (asked, record): (&Asked, &mut Record),
 ) -> Result<Response<ResponseBody>, Refusal> {
     let (host, target) = admit(conn, &request)?;
     let table = conn.worker.table();
     if let Some(challenge) = table.compiled.challenge(host.name(), target.path()).filter(|_| !matches!(conn.origin, Origin::Internal(_))) {
         return Ok(plain(challenge.clone()));
     }
-    let (site, route) = match decide(conn, &table, &host, &target)? {
+    let Decided { decision, client, site } = decide(conn, &table, Question { host: &host, target: &target, headers: request.headers() });
+    if let Some(site) = site
+        && let Some(app) = table.apps.get(site.index)
+    {
+        let (method, version) = (request.method(), request.version());
+        record.seen(&Seen { log: site.log, app, method, host: host.value(), target: &target, client: &client, version });
+    }
+    let (site, route) = match decision? {
         Decision::Forward(site, route) => (site, route),
         Decision::Redirect(site, location) => {
             let mut response = redirect(&location);
-            if site.hsts && is_secure(conn, site, &host) {
+            if site.hsts && is_secure(&client, site, &host) {
                 filter::hsts(response.headers_mut());
             }
             return Ok(response);
         }
     };
     let Some(filters) = route.filters.and_then(|index| table.filters.get(index)) else {
-        return pass(conn, &table, route, Arrived { request, host, target, in_flight, filtered: None }).await;
+        return pass(conn, &table, route, Arrived { request, client, host, target, in_flight, filtered: None }, record).await;
     };
-    let secure = site.is_some_and(|site| is_secure(conn, site, &host));
+    let secure = site.is_some_and(|site| is_secure(&client, site, &host));
     let mut passage = Passage::new(conn.worker.request_ids.next(), secure);
-    let passed = match filters.admit(conn.client, &request, &mut passage) {
+    record.routed(&filters.meter, passage.id());
+    if let Some(shown) = filters.shown(&target) {
+        record.show(&shown);
+    }
+    let passed = match filters.admit(client.address, &request, &mut passage) {
         Ok(()) => match &filters.answer {
             Some(own) => {
                 let asking = Asking { request: &request, target: &target, filters, in_flight };
-                let answer = own.answer(asking, || site.map(|site| origin(conn, site, host.name())).unwrap_or_default());
+                let answer = own.answer(asking, || site.map(|site| origin(conn, &client, site, host.name())).unwrap_or_default());
                 filter::linger(request);
                 answer
             }
             None => {
                 let filtered = Some((filters, &passage));
-                pass(conn, &table, route, Arrived { request, host, target, in_flight, filtered }).await
+                pass(conn, &table, route, Arrived { request, client, host, target, in_flight, filtered }, record).await
             }
         },
         Err(stop) => {
             filter::linger(request);
+            if matches!(stop, Stop::Refuse(Refusal::TooMany { .. })) {
+                record.limited();
+            }
             match stop {
                 Stop::Refuse(refusal) => Err(refusal),
                 Stop::Answer(response) => Ok(*response),
@@ -100,13 +119,14 @@ async fn answer(
 }
 
 /// The client may be told to come by HTTPS only from now on.
-fn is_secure(conn: &Conn, site: &CompiledSite, host: &Host) -> bool {
-    conn.origin == Origin::Https && site.canonical.is_some() && filter::is_public(host.name())
+fn is_secure(client: &Client<'_>, site: &CompiledSite, host: &Host) -> bool {
+    client.https && site.canonical.is_some() && filter::is_public(host.name())
 }
 
 /// A request that may pass.
 struct Arrived<'a> {
     request: Request<Incoming>,
+    client: Client<'a>,
     host: Host,
     target: PathAndQuery,
     in_flight: InFlight,
@@ -120,11 +140,13 @@ async fn pass(
     table: &Rc<LocalTable>,
     route: &CompiledRoute,
     arrived: Arrived<'_>,
+    record: &mut Record,
 ) -> Result<Response<ResponseBody>, Refusal> {
     let upstream = route.upstream.ok_or(Refusal::NoEndpoint)?;
     let (Prepared { request, upload, upgrade }, in_flight) = prepare(conn, arrived);
+    record.uploads(upload.as_ref());
     let outbound = Outbound { request, upload, upstream, timeout: route.timeout };
-    let Inbound { answer, held } = forward(&conn.worker, table, outbound).await.map_err(|refusal| match refusal {
+    let Inbound { answer, held } = forward(&conn.worker, table, outbound, record).await.map_err(|refusal| match refusal {
         // The gate may have seen why the body did not come to its end.
         Refusal::Unfinished if conn.watch.is_refused(conn.requests()) => Refusal::Ambiguous("where its body ends"),
         refusal => refusal,
@@ -167,15 +189,34 @@ enum Decision<'a> {
     Redirect(&'a CompiledSite, String),
 }
 
-fn decide<'a>(conn: &Conn, table: &'a LocalTable, host: &Host, target: &PathAndQuery) -> Result<Decision<'a>, Refusal> {
+/// What a decision is made from.
+#[derive(Clone, Copy)]
+struct Question<'a> {
+    host: &'a Host,
+    target: &'a PathAndQuery,
+    headers: &'a HeaderMap,
+}
+
+/// What came of it.
+struct Decided<'a> {
+    decision: Result<Decision<'a>, Refusal>,
+    client: Client<'a>,
+    site: Option<&'a CompiledSite>,
+}
+
+fn decide<'a>(conn: &'a Conn, table: &'a LocalTable, question: Question<'_>) -> Decided<'a> {
+    let Question { host, target, headers } = question;
     if let Origin::Internal(address) = conn.origin {
-        return table.compiled.internal(address).map(|route| Decision::Forward(None, route)).ok_or(Refusal::NoEndpoint);
+        let decision = table.compiled.internal(address).map(|route| Decision::Forward(None, route)).ok_or(Refusal::NoEndpoint);
+        return Decided { decision, client: Client::of(conn, &[], headers), site: None };
     }
-    let plain = conn.origin == Origin::Http;
-    match table.compiled.find(host.name(), target.path()) {
-        Found::Redirect(site, canonical) => Ok(Decision::Redirect(site, location(conn, site, canonical, target))),
-        Found::Route(site, _) | Found::NoRoute(site) if plain && site.https => {
-            Ok(Decision::Redirect(site, location(conn, site, host.name(), target)))
+    let found = table.compiled.find(host.name(), target.path());
+    let site = found.site();
+    let client = Client::of(conn, site.map_or(&[], |site| site.trusted.as_slice()), headers);
+    let decision = match found {
+        Found::Redirect(site, canonical) => Ok(Decision::Redirect(site, location(conn, &client, site, canonical, target))),
+        Found::Route(site, _) | Found::NoRoute(site) if site.https && !client.https => {
+            Ok(Decision::Redirect(site, location(conn, &client, site, host.name(), target)))
         }
         Found::Route(site, route) => Ok(Decision::Forward(Some(site), route)),
         Found::NoRoute(site) => {
@@ -186,19 +227,19 @@ fn decide<'a>(conn: &Conn, table: &'a LocalTable, host: &Host, target: &PathAndQ
         // A client may reuse a connection for another name of its certificate; 421 tells it to open a new one.
         Found::NoSite if conn.server_name.as_deref().is_some_and(|name| name != host.name()) => Err(Refusal::Misdirected),
         Found::NoSite => Err(Refusal::NoSite),
-    }
+    };
+    Decided { decision, client, site }
 }
 
-fn location(conn: &Conn, site: &CompiledSite, host: &str, target: &PathAndQuery) -> String {
-    format!("{}{target}", origin(conn, site, host))
+fn location(conn: &Conn, client: &Client<'_>, site: &CompiledSite, host: &str, target: &PathAndQuery) -> String {
+    format!("{}{target}", origin(conn, client, site, host))
 }
 
 /// Scheme, host and port by which a client is to come.
-fn origin(conn: &Conn, site: &CompiledSite, host: &str) -> String {
+fn origin(conn: &Conn, client: &Client<'_>, site: &CompiledSite, host: &str) -> String {
     let ports = conn.worker.ports();
-    let (scheme, port, usual) =
-        if site.https || conn.origin == Origin::Https { ("https", ports.https, 443) } else { ("http", ports.http, 80) };
-    if port == usual { format!("{scheme}://{host}") } else { format!("{scheme}://{host}:{port}") }
+    let (scheme, port, usual) = if site.https || client.https { ("https", ports.https, 443) } else { ("http", ports.http, 80) };
+    if client.proxied || port == usual { format!("{scheme}://{host}") } else { format!("{scheme}://{host}:{port}") }
 }
 
 /// A request as the application gets it.
@@ -210,13 +251,13 @@ struct Prepared {
 }
 
 fn prepare(conn: &Conn, arrived: Arrived<'_>) -> (Prepared, InFlight) {
-    let Arrived { mut request, host, mut target, in_flight, filtered } = arrived;
+    let Arrived { mut request, client, host, mut target, in_flight, filtered } = arrived;
     // A body would have to be read to its end before its connection becomes a tunnel; no client sends one.
     let may_upgrade = request.version() == Version::HTTP_11 && request.method() == Method::GET && request.body().is_end_stream();
     let websocket = may_upgrade && header::asks_for_websocket(request.headers());
     let upgrade = websocket.then(|| hyper::upgrade::on(&mut request));
     let (mut head, incoming) = request.into_parts();
-    header::to_upstream(&mut head.headers, &host, conn.peer.as_ref(), websocket);
+    header::to_upstream(&mut head.headers, &host, client.peer.as_deref(), websocket);
     let mut max_body = u64::MAX;
     if let Some((filters, passage)) = filtered {
         target = filters.prepare(passage, &mut head.headers, target);
@@ -284,6 +325,7 @@ fn relay(conn: &Conn, response: Response<AnswerBody>, passing: Passing) -> Respo
         stream,
         in_flight: Some(in_flight),
         last_words: LastWords::default(),
+        record: None,
     });
     Response::from_parts(head, body)
 }

@@ -76,7 +76,7 @@ impl Conn {
             _accepted: accepted,
             origin,
             client: peer.to_canonical(),
-            peer: address.map(|address| Peer { address, scheme }),
+            peer: address.map(|address| Peer { address, scheme, host: None }),
             server_name: None,
             http2: false,
             requests: Cell::new(0),

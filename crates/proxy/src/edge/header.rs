@@ -8,20 +8,22 @@ use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
-const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
-const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
-const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+pub(crate) const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+pub(crate) const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+pub(crate) const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const X_REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
 const WEBSOCKET: HeaderValue = HeaderValue::from_static("websocket");
 const UPGRADE: HeaderValue = HeaderValue::from_static("upgrade");
 
-/// Who the client is, as its own socket says.
+/// Who the client is, as its own socket or a trusted proxy says.
 #[derive(Debug, Clone)]
 pub(crate) struct Peer {
     /// Its address.
     pub(crate) address: HeaderValue,
     /// `http` or `https`.
     pub(crate) scheme: &'static str,
+    /// The host a trusted proxy was asked for, if it says so.
+    pub(crate) host: Option<HeaderValue>,
 }
 
 /// True if a list header has this token.
@@ -82,7 +84,7 @@ pub(crate) fn to_upstream(headers: &mut HeaderMap, host: &Host, peer: Option<&Pe
         headers.insert(X_FORWARDED_FOR, peer.address.clone());
         headers.insert(X_REAL_IP, peer.address.clone());
         headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static(peer.scheme));
-        headers.insert(X_FORWARDED_HOST, host.value().clone());
+        headers.insert(X_FORWARDED_HOST, peer.host.as_ref().unwrap_or(host.value()).clone());
     }
     if headers.get(header::HOST) != Some(host.value()) {
         headers.insert(header::HOST, host.value().clone());
@@ -147,7 +149,7 @@ mod tests {
             headers.append(HeaderName::from_static(name), HeaderValue::from_static(value));
         }
         let host = Host::of(&Uri::from_static("/"), &map(&[("host", "a")]), Version::HTTP_11).ok().unwrap();
-        let peer = Peer { address: HeaderValue::from_static("192.0.2.1"), scheme: "https" };
+        let peer = Peer { address: HeaderValue::from_static("192.0.2.1"), scheme: "https", host: None };
         to_upstream(&mut headers, &host, Some(&peer), false);
         let mut lines: Vec<String> = headers.iter().map(|(n, v)| format!("{n}: {}", v.to_str().unwrap())).collect();
         lines.sort();

@@ -3,6 +3,7 @@
 mod answer;
 mod batch;
 pub(crate) mod carry;
+mod client;
 pub(crate) mod connection;
 pub(crate) mod file;
 pub(crate) mod filter;
@@ -10,7 +11,9 @@ mod frames;
 mod gate;
 pub(crate) mod header;
 mod io;
+pub(crate) mod prelude;
 pub(crate) mod quota;
+pub(crate) mod record;
 pub(crate) mod refusal;
 pub(crate) mod serve;
 mod target;

@@ -36,6 +36,12 @@ pub(crate) enum Refusal {
     Forbidden,
     /// Who asks has not shown that they may.
     Unauthorized,
+    /// There is no token.
+    NoToken,
+    /// There is one, and it is not valid.
+    BadToken,
+    /// Tokens cannot be checked for now.
+    NoKeys,
     /// The client asks more often than the route allows.
     TooMany {
         /// Seconds.
@@ -51,12 +57,12 @@ impl Refusal {
             Refusal::Expectation => StatusCode::EXPECTATION_FAILED,
             Refusal::NoSite | Refusal::NoRoute => StatusCode::NOT_FOUND,
             Refusal::Misdirected => StatusCode::MISDIRECTED_REQUEST,
-            Refusal::NoTable | Refusal::NoEndpoint => StatusCode::SERVICE_UNAVAILABLE,
+            Refusal::NoTable | Refusal::NoEndpoint | Refusal::NoKeys => StatusCode::SERVICE_UNAVAILABLE,
             Refusal::BadGateway => StatusCode::BAD_GATEWAY,
             Refusal::Timeout => StatusCode::GATEWAY_TIMEOUT,
             Refusal::Unfinished => StatusCode::REQUEST_TIMEOUT,
             Refusal::Forbidden => StatusCode::FORBIDDEN,
-            Refusal::Unauthorized => StatusCode::UNAUTHORIZED,
+            Refusal::Unauthorized | Refusal::NoToken | Refusal::BadToken => StatusCode::UNAUTHORIZED,
             Refusal::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Refusal::TooMany { .. } => StatusCode::TOO_MANY_REQUESTS,
         }
@@ -71,12 +77,14 @@ impl Refusal {
             Refusal::NoSite | Refusal::Misdirected => "No site of this name is served here",
             Refusal::NoRoute => "There is nothing at this address",
             Refusal::NoTable => "The server is starting",
-            Refusal::NoEndpoint => "The service is not available at the moment",
+            Refusal::NoEndpoint | Refusal::NoKeys => "The service is not available at the moment",
             Refusal::BadGateway => "The service could not be reached",
             Refusal::Timeout => "The service did not answer in time",
             Refusal::Unfinished => "The request was not sent to its end in time",
             Refusal::Forbidden => "This is not open to you",
             Refusal::Unauthorized => "A name and a password are needed here",
+            Refusal::NoToken => "A token is needed here",
+            Refusal::BadToken => "The token is not valid here",
             Refusal::TooLarge => "The request is too large",
             Refusal::TooMany { .. } => "Too many requests; wait a little",
         }
@@ -84,7 +92,7 @@ impl Refusal {
 
     /// True if the request failed for want of an application, as opposed to for what it asked.
     pub(crate) fn is_failure(self) -> bool {
-        matches!(self, Refusal::NoTable | Refusal::NoEndpoint | Refusal::BadGateway | Refusal::Timeout)
+        matches!(self, Refusal::NoTable | Refusal::NoEndpoint | Refusal::NoKeys | Refusal::BadGateway | Refusal::Timeout)
     }
 
     /// The answer.
@@ -111,7 +119,7 @@ impl Refusal {
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         match self {
-            Refusal::NoTable | Refusal::NoEndpoint => {
+            Refusal::NoTable | Refusal::NoEndpoint | Refusal::NoKeys => {
                 headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
             }
             Refusal::Method => {
@@ -122,6 +130,11 @@ impl Refusal {
             }
             Refusal::Unauthorized => {
                 let challenge = HeaderValue::from_static("Basic realm=\"restricted\", charset=\"UTF-8\"");
+                headers.insert(header::WWW_AUTHENTICATE, challenge);
+            }
+            Refusal::NoToken => drop(headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))),
+            Refusal::BadToken => {
+                let challenge = HeaderValue::from_static("Bearer error=\"invalid_token\"");
                 headers.insert(header::WWW_AUTHENTICATE, challenge);
             }
             Refusal::TooMany { retry_after } => drop(headers.insert(header::RETRY_AFTER, HeaderValue::from(retry_after))),

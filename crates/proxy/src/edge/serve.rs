@@ -65,7 +65,10 @@ pub(crate) async fn serve_http(accepted: Accepted, stream: TcpStream, peer: IpAd
 /// Shakes hands and serves.
 pub(crate) async fn serve_https(accepted: Accepted, stream: TcpStream, peer: IpAddr) {
     let accept = accepted.worker().tls.accept(stream);
-    let Ok(Ok(stream)) = tokio::time::timeout(HANDSHAKE_LIMIT, accept).await else { return };
+    let Ok(Ok(stream)) = tokio::time::timeout(HANDSHAKE_LIMIT, accept).await else {
+        return accepted.worker().count_handshake(None);
+    };
+    accepted.worker().count_handshake(stream.get_ref().1.handshake_kind());
     if stream.get_ref().1.alpn_protocol() == Some(ACME_TLS) {
         return;
     }

@@ -73,6 +73,11 @@ impl Host {
     }
 }
 
+/// It could be the host of a request.
+pub(crate) fn is_host(value: &HeaderValue) -> bool {
+    Host::parse(value).is_ok()
+}
+
 /// Where the host's name ends and its port begins; nothing if it is no host.
 fn name_end(bytes: &[u8]) -> Option<usize> {
     if bytes.len() > 261 {

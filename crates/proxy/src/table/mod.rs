@@ -9,7 +9,8 @@ use crate::edge::file::Folder;
 use crate::edge::filter;
 use crate::table::endpoint::{EndpointState, Endpoints};
 use bytes::Bytes;
-use landfall_model::filter::Answer;
+use landfall_model::filter::{Answer, Network};
+use landfall_model::front::AccessLog;
 use landfall_model::route::{CHALLENGE_PATH, ChallengeAnswer, RouteTable, Site, SiteRoute, covers, folder_key};
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -55,6 +56,12 @@ pub(crate) struct CompiledSite {
     pub(crate) hsts: bool,
     /// The first of its hosts; absent if it answers for every host.
     pub(crate) canonical: Option<String>,
+    /// Its place among the sites.
+    pub(crate) index: usize,
+    /// What is kept of its requests.
+    pub(crate) log: AccessLog,
+    /// Proxies before this one whose word about the client is taken.
+    pub(crate) trusted: Vec<Network>,
     routes: Vec<CompiledRoute>,
 }
 
@@ -98,6 +105,16 @@ pub(crate) enum Found<'a> {
     NoSite,
 }
 
+impl<'a> Found<'a> {
+    /// Whose site, if any.
+    pub(crate) fn site(&self) -> Option<&'a CompiledSite> {
+        match self {
+            Found::Route(site, _) | Found::Redirect(site, _) | Found::NoRoute(site) => Some(site),
+            Found::NoSite => None,
+        }
+    }
+}
+
 impl Compiled {
     /// Compiles `table`; endpoint states are taken from, or added to, `endpoints`, and what filters remember from the table `before`.
     pub(crate) fn new(table: &RouteTable, endpoints: &mut Endpoints, before: &Self) -> Self {
@@ -111,7 +128,7 @@ impl Compiled {
             });
         }
         for site in &table.sites {
-            compiled.add_site(site, table, before);
+            compiled.add_site(site, table, (endpoints.workers(), before));
         }
         for listener in &table.internal {
             let route = CompiledRoute {
@@ -141,7 +158,7 @@ impl Compiled {
         self.challenges.iter().find(|(of, token, _)| of == host && token == asked).map(|(_, _, answer)| answer)
     }
 
-    fn add_site(&mut self, site: &Site, table: &RouteTable, before: &Self) {
+    fn add_site(&mut self, site: &Site, table: &RouteTable, (workers, before): (usize, &Self)) {
         let index = self.sites.len();
         for host in &site.hosts {
             // A host that one site serves and another redirects is served; the first site that names it wins.
@@ -163,7 +180,8 @@ impl Compiled {
             .iter()
             .map(|route| {
                 let folder = folder(table, route);
-                self.filters.push(filter::Shared::new(&face, &route.path, &route.filters, folder, &before.filters));
+                let place = filter::Place { app: &site.app, site: &face, path: &route.path };
+                self.filters.push(filter::Shared::new(place, &route.filters, folder, workers, &before.filters));
                 CompiledRoute {
                     path: route.path.path().to_owned(),
                     exact: route.path.is_exact(),
@@ -182,6 +200,9 @@ impl Compiled {
             https: site.https,
             hsts: !site.routes.iter().any(|r| r.filters.headers.keys().any(|k| k.as_str() == "strict-transport-security")),
             canonical: site.hosts.first().map(|d| d.as_str().to_owned()),
+            index,
+            log: site.front.access_log,
+            trusted: site.front.trusted_proxies.iter().copied().collect(),
             routes,
         });
     }
@@ -211,6 +232,11 @@ impl Compiled {
     /// What a request to an internal listener goes to.
     pub(crate) fn internal(&self, address: SocketAddr) -> Option<&CompiledRoute> {
         self.internal.get(&address)
+    }
+
+    /// The apps of the sites, in order.
+    pub(crate) fn apps(&self) -> impl Iterator<Item = &str> {
+        self.sites.iter().map(|site| site.app.as_str())
     }
 
     /// The index of a service by name.
@@ -267,6 +293,7 @@ mod tests {
                     filters: Default::default(),
                 })
                 .collect(),
+            front: Default::default(),
         })
     }
 

@@ -16,6 +16,8 @@ pub(crate) struct LocalTable {
     pub(crate) upstreams: Vec<LocalUpstream>,
     /// In the order of the compiled table's filters.
     pub(crate) filters: Vec<Filters>,
+    /// Names of the apps, in the order of the compiled table's sites.
+    pub(crate) apps: Vec<Rc<str>>,
 }
 
 /// A service's endpoints.

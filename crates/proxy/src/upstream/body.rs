@@ -6,6 +6,7 @@
 use crate::edge::file::FileBody;
 use crate::edge::filter::{Compressed, throw_away};
 use crate::edge::header::clean_trailers;
+use crate::edge::record::{self, Record};
 use crate::edge::watch::InFlight;
 use crate::stream::StreamGuard;
 use crate::upstream::http1::AnswerBody;
@@ -73,6 +74,7 @@ pub(crate) struct Upload {
     ended: Cell<Option<Instant>>,
     failed: Cell<bool>,
     too_large: Cell<bool>,
+    bytes: Cell<u64>,
 }
 
 impl Upload {
@@ -84,6 +86,11 @@ impl Upload {
     /// Its last byte was taken now.
     pub(crate) fn end(&self) {
         self.ended.set(Some(Instant::now()));
+    }
+
+    /// What was taken so far.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.bytes.get()
     }
 
     /// The client sent more than it may.
@@ -140,6 +147,7 @@ impl Body for RequestBody {
             return Poll::Ready(Some(Err(BodyError::TooLarge)));
         };
         body.left = left;
+        body.upload.bytes.set(body.upload.bytes.get() + length);
         match &frame {
             Some(Err(_)) => body.upload.failed.set(true),
             Some(Ok(_)) if !body.incoming.is_end_stream() => {}
@@ -223,6 +231,8 @@ pub(crate) struct Relay {
     pub(crate) in_flight: Option<InFlight>,
     /// How it failed.
     pub(crate) last_words: LastWords,
+    /// What is known of the request.
+    pub(crate) record: Option<Record>,
 }
 
 impl Relay {
@@ -233,6 +243,9 @@ impl Relay {
         }
         self.stream = None;
         self.in_flight = None;
+        if let Some(record) = &mut self.record {
+            record.completed();
+        }
     }
 
     /// The next frame.
@@ -275,6 +288,23 @@ impl ResponseBody {
         ResponseBody::Text((!text.is_empty()).then_some(text))
     }
 
+    /// Takes the record along until the last byte is sent.
+    pub(crate) fn keep(&mut self, mut record: Record) {
+        let (ended, place) = match self {
+            ResponseBody::Relay(relay) => (relay.incoming.is_ended(), &mut relay.record),
+            ResponseBody::File(file) => (file.left() == 0, &mut file.record),
+            ResponseBody::Compressed(compressed) => (false, compressed.record()),
+            ResponseBody::Text(text) => {
+                record.sent(text.as_ref().map_or(0, Bytes::len));
+                return record.completed();
+            }
+        };
+        if ended {
+            record.completed();
+        }
+        *place = Some(record);
+    }
+
     /// Forwards `relay`; one without a body has ended already.
     pub(crate) fn relay(mut relay: Relay) -> Self {
         if relay.incoming.is_ended() {
@@ -296,11 +326,20 @@ impl Body for ResponseBody {
                 Some(error) => Poll::Ready(Some(Err(error))),
                 None => {
                     let frame = ready!(relay.poll_frame(cx));
+                    record::count(&mut relay.record, &frame);
                     relay.last_words.hold(cx, frame)
                 }
             },
-            ResponseBody::File(file) => file.poll_last(cx),
-            ResponseBody::Compressed(compressed) => compressed.poll_frame(cx),
+            ResponseBody::File(file) => {
+                let frame = ready!(file.poll_last(cx));
+                record::count(&mut file.record, &frame);
+                Poll::Ready(frame)
+            }
+            ResponseBody::Compressed(compressed) => {
+                let frame = ready!(compressed.poll_frame(cx));
+                record::count(compressed.record(), &frame);
+                Poll::Ready(frame)
+            }
         }
     }
 

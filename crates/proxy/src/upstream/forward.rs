@@ -3,6 +3,7 @@
 //! A request that no application can have seen is sent elsewhere, at most three times, and each time the endpoints come from the table of
 //! that moment: during a rollout the replica picked first may be gone by now.
 
+use crate::edge::record::Record;
 use crate::edge::refusal::Refusal;
 use crate::upstream::balance::LocalTable;
 use crate::upstream::body::{RequestBody, Upload};
@@ -37,7 +38,7 @@ pub(crate) struct Inbound {
 }
 
 /// Sends `outbound` to an endpoint of its service.
-pub(crate) async fn forward(worker: &Worker, table: &Rc<LocalTable>, outbound: Outbound) -> Result<Inbound, Refusal> {
+pub(crate) async fn forward(worker: &Worker, table: &Rc<LocalTable>, outbound: Outbound, record: &mut Record) -> Result<Inbound, Refusal> {
     let Outbound { request, upload, upstream, timeout } = outbound;
     let repeatable = is_repeatable(&request);
     let mut outgoing = Outgoing::new(request);
@@ -46,6 +47,7 @@ pub(crate) async fn forward(worker: &Worker, table: &Rc<LocalTable>, outbound: O
         let endpoint = pick(worker, table, upstream, &failed).ok_or(Refusal::NoEndpoint)?;
         // Counted before the first wait: whoever sees zero may stop the replica.
         let held = Held::request(&endpoint);
+        record.sent_to(&endpoint);
         if failed.iter().any(|f| Rc::ptr_eq(f, &endpoint)) {
             tokio::time::sleep(PAUSE).await;
         }

@@ -4,6 +4,7 @@
 //! close idle connections after a few seconds (gunicorn 2, Node and uvicorn 5), and a request written into a connection that is being closed is lost;
 //! so connections are kept only briefly, and a request that must not be sent twice gets one that was used a moment ago or a new one.
 
+use crate::meter::Slot;
 use crate::table::endpoint::{EndpointState, Kind};
 use crate::upstream::http1::Connection;
 use std::cell::{Cell, RefCell};
@@ -49,6 +50,11 @@ pub(crate) struct Taken {
 impl LocalEndpoint {
     pub(crate) fn new(state: Arc<EndpointState>, address: SocketAddr, worker: usize) -> Rc<Self> {
         Rc::new(Self { state, address, worker, idle: RefCell::default(), retired: Cell::new(false) })
+    }
+
+    /// This worker's counts of it.
+    pub(crate) fn slot(&self) -> &Slot {
+        self.state.meter.slot(self.worker)
     }
 
     /// Requests and streams this worker holds here.

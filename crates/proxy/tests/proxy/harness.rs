@@ -7,7 +7,8 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use landfall_model::control::{Answer, Ask, EndpointStatus, ProxyStatus};
-use landfall_model::filter::Filters;
+use landfall_model::filter::{Filters, Network};
+use landfall_model::front::Front;
 use landfall_model::route::{Endpoint, RouteTable, Site, SiteRoute, Upstream};
 use landfall_proxy::{Config, Handle, Listeners, NameServers, Proxy, Settings};
 use std::convert::Infallible;
@@ -39,6 +40,7 @@ pub(crate) struct Options {
     pub(crate) names_port: u16,
     pub(crate) notify: Option<std::ffi::OsString>,
     pub(crate) max_per_address: Option<u32>,
+    pub(crate) proxied_by: Vec<Network>,
 }
 
 impl Default for Options {
@@ -50,6 +52,7 @@ impl Default for Options {
             names_port: 53,
             notify: None,
             max_per_address: None,
+            proxied_by: Vec::new(),
         }
     }
 }
@@ -73,7 +76,7 @@ pub(crate) fn start_with(home: impl Into<Arc<TempDir>>, mut options: Options) ->
     let address = |sockets: &[StdListener]| sockets[0].local_addr().unwrap();
     let addresses = (address(&options.listeners.http), address(&options.listeners.https));
     let config = Config {
-        settings: Settings { home: home.path().to_owned(), drain: options.drain, workers: 2 },
+        settings: Settings { home: home.path().to_owned(), drain: options.drain, workers: 2, proxied_by: options.proxied_by },
         listeners: options.listeners,
         notify: options.notify,
         watchdog: None,
@@ -253,6 +256,7 @@ pub(crate) fn table(generation: u64, routes: &[(&str, &str, SocketAddr)]) -> Rou
         redirect_hosts: vec!["www.shop.example".parse().unwrap()],
         https: false,
         routes: Vec::new(),
+        front: Front::default(),
     };
     for (path, id, address) in routes {
         let key = format!("shop{path}");

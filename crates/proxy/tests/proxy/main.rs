@@ -4,13 +4,16 @@
 
 mod answers;
 mod challenge;
+mod client;
 mod compression;
 mod control;
 mod files;
 mod filters;
 mod harness;
 mod http2;
+mod jwt;
 mod names;
+mod records;
 mod routing;
 mod stopping;
 mod streams;

@@ -108,7 +108,7 @@ impl Site {
         std::fs::create_dir(home.path().join("run")).unwrap();
         let (http_port, https_at) = (http.local_addr().unwrap().port(), https.local_addr().unwrap());
         let listeners = Listeners { http: vec![http], https: vec![https], ..Listeners::default() };
-        let settings = landfall_proxy::Settings { home: home.path().to_owned(), drain: Duration::ZERO, workers: 1 };
+        let settings = landfall_proxy::Settings { home: home.path().to_owned(), drain: Duration::ZERO, workers: 1, proxied_by: Vec::new() };
         let config = Config {
             settings,
             listeners,

@@ -97,7 +97,7 @@ impl Server {
         let (http, https) = (listen(), listen());
         let at = (http.local_addr().unwrap(), https.local_addr().unwrap());
         let config = Config {
-            settings: landfall_proxy::Settings { home: home.to_owned(), drain: Duration::ZERO, workers: 1 },
+            settings: landfall_proxy::Settings { home: home.to_owned(), drain: Duration::ZERO, workers: 1, proxied_by: Vec::new() },
             listeners: Listeners { http: vec![http], https: vec![https], ..Listeners::default() },
             notify: None,
             name_servers: NameServers::List(Vec::new()),

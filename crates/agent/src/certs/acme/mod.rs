@@ -9,7 +9,7 @@ mod client;
 mod hook;
 
 pub(super) use account::Accounts;
-pub(super) use client::client_config;
+pub(crate) use client::client_config;
 
 use super::Certs;
 use super::problem::{Kind, Problem};

@@ -2,7 +2,7 @@
 
 use super::table::DOMAIN;
 use super::{Key, Shape};
-use Shape::{Boolean, Duration, Integer, List, Map, Pattern, Size, Text};
+use Shape::{Boolean, Duration, Integer, List, Map, Pattern, Size, Text, Word};
 
 /// Paths that route.
 pub(super) const ROUTE: Shape = Pattern("a path that begins with `/`, or with `=/` for this path alone", r"^=?/[^*?#\s]*$");
@@ -10,7 +10,7 @@ const PATH: Shape = Pattern("a path that begins with `/`", r"^/[^*?#\s]*$");
 const ROOT: Shape = Pattern("a directory", r"^[^\\]+$");
 const TARGET: Shape = Pattern("a path, or an address with `https://`", r"^(/|https?://)[!-~]*$");
 const RATE: Shape = Pattern("a rate: `10/s`, `100/min`", r"^\s*[0-9]+\s*/\s*(s|sec|second|m|min|minute|h|hour|d|day)\s*$");
-const NETWORK: Shape = Pattern("an address or network", r"^[0-9a-fA-F.:]+(/[0-9]+)?$");
+pub(super) const NETWORK: Shape = Pattern("an address or network", r"^[0-9a-fA-F.:]+(/[0-9]+)?$");
 const ORIGIN: Shape = Pattern("an origin", r"^(\*|[Hh][Tt][Tt][Pp][Ss]?://(\*\.)?[A-Za-z0-9.-]+(:[0-9]+)?)$");
 const HEADER: Shape = Pattern("the name of a header", r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+$");
 const METHOD: Shape = Pattern("a method", r"^[A-Za-z]+$");
@@ -101,6 +101,13 @@ pub(super) const ROUTES: &[Key] = &[
          run: its image only holds the files.",
         "",
     ),
+    key(
+        "jwt",
+        &[Map(JWT)],
+        "everybody",
+        "Only who shows a valid token is served; others are refused (401). It must have `exp`. See docs/guides/edge.md.",
+        "",
+    ),
 ];
 
 const REDIRECT: &[Key] = &[
@@ -147,6 +154,48 @@ const STATIC: &[Key] = &[
         "[/assets]",
     ),
 ];
+
+const ALGORITHM: Shape = Word(&["HS256", "HS384", "HS512", "RS256", "RS384", "RS512", "ES256", "ES384"]);
+const WORD: Shape = Pattern("letters, digits, `_`, `-` and `.`", r"^[A-Za-z0-9_.-]+$");
+
+const JWT: &[Key] = &[
+    key(
+        "secret",
+        &[Text],
+        "`keys` must be there",
+        "In place of all `keys`: what your own services sign tokens with, 32 bytes or more.",
+        "",
+    ),
+    key(
+        "keys",
+        &[Text],
+        "`secret` must be there",
+        "Public keys of who signs: the `https` URL of a JSON Web Key Set, fetched every five minutes by the agent, or a file with such a set or one key in PEM.",
+        "https://id.example.com/.well-known/jwks.json",
+    ),
+    key("algorithms", &[List(&[ALGORITHM]), ALGORITHM], "HS… with `secret`, RS… and ES… with `keys`", "How they may be signed.", "[RS256]"),
+    key("issuer", &[List(&[Text]), Text], "any", "Who must have issued them (`iss`).", "https://id.example.com"),
+    key("audience", &[List(&[Text]), Text], "any", "Whom they must be for (`aud`).", "tutor"),
+    key("leeway", &[Duration], "60s", "By how much clocks may differ; at most ten minutes.", "30s"),
+    key("header", &[HEADER], "Authorization", "Where they are: `Authorization: Bearer …`, or another header.", "X-Token"),
+    key("cookie", &[WORD], NONE, "A cookie that may carry them.", "session"),
+    key(
+        "query",
+        &[WORD],
+        NONE,
+        "A parameter that may carry them, for WebSockets of browsers. It is cut off before the service and the log see it.",
+        "token",
+    ),
+    key(
+        "claims",
+        &[Map(CLAIMS)],
+        NONE,
+        "Headers that tell the service what the token says. What clients send under these names is deleted.",
+        "{ sub: X-User-Id }",
+    ),
+];
+
+const CLAIMS: &[Key] = &[key("*", &[HEADER], NONE, "A header, by the claim's name.", "")];
 
 const RATE_LIMIT: &[Key] = &[
     key("rate", &[RATE], "it must be there", "Requests of one client in a time.", "10/s"),

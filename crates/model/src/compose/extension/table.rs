@@ -1,9 +1,10 @@
 //! The table itself, in the order a person writes the keys.
 
-use super::route::{ROUTE, ROUTES};
+use super::route::{NETWORK, ROUTE, ROUTES};
 use super::{Key, Shape};
 use Shape::{Argv, Boolean, Duration, Integer, List, Map, Pattern, Text, Word};
 
+const SHARE: Shape = Pattern("a share: `10%`", r"^[0-9]+(\.[0-9]+)?\s*%$");
 const PORT: Shape = Integer(1, 65535);
 pub(super) const DOMAIN: Shape =
     Pattern("a domain", r"^[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*$");
@@ -33,6 +34,23 @@ pub const APP: &[Key] = &[
         default: "acme, for public domains",
         about: "Who signs the certificates: a public authority by ACME, `internal`, this server's own authority, or nobody, `off`, which is plain \
                 HTTP. See docs/guides/certificates.md.",
+        example: "",
+        honoured: true,
+    },
+    Key {
+        name: "trusted_proxies",
+        shapes: &[List(&[NETWORK]), NETWORK],
+        default: "nobody",
+        about: "Load balancers and CDNs before this server whose X-Forwarded-For, -Proto and -Host are believed. From others they are deleted.",
+        example: "[10.0.0.0/8]",
+        honoured: true,
+    },
+    Key {
+        name: "access_log",
+        shapes: &[Map(ACCESS_LOG), Word(&["errors", "all", "off"])],
+        default: "errors",
+        about: "Which requests get a line in the access log of the server: those that failed, all, none, or those that failed and a share of the others. \
+                See docs/guides/edge.md.",
         example: "",
         honoured: true,
     },
@@ -67,6 +85,25 @@ pub const APP: &[Key] = &[
         about: "Named variants of the app with values of their own.",
         example: "",
         honoured: false,
+    },
+];
+
+const ACCESS_LOG: &[Key] = &[
+    Key {
+        name: "sample",
+        shapes: &[SHARE],
+        default: "0%",
+        about: "How many of the requests that did not fail.",
+        example: "10%",
+        honoured: true,
+    },
+    Key {
+        name: "query",
+        shapes: &[Boolean],
+        default: "false",
+        about: "With what is behind the `?`, where people are often named.",
+        example: "false",
+        honoured: true,
     },
 ];
 

@@ -185,6 +185,12 @@ impl<'a> Service<'a> {
         self.by_variable.get(name).and_then(|i| self.vars.get(*i)).copied()
     }
 
+    /// The proxy answers all of its routes, so nothing of it is run.
+    pub(super) fn is_files_only(&self) -> bool {
+        let own = |route: &Route<'_>| ["static", "respond", "redirect"].iter().any(|key| route.node.get(key).is_some());
+        !self.routes.is_empty() && self.routes.iter().all(own)
+    }
+
     /// A variable that is there and not empty.
     pub(super) fn set(&self, name: &str) -> bool {
         self.var(name).is_some_and(|v| !v.text.is_empty())

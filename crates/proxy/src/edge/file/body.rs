@@ -3,6 +3,7 @@
 //! A piece that the kernel has in memory is read at once (`RWF_NOWAIT`); one that has to come from a disk is waited for on another thread, so that
 //! the worker carries other requests meanwhile.
 
+use crate::edge::record::Record;
 use crate::edge::watch::InFlight;
 use crate::upstream::body::{BodyError, FrameResult, LastWords};
 use bytes::Bytes;
@@ -27,6 +28,8 @@ pub(crate) struct FileBody {
     waiting: Option<JoinHandle<std::io::Result<Vec<u8>>>>,
     /// How it failed.
     last_words: LastWords,
+    /// What is known of the request.
+    pub(crate) record: Option<Record>,
     /// The client's connection is busy as long as this lives.
     in_flight: InFlight,
 }
@@ -34,7 +37,7 @@ pub(crate) struct FileBody {
 impl FileBody {
     pub(super) fn new(file: OwnedFd, at: u64, left: u64, in_flight: InFlight) -> Self {
         in_flight.gave();
-        Self { file: Arc::new(file), at, left, waiting: None, last_words: LastWords::default(), in_flight }
+        Self { file: Arc::new(file), at, left, waiting: None, last_words: LastWords::default(), record: None, in_flight }
     }
 
     /// Bytes to come.
@@ -110,6 +113,9 @@ impl FileBody {
         let length = piece.len() as u64;
         self.at += length;
         self.left = self.left.saturating_sub(length);
+        if let Some(record) = self.record.as_mut().filter(|_| self.left == 0) {
+            record.completed();
+        }
         Ok(Frame::data(Bytes::from(piece)))
     }
 }

@@ -6,6 +6,7 @@
 
 use super::encoder::Encoder;
 use crate::edge::file::FileBody;
+use crate::edge::record::Record;
 use crate::upstream::body::{BodyError, FrameResult, LastWords, Relay, ResponseBody};
 use bytes::Bytes;
 use http::header::{
@@ -295,6 +296,14 @@ impl Compressed {
     fn finish(&mut self) -> Poll<FrameResult> {
         let last = self.encoder.take().map_or(Ok(Vec::new()), Encoder::finish);
         Poll::Ready(Some(last.map(|bytes| Frame::data(Bytes::from(bytes))).map_err(BodyError::Encoder)))
+    }
+
+    /// Where the request's record is kept.
+    pub(crate) fn record(&mut self) -> &mut Option<Record> {
+        match &mut self.source {
+            Source::Relay(relay) => &mut relay.record,
+            Source::File(file) => &mut file.record,
+        }
     }
 
     pub(crate) fn is_end_stream(&self) -> bool {

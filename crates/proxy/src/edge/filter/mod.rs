@@ -9,6 +9,9 @@ mod body_limit;
 mod compress;
 mod cors;
 mod encoder;
+mod jwt;
+mod keys;
+mod query;
 mod rate_limit;
 mod request_id;
 mod rewrite;
@@ -17,6 +20,7 @@ mod security;
 use crate::edge::answer::Answer;
 use crate::edge::file::Folder;
 use crate::edge::refusal::Refusal;
+use crate::meter::{Meter, RouteMeter};
 use crate::upstream::body::ResponseBody;
 use address::Addresses;
 use basic_auth::BasicAuth;
@@ -26,11 +30,13 @@ use http::header::AUTHORIZATION;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Request, Response};
 use hyper::body::Incoming;
+use jwt::{Jwt, Told};
 use landfall_model::filter;
 use landfall_model::name::PathMatch;
 use rate_limit::Limiter;
 use rewrite::Rewrite;
 use std::net::IpAddr;
+use std::rc::Rc;
 use std::sync::Arc;
 
 pub(crate) use body_limit::{linger, throw_away};
@@ -41,6 +47,8 @@ pub(crate) use security::{hsts, is_public};
 /// One route's filters as the control thread prepares them.
 #[derive(Debug)]
 pub(crate) struct Shared {
+    /// Whose.
+    app: String,
     /// Which route of which site, so that a swap finds what the one before remembered.
     site: String,
     path: PathMatch,
@@ -48,16 +56,39 @@ pub(crate) struct Shared {
     limiter: Option<Arc<Limiter>>,
     /// Open, where the route serves files.
     folder: Option<Arc<Folder>>,
+    jwt: Option<Arc<Jwt>>,
+    /// What came of its requests.
+    pub(crate) meter: Arc<Meter>,
+}
+
+/// Which route it is.
+#[derive(Clone, Copy)]
+pub(crate) struct Place<'a> {
+    /// Whose.
+    pub(crate) app: &'a str,
+    /// Which of the app's sites.
+    pub(crate) site: &'a str,
+    /// Where.
+    pub(crate) path: &'a PathMatch,
 }
 
 impl Shared {
-    /// For a route of `site` at `path`; `before` are those of the table in use.
-    pub(crate) fn new(site: &str, path: &PathMatch, asked: &filter::Filters, folder: Option<Arc<Folder>>, before: &[Self]) -> Self {
+    /// For a route at `path` of `app`'s site `site`; `before` are those of the table in use.
+    pub(crate) fn new(place: Place<'_>, asked: &filter::Filters, folder: Option<Arc<Folder>>, workers: usize, before: &[Self]) -> Self {
+        let Place { app, site, path } = place;
+        let before = before.iter().find(|b| b.site == site && b.path == *path);
         let limiter = asked.rate_limit.map(|limit| {
-            let known = before.iter().find(|b| b.site == site && b.path == *path && b.asked.rate_limit == Some(limit));
+            let known = before.filter(|b| b.asked.rate_limit == Some(limit));
             known.and_then(|b| b.limiter.clone()).unwrap_or_else(|| Arc::new(Limiter::new(limit)))
         });
-        Self { site: site.to_owned(), path: path.clone(), asked: asked.clone(), limiter, folder }
+        let meter = before.map_or_else(|| Arc::new(Meter::new(workers)), |b| Arc::clone(&b.meter));
+        let jwt = asked.jwt.as_ref().map(|jwt| Arc::new(Jwt::new(jwt, before.and_then(|b| b.jwt.as_deref()))));
+        Self { app: app.to_owned(), site: site.to_owned(), path: path.clone(), asked: asked.clone(), limiter, folder, jwt, meter }
+    }
+
+    /// Whose route it is, and its path.
+    pub(crate) fn name(&self) -> (&str, &str) {
+        (&self.app, self.path.as_str())
     }
 }
 
@@ -69,6 +100,9 @@ pub(crate) struct Filters {
     limiter: Option<Arc<Limiter>>,
     cors: Option<Cors>,
     basic_auth: Option<BasicAuth>,
+    jwt: Option<Arc<Jwt>>,
+    /// The route, as this worker counts it.
+    pub(crate) meter: Rc<RouteMeter>,
     /// Bytes of a request's body.
     pub(crate) max_body: u64,
     rewrite: Option<Rewrite>,
@@ -82,6 +116,8 @@ pub(crate) struct Filters {
 pub(crate) struct Passage {
     id: HeaderValue,
     user: Option<HeaderValue>,
+    /// What its token says.
+    told: Told,
     caller: Option<cors::Caller>,
     accepted: Accepted,
     /// The client may be told to come by HTTPS only.
@@ -89,9 +125,14 @@ pub(crate) struct Passage {
 }
 
 impl Passage {
+    /// The request's name.
+    pub(crate) fn id(&self) -> &HeaderValue {
+        &self.id
+    }
+
     /// Begins.
     pub(crate) fn new(id: HeaderValue, secure: bool) -> Self {
-        Self { id, user: None, caller: None, accepted: Accepted::default(), secure }
+        Self { id, user: None, told: Told::new(), caller: None, accepted: Accepted::default(), secure }
     }
 }
 
@@ -110,7 +151,7 @@ impl From<Refusal> for Stop {
 }
 
 impl Filters {
-    pub(crate) fn new(shared: &Shared) -> Self {
+    pub(crate) fn new(shared: &Shared, worker: usize) -> Self {
         let asked = &shared.asked;
         Self {
             headers: security::Headers::new(asked),
@@ -118,11 +159,18 @@ impl Filters {
             limiter: shared.limiter.clone(),
             cors: asked.cors.as_ref().map(Cors::new),
             basic_auth: BasicAuth::new(asked),
+            jwt: shared.jwt.clone(),
+            meter: Rc::new(RouteMeter::new(shared.path.as_str(), &shared.meter, worker)),
             max_body: asked.max_body.unwrap_or(u64::MAX),
             rewrite: Rewrite::new(shared.path.path(), asked),
             compression: (!asked.uncompressed).then(Compression::default),
             answer: asked.answer.as_ref().map(|answer| Answer::new(answer, &shared.path, shared.folder.clone())),
         }
+    }
+
+    /// A target as it may be written down, if that is not as it is.
+    pub(crate) fn shown(&self, target: &PathAndQuery) -> Option<PathAndQuery> {
+        self.jwt.as_ref().and_then(|jwt| jwt.without_token(target))
     }
 
     /// Stops what the route does not want, before anything is done for it. The cheapest questions come first, and a browser's question about
@@ -141,6 +189,9 @@ impl Filters {
         if let Some(basic_auth) = &self.basic_auth {
             passage.user = Some(basic_auth.admit(request.headers())?);
         }
+        if let Some(jwt) = &self.jwt {
+            passage.told = jwt.admit(request)?;
+        }
         body_limit::admit(self.max_body, request)?;
         if self.compression.is_some() {
             passage.accepted = Accepted::of(request.method(), request.headers());
@@ -149,11 +200,14 @@ impl Filters {
     }
 
     /// Completes a request for the application: its headers, and its target as the application knows it.
-    pub(crate) fn prepare(&self, passage: &Passage, headers: &mut HeaderMap, target: PathAndQuery) -> PathAndQuery {
+    pub(crate) fn prepare(&self, passage: &Passage, headers: &mut HeaderMap, mut target: PathAndQuery) -> PathAndQuery {
         headers.insert(request_id::X_REQUEST_ID, passage.id.clone());
         if let Some(user) = &passage.user {
             headers.remove(AUTHORIZATION);
             headers.insert(basic_auth::X_FORWARDED_USER, user.clone());
+        }
+        if let Some(jwt) = &self.jwt {
+            target = jwt.prepare(&passage.told, headers, target);
         }
         match &self.rewrite {
             Some(rewrite) => rewrite.prepare(target, headers),
