@@ -1,6 +1,6 @@
 //! What holds for every request an app gets from outside, whatever its route: the words of the file, checked, as the proxy gets them.
 
-use crate::filter::Network;
+use crate::filter::{Network, PasswordDigest};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
@@ -14,6 +14,45 @@ pub struct Front {
     /// What is kept of requests.
     #[serde(skip_serializing_if = "AccessLog::is_usual")]
     pub access_log: AccessLog,
+    /// For answers the proxy itself makes, one for a status.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub error_pages: Vec<ErrorPage>,
+    /// The app is closed for everybody but a few.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub maintenance: Option<Maintenance>,
+}
+
+/// Statuses of answers that the proxy itself makes to requests for an app.
+pub const OWN_STATUSES: [u16; 10] = [400, 401, 403, 404, 408, 413, 429, 502, 503, 504];
+
+/// What is shown in place of the proxy's own words.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ErrorPage {
+    /// One of [`OWN_STATUSES`].
+    pub status: u16,
+    /// The page.
+    pub html: String,
+}
+
+/// Who still comes in, and what all others are told.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Maintenance {
+    /// HTML; that of `error_pages` for 503, or the proxy's own words, when absent.
+    pub page: Option<String>,
+    /// Clients of these addresses come in.
+    pub allow: BTreeSet<Network>,
+    /// Who knows this comes in: the header `X-Maintenance-Key`, or the cookie `maintenance_key`.
+    pub key: Option<PasswordDigest>,
+    /// When to come back, seconds.
+    pub retry_after_s: u32,
+}
+
+impl Maintenance {
+    /// A key as it is kept.
+    pub fn key(text: &str) -> PasswordDigest {
+        PasswordDigest::of("maintenance", text)
+    }
 }
 
 impl Front {

@@ -339,7 +339,7 @@ impl Worker {
         *known = named;
         *self.table.borrow_mut() = Rc::new(LocalTable {
             filters: compiled.filters.iter().map(|f| Filters::new(f, self.index)).collect(),
-            apps: compiled.apps().map(Rc::from).collect(),
+            sites: compiled.local_sites().map(Rc::new).collect(),
             compiled,
             upstreams,
         });

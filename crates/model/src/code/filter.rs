@@ -41,6 +41,15 @@ pub(super) const CODES: &[Code] = &[
         good: "services:\n  web:\n    image: nginx:1.27\n    x-landfall: { port: 80, routes: [{ path: /, cors: \"https://app.example.com\" }] }\n",
     },
     Code {
+        code: "bad-page",
+        severity: Error,
+        title: "this page cannot be shown",
+        reason: "Pages are read when the file is, so that they are there when everything else is not; one that is missing then would be missed when it is needed.",
+        remedy: "Give a directory of the project with pages such as 404.html and 503.html, each one HTML file of at most 64 KiB with its styles in it.",
+        bad: "x-landfall: { error_pages: nowhere }\nservices:\n  web:\n    image: nginx:1.27\n    x-landfall: { port: 80, routes: [/] }\n",
+        good: "services:\n  web:\n    image: nginx:1.27\n    x-landfall: { port: 80, routes: [/] }\n",
+    },
+    Code {
         code: "bad-redirect",
         severity: Error,
         title: "this is no address to redirect to",
@@ -57,5 +66,14 @@ pub(super) const CODES: &[Code] = &[
         remedy: "Give `secret` 32 bytes or more from a generator, or `keys` an `https://` URL or a file.",
         bad: "services:\n  web:\n    image: nginx:1.27\n    x-landfall: { port: 80, routes: [{ path: /, jwt: { secret: hunter2 } }] }\n",
         good: "services:\n  web:\n    image: nginx:1.27\n    x-landfall: { port: 80, routes: [{ path: /, jwt: { keys: \"https://id.acme.com/jwks.json\" } }] }\n",
+    },
+    Code {
+        code: "unknown-limit",
+        severity: Error,
+        title: "a route names a limit that is not there",
+        reason: "The route would be under no limit at all.",
+        remedy: "Give the limit its name under `x-landfall.rate_limits`, at the top of the file.",
+        bad: "services:\n  web:\n    image: nginx:1.27\n    x-landfall: { port: 80, routes: [{ path: /, rate_limit: { bucket: api } }] }\n",
+        good: "x-landfall: { rate_limits: { api: 100/min } }\nservices:\n  web:\n    image: nginx:1.27\n    x-landfall: { port: 80, routes: [{ path: /, rate_limit: { bucket: api } }] }\n",
     },
 ];

@@ -16,8 +16,8 @@ const CORS_MAX_AGE_S: u64 = 600;
 /// Keys that keep something out: empty, as a variable that is not set makes them, they must not mean "nothing".
 const PROTECTING: [&str; 6] = ["allow", "deny", "basic_auth", "jwt", "max_body", "rate_limit"];
 
-/// Reads a route's filters.
-pub(crate) fn read(fields: &mut Fields<'_>, report: &mut Report) -> Filters {
+/// Reads a route's filters, and which shared limit it is under.
+pub(crate) fn read(fields: &mut Fields<'_>, report: &mut Report) -> (Filters, Option<Located<String>>) {
     for (_, field) in fields.all().filter(|(key, field)| PROTECTING.contains(key) && is_nothing(field)) {
         report
             .error("missing-key", field.key_place, format!("`{}` is empty, so it would protect nothing", field.path))
@@ -32,10 +32,15 @@ pub(crate) fn read(fields: &mut Fields<'_>, report: &mut Report) -> Filters {
             .error("contradiction", field.key_place, format!("`{}` and `basic_auth` want one header to be two things", field.path))
             .hint("remove one, or say which `header` or `cookie` the token is in");
     }
-    Filters {
+    let (rate_limit, bucket) = match fields.take("rate_limit") {
+        Some(field) => limit(&field, report),
+        None => (None, None),
+    };
+    let filters = Filters {
         headers: fields.take("headers").and_then(|f| headers(&f, report)).unwrap_or_default(),
         max_body: fields.take("max_body").and_then(|f| f.size(report)).map(|l| l.value),
-        rate_limit: fields.take("rate_limit").and_then(|f| rate_limit(&f, report)),
+        rate_limit,
+        bucket: bucket.as_ref().map(|b| b.value.clone()),
         rewrite: rewrite(fields, report),
         cors: fields.take("cors").and_then(|f| cors(&f, report)),
         uncompressed: fields.take("compression").and_then(|f| f.boolean(report)).is_some_and(|b| !b.value),
@@ -44,7 +49,8 @@ pub(crate) fn read(fields: &mut Fields<'_>, report: &mut Report) -> Filters {
         basic_auth,
         jwt,
         answer: answer::read(fields, report),
-    }
+    };
+    (filters, bucket)
 }
 
 fn is_nothing(field: &Field<'_>) -> bool {
@@ -74,7 +80,18 @@ fn header_text(field: &Field<'_>, report: &mut Report) -> Option<HeaderText> {
     named::<HeaderText>(&field.loose_text(report)?, "bad-header", report).map(|l| l.value)
 }
 
-fn rate_limit(field: &Field<'_>, report: &mut Report) -> Option<RateLimit> {
+/// A limit of the route's own, or the name of one that it shares.
+fn limit(field: &Field<'_>, report: &mut Report) -> (Option<RateLimit>, Option<Located<String>>) {
+    if field.node.get("bucket").is_none() {
+        return (rate_limit(field, report), None);
+    }
+    let Some(mut fields) = Fields::open(field, report) else { return (None, None) };
+    let bucket = fields.take("bucket").and_then(|f| f.text(report));
+    fields.finish(report);
+    (None, bucket)
+}
+
+pub(crate) fn rate_limit(field: &Field<'_>, report: &mut Report) -> Option<RateLimit> {
     const WANTED: &str = "a rate such as `10/s` or `100/min`";
     if field.node.scalar().is_some() {
         return field.parsed(report, WANTED, RateLimit::parse).map(|l| l.value);

@@ -3,13 +3,12 @@
 //! Keys of `PRODUCT.md` that this version does not do yet are known and warned about, so that a file written for the whole of Landfall can be
 //! used today and nobody believes a backup is made that is not.
 
-use super::front;
+use super::front::{self, FrontFile};
 use super::reader::{Field, Fields, join};
 use super::report::{Located, Place, Report};
 use super::suggest::nearest;
 use super::tls::{self, TlsFile};
 use crate::filter::Filters;
-use crate::front::Front;
 use crate::name::{Domain, EnvKey, PathMatch};
 use crate::route::Protocol;
 use crate::spec::RuntimeKind;
@@ -21,7 +20,7 @@ pub(crate) struct LandfallFile {
     pub(crate) domains: Vec<Located<Domain>>,
     pub(crate) tls: Option<TlsFile>,
     pub(crate) env: Vec<EnvRule>,
-    pub(crate) front: Front,
+    pub(crate) front: FrontFile,
 }
 
 impl LandfallFile {
@@ -64,6 +63,8 @@ pub(crate) struct RouteFile {
     pub(crate) timeout_ms: Option<u64>,
     pub(crate) idle_timeout_ms: Option<u64>,
     pub(crate) filters: Filters,
+    /// The limit it shares with others, by name.
+    pub(crate) bucket: Option<Located<String>>,
 }
 
 /// How a replica is asked for its health.
@@ -78,8 +79,20 @@ pub(crate) struct HealthPath {
 /// Keys of `x-landfall` in a service.
 pub(crate) const SERVICE_KEYS: &[&str] = &["port", "protocol", "routes", "health", "migrate", "drain", "build", "backup"];
 /// Keys of `x-landfall` at the top.
-pub(crate) const TOP_KEYS: &[&str] =
-    &["runtime", "domains", "tls", "trusted_proxies", "access_log", "env", "rollout", "alerts", "environments"];
+pub(crate) const TOP_KEYS: &[&str] = &[
+    "runtime",
+    "domains",
+    "tls",
+    "trusted_proxies",
+    "access_log",
+    "error_pages",
+    "maintenance",
+    "rate_limits",
+    "env",
+    "rollout",
+    "alerts",
+    "environments",
+];
 
 /// Reads `x-landfall` at the top.
 pub(crate) fn read(field: &Field<'_>, report: &mut Report) -> LandfallFile {
@@ -221,7 +234,7 @@ pub(crate) fn argv(field: &Field<'_>, report: &mut Report) -> Option<Located<Vec
 fn route(field: &Field<'_>, report: &mut Report) -> Option<RouteFile> {
     if field.node.scalar().is_some() {
         let path = field.name("bad-route", report)?;
-        return Some(RouteFile { host: None, path, timeout_ms: None, idle_timeout_ms: None, filters: Filters::default() });
+        return Some(RouteFile { host: None, path, timeout_ms: None, idle_timeout_ms: None, filters: Filters::default(), bucket: None });
     }
     let mut fields = Fields::open(field, report)?;
     let path = fields.take("path");
@@ -232,9 +245,9 @@ fn route(field: &Field<'_>, report: &mut Report) -> Option<RouteFile> {
     let host = fields.take("host").and_then(|f| domain(&f, report));
     let mut duration = |key: &'static str| fields.take(key).and_then(|f| f.duration(report)).map(|d| d.value);
     let (timeout_ms, idle_timeout_ms) = (duration("timeout"), duration("idle_timeout"));
-    let filters = super::filter::read(&mut fields, report);
+    let (filters, bucket) = super::filter::read(&mut fields, report);
     fields.finish(report);
-    Some(RouteFile { host, path: path?, timeout_ms, idle_timeout_ms, filters })
+    Some(RouteFile { host, path: path?, timeout_ms, idle_timeout_ms, filters, bucket })
 }
 
 fn health(field: &Field<'_>, report: &mut Report) -> Option<HealthPath> {

@@ -4,6 +4,7 @@
 use super::access;
 use super::check::App;
 use super::contract::Environments;
+use super::front;
 use super::health::HealthFile;
 use super::mount::{MountFile, SourceFile};
 use super::path;
@@ -46,7 +47,7 @@ pub(crate) fn resolve(name: &AppName, app: &App<'_>, values: &Values<'_>, report
         services,
         volumes,
         networks,
-        front: app.file.landfall.front.clone(),
+        front: front::resolve(&app.file.landfall.front, app, report),
     };
     spec.tls = tls::resolve(app.file.landfall.tls.as_ref(), &spec.all_domains(), app.project_dir);
     access::warn(&spec, app, report);
@@ -112,13 +113,38 @@ impl Resolver<'_> {
                 .collect::<BTreeMap<ServiceName, Dependency>>(),
             port: if job { None } else { shape::port(file, runtime) },
             protocol: file.landfall.protocol,
-            routes: file.landfall.routes.iter().map(|r| self.route(r)).collect(),
+            routes: file.landfall.routes.iter().map(|r| self.route(r, report)).collect(),
             gate: if job { crate::spec::Gate { probe: Probe::Stays { for_ms: 0 }, ..gate } } else { gate },
             order: if job { crate::spec::UpdateOrder::StartFirst } else { shape::order(file, runtime, report) },
             migrate: file.landfall.migrate.clone(),
             drain_ms: file.landfall.drain_ms.unwrap_or(DRAIN_MS),
             aliases: self.aliases(name, file),
         })
+    }
+
+    fn route(&self, file: &super::landfall::RouteFile, report: &mut Report) -> Route {
+        let mut filters = file.filters.clone();
+        if let Some(JwtKeys::Public { from, .. }) = filters.jwt.as_mut().map(|jwt| &mut jwt.keys)
+            && !from.contains("://")
+        {
+            *from = path::absolute(self.app.project_dir, from);
+        }
+        if let Some(bucket) = &file.bucket {
+            filters.rate_limit = self.app.file.landfall.front.rate_limits.get(&bucket.value).copied();
+            if filters.rate_limit.is_none() {
+                let message = format!("there is no limit `{}`", report.written(bucket.place, &bucket.value));
+                report
+                    .error("unknown-limit", bucket.place, message)
+                    .hint("name it at the top: `x-landfall: { rate_limits: { api: 100/min } }`");
+            }
+        }
+        Route {
+            host: file.host.as_ref().map(|h| h.value.clone()).filter(|h| self.app.file.landfall.canonical() != Some(h)),
+            path: file.path.value.clone(),
+            timeout_ms: file.timeout_ms.unwrap_or(ROUTE_TIMEOUT_MS),
+            idle_timeout_ms: file.idle_timeout_ms.unwrap_or(ROUTE_IDLE_MS),
+            filters,
+        }
     }
 
     /// What runs, and its arguments.
@@ -200,22 +226,6 @@ impl Resolver<'_> {
             }
         }
         out
-    }
-
-    fn route(&self, file: &super::landfall::RouteFile) -> Route {
-        let mut filters = file.filters.clone();
-        if let Some(JwtKeys::Public { from, .. }) = filters.jwt.as_mut().map(|jwt| &mut jwt.keys)
-            && !from.contains("://")
-        {
-            *from = path::absolute(self.app.project_dir, from);
-        }
-        Route {
-            host: file.host.as_ref().map(|h| h.value.clone()).filter(|h| self.app.file.landfall.canonical() != Some(h)),
-            path: file.path.value.clone(),
-            timeout_ms: file.timeout_ms.unwrap_or(ROUTE_TIMEOUT_MS),
-            idle_timeout_ms: file.idle_timeout_ms.unwrap_or(ROUTE_IDLE_MS),
-            filters,
-        }
     }
 
     fn healthcheck(&self, file: &ServiceFile) -> Option<Healthcheck> {

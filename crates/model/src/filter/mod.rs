@@ -56,6 +56,9 @@ pub struct Filters {
     /// How often one client may ask.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rate_limit: Option<RateLimit>,
+    /// Its name, if routes of one app that name it count together.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bucket: Option<String>,
     /// What the route's path is replaced by on the way to the application.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rewrite: Option<RoutePath>,
@@ -74,12 +77,12 @@ pub struct Filters {
     /// By user: only who knows a password of these, unless empty.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub basic_auth: BTreeMap<String, PasswordDigest>,
-    /// What answers in place of the application.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub answer: Option<Answer>,
     /// Only who shows a token like this.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub jwt: Option<Jwt>,
+    /// What answers in place of the application.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub answer: Option<Answer>,
 }
 
 impl Filters {

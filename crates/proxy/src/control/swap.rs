@@ -55,8 +55,9 @@ impl Control {
         self.adopt(&mut sockets, opened).await?;
         if strictness == Strictness::Strict {
             self.close_unneeded(&mut sockets, &table);
+            // One that came from disk is there; the proxy that is still in use may have written a newer one since.
+            self.save(table).await;
         }
-        self.save(table).await;
         Ok(())
     }
 

@@ -1,6 +1,6 @@
 //! The way of one request: canonicalise, find, prepare, forward, and turn whatever happens into an answer.
 
-use crate::edge::answer::Asking;
+use crate::edge::answer;
 use crate::edge::client::Client;
 use crate::edge::connection::{Conn, Origin};
 use crate::edge::filter::{self, Filters, Passage, Stop};
@@ -33,10 +33,10 @@ use std::time::Duration;
 /// Answers one request.
 pub(crate) async fn carry(conn: Rc<Conn>, request: Request<Incoming>) -> Result<Response<ResponseBody>, Infallible> {
     let in_flight = conn.watch.begin(conn.http2.then(|| conn.unread.place()));
-    let asked = Asked::of(request.method(), request.headers(), conn.http2);
+    let mut asked = Asked::of(request.method(), request.headers(), conn.http2);
     conn.worker.count_request();
     let mut record = Record::new(&conn.worker);
-    let answer = answer(&conn, request, in_flight, (&asked, &mut record)).await;
+    let answer = answer(&conn, request, in_flight, (&mut asked, &mut record)).await;
     let mut response = answer.unwrap_or_else(|refusal| refuse(&conn, refusal, &asked));
     record.answered(response.status());
     response.body_mut().keep(record);
@@ -55,21 +55,22 @@ fn refuse(conn: &Conn, refusal: Refusal, asked: &Asked) -> Response<ResponseBody
 
 async fn answer(
     conn: &Rc<Conn>,
-    request: Request<Incoming>,
+    mut request: Request<Incoming>,
     in_flight: InFlight,
-    (asked, record): (&Asked, &mut Record),
+    (asked, record): (&mut Asked, &mut Record),
 ) -> Result<Response<ResponseBody>, Refusal> {
     let (host, target) = admit(conn, &request)?;
     let table = conn.worker.table();
     if let Some(challenge) = table.compiled.challenge(host.name(), target.path()).filter(|_| !matches!(conn.origin, Origin::Internal(_))) {
         return Ok(plain(challenge.clone()));
     }
-    let Decided { decision, client, site } = decide(conn, &table, Question { host: &host, target: &target, headers: request.headers() });
+    let Decided { decision, client, site } = decide(conn, &table, Asking { host: &host, target: &target, headers: request.headers() });
     if let Some(site) = site
-        && let Some(app) = table.apps.get(site.index)
+        && let Some(local) = table.sites.get(site.index)
     {
         let (method, version) = (request.method(), request.version());
-        record.seen(&Seen { log: site.log, app, method, host: host.value(), target: &target, client: &client, version });
+        record.seen(&Seen { log: site.log, site: local, method, host: host.value(), target: &target, client: &client, version });
+        asked.site = Some(Rc::clone(local));
     }
     let (site, route) = match decision? {
         Decision::Forward(site, route) => (site, route),
@@ -90,10 +91,13 @@ async fn answer(
     if let Some(shown) = filters.shown(&target) {
         record.show(&shown);
     }
-    let passed = match filters.admit(client.address, &request, &mut passage) {
+    let open = asked.site.as_ref().map_or(Ok(()), |site| site.admit(client.address, request.headers_mut()));
+    let admitted = open.map_err(Stop::from).and_then(|()| filters.admit(client.address, &request, &mut passage));
+    let passed = match admitted {
         Ok(()) => match &filters.answer {
             Some(own) => {
-                let asking = Asking { request: &request, target: &target, filters, in_flight };
+                let shown = filters.shown(&target).unwrap_or_else(|| target.clone());
+                let asking = answer::Asking { request: &request, target: &shown, filters, in_flight };
                 let answer = own.answer(asking, || site.map(|site| origin(conn, &client, site, host.name())).unwrap_or_default());
                 filter::linger(request);
                 answer
@@ -105,8 +109,10 @@ async fn answer(
         },
         Err(stop) => {
             filter::linger(request);
-            if matches!(stop, Stop::Refuse(Refusal::TooMany { .. })) {
-                record.limited();
+            match stop {
+                Stop::Refuse(Refusal::TooMany { .. }) => record.limited(),
+                Stop::Refuse(Refusal::Maintenance { .. }) => record.planned(),
+                _ => {}
             }
             match stop {
                 Stop::Refuse(refusal) => Err(refusal),
@@ -196,7 +202,7 @@ enum Decision<'a> {
 
 /// What a decision is made from.
 #[derive(Clone, Copy)]
-struct Question<'a> {
+struct Asking<'a> {
     host: &'a Host,
     target: &'a PathAndQuery,
     headers: &'a HeaderMap,
@@ -209,8 +215,8 @@ struct Decided<'a> {
     site: Option<&'a CompiledSite>,
 }
 
-fn decide<'a>(conn: &'a Conn, table: &'a LocalTable, question: Question<'_>) -> Decided<'a> {
-    let Question { host, target, headers } = question;
+fn decide<'a>(conn: &'a Conn, table: &'a LocalTable, asking: Asking<'_>) -> Decided<'a> {
+    let Asking { host, target, headers } = asking;
     if let Origin::Internal(address) = conn.origin {
         let decision = table.compiled.internal(address).map(|route| Decision::Forward(None, route)).ok_or(Refusal::NoEndpoint);
         return Decided { decision, client: Client::of(conn, &[], headers), site: None };

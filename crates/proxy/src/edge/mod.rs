@@ -8,6 +8,7 @@ pub(crate) mod connection;
 pub(crate) mod file;
 pub(crate) mod filter;
 mod frames;
+pub(crate) mod front;
 mod gate;
 pub(crate) mod header;
 mod io;

@@ -4,12 +4,11 @@
 
 use crate::access::{Line, bounded};
 use crate::edge::client::Client;
+use crate::edge::front::LocalSite;
 use crate::meter::{End, RouteMeter, Slot};
-use crate::upstream::body::FrameResult;
 use crate::upstream::pool::LocalEndpoint;
 use crate::upstream::upload::Upload;
 use crate::worker::Worker;
-use bytes::Bytes;
 use http::uri::PathAndQuery;
 use http::{HeaderValue, Method, StatusCode, Version};
 use landfall_model::front::AccessLog;
@@ -30,6 +29,8 @@ pub(crate) struct Record {
     waited: Duration,
     status: Option<u16>,
     whole: bool,
+    /// Its failure is wanted.
+    planned: bool,
     sent: u64,
     asked: Option<Asked>,
 }
@@ -37,7 +38,7 @@ pub(crate) struct Record {
 /// What a line would say of the request. Absent if there will be none.
 struct Asked {
     log: AccessLog,
-    app: Rc<str>,
+    site: Rc<LocalSite>,
     method: Method,
     https: bool,
     host: HeaderValue,
@@ -50,7 +51,7 @@ struct Asked {
 /// What is told about a request when its site is known.
 pub(crate) struct Seen<'a> {
     pub(crate) log: AccessLog,
-    pub(crate) app: &'a Rc<str>,
+    pub(crate) site: &'a Rc<LocalSite>,
     pub(crate) method: &'a Method,
     pub(crate) host: &'a HeaderValue,
     pub(crate) target: &'a PathAndQuery,
@@ -70,6 +71,7 @@ impl Record {
             waited: Duration::ZERO,
             status: None,
             whole: false,
+            planned: false,
             sent: 0,
             asked: None,
         }
@@ -79,7 +81,7 @@ impl Record {
     pub(crate) fn seen(&mut self, seen: &Seen<'_>) {
         self.asked = seen.log.is_on().then(|| Asked {
             log: seen.log,
-            app: Rc::clone(seen.app),
+            site: Rc::clone(seen.site),
             method: seen.method.clone(),
             https: seen.client.https,
             host: seen.host.clone(),
@@ -102,6 +104,11 @@ impl Record {
     /// The route, as it is counted.
     pub(crate) fn slot(&self) -> Option<&Slot> {
         self.route.as_ref().map(|route| route.slot())
+    }
+
+    /// It is refused because the app is closed, which is no failure.
+    pub(crate) fn planned(&mut self) {
+        self.planned = true;
     }
 
     /// It was one too many.
@@ -161,7 +168,7 @@ impl Record {
 
     fn write(&self, asked: &Asked, end: End) {
         let status = end.status.unwrap_or(LEFT);
-        let failed = status >= 500 || !end.whole;
+        let failed = status >= 500 && !self.planned || !end.whole;
         let log = &self.worker.log;
         if !(failed && asked.log.errors || log.is_drawn(asked.log.sample)) {
             return;
@@ -170,7 +177,7 @@ impl Record {
         let time = SystemTime::now().checked_sub(duration).and_then(|t| jiff::Timestamp::try_from(t).ok()).unwrap_or_default();
         log.write(&Line {
             time: time.round(jiff::Unit::Millisecond).unwrap_or(time),
-            app: &asked.app,
+            app: &asked.site.app,
             route: self.route.as_ref().map(|route| route.path.as_str()),
             method: bounded(asked.method.as_str()),
             scheme: if asked.https { "https" } else { "http" },
@@ -193,13 +200,6 @@ impl Record {
             },
             broken: end.status.is_some() && !end.whole,
         });
-    }
-}
-
-/// Counts a piece of an answer's body.
-pub(crate) fn count(record: &mut Option<Record>, frame: &FrameResult) {
-    if let (Some(record), Some(Ok(frame))) = (record, frame) {
-        record.sent(frame.data_ref().map_or(0, Bytes::len));
     }
 }
 

@@ -1,9 +1,11 @@
 //! Errors become answers here and nowhere else.
 
+use crate::edge::front::LocalSite;
 use crate::upstream::body::ResponseBody;
 use bytes::Bytes;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, Response, StatusCode};
+use std::rc::Rc;
 
 const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 const GRPC_MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
@@ -47,6 +49,11 @@ pub(crate) enum Refusal {
     BadToken,
     /// Tokens cannot be checked for now.
     NoKeys,
+    /// The app is closed for a while.
+    Maintenance {
+        /// Seconds.
+        retry_after: u32,
+    },
     /// The client asks more often than the route allows.
     TooMany {
         /// Seconds.
@@ -63,7 +70,7 @@ impl Refusal {
             Refusal::Expectation => StatusCode::EXPECTATION_FAILED,
             Refusal::NoSite | Refusal::NoRoute => StatusCode::NOT_FOUND,
             Refusal::Misdirected => StatusCode::MISDIRECTED_REQUEST,
-            Refusal::NoTable | Refusal::NoEndpoint | Refusal::NoKeys => StatusCode::SERVICE_UNAVAILABLE,
+            Refusal::NoTable | Refusal::NoEndpoint | Refusal::NoKeys | Refusal::Maintenance { .. } => StatusCode::SERVICE_UNAVAILABLE,
             Refusal::BadGateway => StatusCode::BAD_GATEWAY,
             Refusal::Timeout => StatusCode::GATEWAY_TIMEOUT,
             Refusal::Unfinished => StatusCode::REQUEST_TIMEOUT,
@@ -92,6 +99,7 @@ impl Refusal {
             Refusal::Unauthorized => "A name and a password are needed here",
             Refusal::NoToken => "A token is needed here",
             Refusal::BadToken => "The token is not valid here",
+            Refusal::Maintenance { .. } => "This is being worked on; come back in a while",
             Refusal::TooLarge => "The request is too large",
             Refusal::TooMany { .. } => "Too many requests; wait a little",
         }
@@ -108,7 +116,10 @@ impl Refusal {
             return self.grpc();
         }
         let status = self.status();
-        let (kind, text) = if asked.wants_html() {
+        let own = asked.site.as_ref().filter(|_| asked.wants_html()).and_then(|site| site.page(self, status.as_u16()));
+        let (kind, text) = if let Some(page) = own {
+            ("text/html; charset=utf-8", page)
+        } else if asked.wants_html() {
             let code = status.as_u16();
             let page =
                 format!("<!doctype html>\n<meta charset=\"utf-8\">\n<title>{code}</title>\n<h1>{code}</h1>\n<p>{}.</p>\n", self.text());
@@ -147,7 +158,9 @@ impl Refusal {
                 let challenge = HeaderValue::from_static("Bearer error=\"invalid_token\"");
                 headers.insert(header::WWW_AUTHENTICATE, challenge);
             }
-            Refusal::TooMany { retry_after } => drop(headers.insert(header::RETRY_AFTER, HeaderValue::from(retry_after))),
+            Refusal::TooMany { retry_after } | Refusal::Maintenance { retry_after } => {
+                drop(headers.insert(header::RETRY_AFTER, HeaderValue::from(retry_after)))
+            }
             // What follows on such a connection cannot be trusted, or is a body nobody wants. In HTTP/2 the header would itself be an error.
             Refusal::Ambiguous(_) | Refusal::Expectation | Refusal::Unfinished | Refusal::TooLarge if !asked.http2 => {
                 headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
@@ -186,13 +199,21 @@ pub(crate) struct Asked {
     head: bool,
     http2: bool,
     grpc: bool,
+    /// Whose pages are shown, once that is known.
+    pub(crate) site: Option<Rc<LocalSite>>,
 }
 
 impl Asked {
     /// For this request.
     pub(crate) fn of(method: &Method, headers: &HeaderMap, http2: bool) -> Self {
         // Kept, not read: hardly any request is refused.
-        Self { accept: headers.get(header::ACCEPT).cloned(), head: method == Method::HEAD, http2, grpc: http2 && is_grpc(headers) }
+        Self {
+            accept: headers.get(header::ACCEPT).cloned(),
+            head: method == Method::HEAD,
+            http2,
+            grpc: http2 && is_grpc(headers),
+            site: None,
+        }
     }
 
     fn wants_html(&self) -> bool {

@@ -7,10 +7,11 @@ pub(crate) mod endpoint;
 
 use crate::edge::file::Folder;
 use crate::edge::filter;
+use crate::edge::front::LocalSite;
 use crate::table::endpoint::{EndpointState, Endpoints};
 use bytes::Bytes;
 use landfall_model::filter::{Answer, Network};
-use landfall_model::front::AccessLog;
+use landfall_model::front::{AccessLog, Front};
 use landfall_model::route::{CHALLENGE_PATH, ChallengeAnswer, Protocol, RouteTable, Site, SiteRoute, covers, folder_key};
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -56,6 +57,8 @@ pub(crate) struct CompiledSite {
     pub(crate) hsts: bool,
     /// The first of its hosts; absent if it answers for every host.
     pub(crate) canonical: Option<String>,
+    /// What it shows and whom it lets in.
+    front: Front,
     /// Its place among the sites.
     pub(crate) index: usize,
     /// What is kept of its requests.
@@ -131,7 +134,7 @@ impl Compiled {
             });
         }
         for site in &table.sites {
-            compiled.add_site(site, table, (endpoints.workers(), before));
+            compiled.add_site(site, (table, endpoints.workers()), before);
         }
         for listener in &table.internal {
             let route = CompiledRoute {
@@ -161,7 +164,7 @@ impl Compiled {
         self.challenges.iter().find(|(of, token, _)| of == host && token == asked).map(|(_, _, answer)| answer)
     }
 
-    fn add_site(&mut self, site: &Site, table: &RouteTable, (workers, before): (usize, &Self)) {
+    fn add_site(&mut self, site: &Site, (table, workers): (&RouteTable, usize), before: &Self) {
         let index = self.sites.len();
         for host in &site.hosts {
             // A host that one site serves and another redirects is served; the first site that names it wins.
@@ -182,9 +185,10 @@ impl Compiled {
             .routes
             .iter()
             .map(|route| {
-                let folder = folder(table, route);
-                let place = filter::Place { app: &site.app, site: &face, path: &route.path };
-                self.filters.push(filter::Shared::new(place, &route.filters, folder, workers, &before.filters));
+                let known = (self.filters.as_slice(), before.filters.as_slice());
+                let whose = filter::Whose { app: &site.app, site: &face, path: &route.path, workers };
+                let shared = filter::Shared::new(whose, &route.filters, folder(table, route), known);
+                self.filters.push(shared);
                 CompiledRoute {
                     path: route.path.path().to_owned(),
                     exact: route.path.is_exact(),
@@ -203,6 +207,7 @@ impl Compiled {
             https: site.https,
             hsts: !site.routes.iter().any(|r| r.filters.headers.keys().any(|k| k.as_str() == "strict-transport-security")),
             canonical: site.hosts.first().map(|d| d.as_str().to_owned()),
+            front: site.front.clone(),
             index,
             log: site.front.access_log,
             trusted: site.front.trusted_proxies.iter().copied().collect(),
@@ -237,9 +242,9 @@ impl Compiled {
         self.internal.get(&address)
     }
 
-    /// The apps of the sites, in order.
-    pub(crate) fn apps(&self) -> impl Iterator<Item = &str> {
-        self.sites.iter().map(|site| site.app.as_str())
+    /// The sites, in order, as one worker uses them.
+    pub(crate) fn local_sites(&self) -> impl Iterator<Item = LocalSite> {
+        self.sites.iter().map(|site| LocalSite::new(&site.app, &site.front))
     }
 
     /// The index of a service by name.

@@ -1,6 +1,7 @@
 //! One worker's copy of the table, and which replica gets a request.
 
 use crate::edge::filter::Filters;
+use crate::edge::front::LocalSite;
 use crate::table::Compiled;
 use crate::upstream::pool::LocalEndpoint;
 use std::cell::Cell;
@@ -16,8 +17,8 @@ pub(crate) struct LocalTable {
     pub(crate) upstreams: Vec<LocalUpstream>,
     /// In the order of the compiled table's filters.
     pub(crate) filters: Vec<Filters>,
-    /// Names of the apps, in the order of the compiled table's sites.
-    pub(crate) apps: Vec<Rc<str>>,
+    /// In the order of the compiled table's sites.
+    pub(crate) sites: Vec<Rc<LocalSite>>,
 }
 
 /// A service's endpoints.

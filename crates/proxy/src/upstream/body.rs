@@ -6,7 +6,7 @@
 use crate::edge::file::FileBody;
 use crate::edge::filter::{Compressed, throw_away};
 use crate::edge::header::clean_trailers;
-use crate::edge::record::{self, Record};
+use crate::edge::record::Record;
 use crate::edge::watch::{InFlight, Room};
 use crate::stream::StreamGuard;
 use crate::upstream::coming::Coming;
@@ -241,9 +241,6 @@ impl Relay {
         }
         self.stream = None;
         self.in_flight = None;
-        if let Some(record) = &mut self.record {
-            record.completed();
-        }
     }
 
     /// The next frame.
@@ -297,20 +294,41 @@ impl ResponseBody {
 
     /// Takes the record along until the last byte is sent.
     pub(crate) fn keep(&mut self, mut record: Record) {
-        let (ended, place) = match self {
-            ResponseBody::Relay(relay) => (relay.incoming.is_ended(), &mut relay.record),
-            ResponseBody::File(file) => (file.left() == 0, &mut file.record),
-            ResponseBody::Compressed(compressed) => (false, compressed.record()),
-            ResponseBody::Text(text) => {
-                record.sent(text.as_ref().map_or(0, Bytes::len));
-                return record.completed();
-            }
-            ResponseBody::Tunnel => return record.completed(),
-        };
-        if ended {
+        if let ResponseBody::Text(text) = self {
+            record.sent(text.as_ref().map_or(0, Bytes::len));
+            return record.completed();
+        }
+        if self.is_end_stream() {
             record.completed();
         }
-        *place = Some(record);
+        if let Some(place) = self.record() {
+            *place = Some(record);
+        }
+    }
+
+    fn record(&mut self) -> Option<&mut Option<Record>> {
+        match self {
+            ResponseBody::Text(_) | ResponseBody::Tunnel => None,
+            ResponseBody::Relay(relay) => Some(&mut relay.record),
+            ResponseBody::File(file) => Some(&mut file.record),
+            ResponseBody::Compressed(compressed) => Some(&mut compressed.record),
+        }
+    }
+
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<FrameResult> {
+        match self {
+            ResponseBody::Text(text) => Poll::Ready(text.take().map(|text| Ok(Frame::data(text)))),
+            ResponseBody::Relay(relay) => match relay.last_words.take() {
+                Some(error) => Poll::Ready(Some(Err(error))),
+                None => {
+                    let frame = ready!(relay.poll_frame(cx));
+                    relay.last_words.hold(cx, frame)
+                }
+            },
+            ResponseBody::File(file) => file.poll_last(cx),
+            ResponseBody::Compressed(compressed) => compressed.poll_frame(cx),
+            ResponseBody::Tunnel => Poll::Ready(None),
+        }
     }
 
     /// Forwards `relay`; one without a body has ended already.
@@ -328,28 +346,16 @@ impl Body for ResponseBody {
     type Error = BodyError;
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        match self.get_mut() {
-            ResponseBody::Text(text) => Poll::Ready(text.take().map(|text| Ok(Frame::data(text)))),
-            ResponseBody::Relay(relay) => match relay.last_words.take() {
-                Some(error) => Poll::Ready(Some(Err(error))),
-                None => {
-                    let frame = ready!(relay.poll_frame(cx));
-                    record::count(&mut relay.record, &frame);
-                    relay.last_words.hold(cx, frame)
-                }
-            },
-            ResponseBody::File(file) => {
-                let frame = ready!(file.poll_last(cx));
-                record::count(&mut file.record, &frame);
-                Poll::Ready(frame)
-            }
-            ResponseBody::Tunnel => Poll::Ready(None),
-            ResponseBody::Compressed(compressed) => {
-                let frame = ready!(compressed.poll_frame(cx));
-                record::count(compressed.record(), &frame);
-                Poll::Ready(frame)
+        let this = self.get_mut();
+        let frame = ready!(this.poll_next(cx));
+        let ended = frame.is_none() || this.is_end_stream();
+        if let Some(Some(record)) = this.record() {
+            record.sent(frame.as_ref().and_then(|f| f.as_ref().ok()?.data_ref()).map_or(0, Bytes::len));
+            if ended {
+                record.completed();
             }
         }
+        Poll::Ready(frame)
     }
 
     fn is_end_stream(&self) -> bool {

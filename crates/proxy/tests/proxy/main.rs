@@ -10,6 +10,7 @@ mod control;
 mod files;
 mod filters;
 mod floods;
+mod front;
 mod grpc;
 mod harness;
 mod http2;

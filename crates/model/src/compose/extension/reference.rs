@@ -115,6 +115,7 @@ fn example_name(key: &Key) -> &'static str {
     match key.keys().first().map(|first| first.name) {
         Some("secret") => "MODEL",
         Some("slack") => "ops",
+        Some("rate") => "api",
         _ => "staging",
     }
 }

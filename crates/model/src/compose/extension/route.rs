@@ -9,7 +9,7 @@ pub(super) const ROUTE: Shape = Pattern("a path that begins with `/`, or with `=
 const PATH: Shape = Pattern("a path that begins with `/`", r"^/[^*?#\s]*$");
 const ROOT: Shape = Pattern("a directory", r"^[^\\]+$");
 const TARGET: Shape = Pattern("a path, or an address with `https://`", r"^(/|https?://)[!-~]*$");
-const RATE: Shape = Pattern("a rate: `10/s`, `100/min`", r"^\s*[0-9]+\s*/\s*(s|sec|second|m|min|minute|h|hour|d|day)\s*$");
+pub(super) const RATE: Shape = Pattern("a rate: `10/s`, `100/min`", r"^\s*[0-9]+\s*/\s*(s|sec|second|m|min|minute|h|hour|d|day)\s*$");
 pub(super) const NETWORK: Shape = Pattern("an address or network", r"^[0-9a-fA-F.:]+(/[0-9]+)?$");
 const ORIGIN: Shape = Pattern("an origin", r"^(\*|[Hh][Tt][Tt][Pp][Ss]?://(\*\.)?[A-Za-z0-9.-]+(:[0-9]+)?)$");
 const HEADER: Shape = Pattern("the name of a header", r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+$");
@@ -42,7 +42,7 @@ pub(super) const ROUTES: &[Key] = &[
     key("max_body", &[Size], NONE, "Largest request body; more is refused (413).", "16m"),
     key(
         "rate_limit",
-        &[Map(RATE_LIMIT), RATE],
+        &[Map(ROUTE_LIMIT), RATE],
         NONE,
         "How many requests one client may make; more are refused (429). An IPv6 /64 is one client.",
         "",
@@ -86,6 +86,13 @@ pub(super) const ROUTES: &[Key] = &[
         "{ ada: \"${STAGING_PASSWORD:-open sesame}\" }",
     ),
     key(
+        "jwt",
+        &[Map(JWT)],
+        "everybody",
+        "Only who shows a valid token is served; others are refused (401). It must have `exp`. See docs/guides/edge.md.",
+        "",
+    ),
+    key(
         "redirect",
         &[TARGET, Map(REDIRECT)],
         NONE,
@@ -99,13 +106,6 @@ pub(super) const ROUTES: &[Key] = &[
         NONE,
         "In place of all that the service would answer: files, served by the proxy. A service whose routes are all answered like this is not \
          run: its image only holds the files.",
-        "",
-    ),
-    key(
-        "jwt",
-        &[Map(JWT)],
-        "everybody",
-        "Only who shows a valid token is served; others are refused (401). It must have `exp`. See docs/guides/edge.md.",
         "",
     ),
 ];
@@ -197,7 +197,13 @@ const JWT: &[Key] = &[
 
 const CLAIMS: &[Key] = &[key("*", &[HEADER], NONE, "A header, by the claim's name.", "")];
 
-const RATE_LIMIT: &[Key] = &[
+const ROUTE_LIMIT: &[Key] = &[
+    key("rate", &[RATE], "it must be there", "Requests of one client in a time.", "10/s"),
+    key("burst", &[Integer(0, 1_000_000)], "as many as the rate says", "So many more at once.", "20"),
+    key("bucket", &[Text], NONE, "In place of all these: the name of a limit of `rate_limits` that routes share.", ""),
+];
+
+pub(super) const RATE_LIMIT: &[Key] = &[
     key("rate", &[RATE], "it must be there", "Requests of one client in a time.", "10/s"),
     key("burst", &[Integer(0, 1_000_000)], "as many as the rate says", "So many more at once.", "20"),
 ];

@@ -1,6 +1,6 @@
 //! The table itself, in the order a person writes the keys.
 
-use super::route::{NETWORK, ROUTE, ROUTES};
+use super::route::{NETWORK, RATE, RATE_LIMIT, ROUTE, ROUTES};
 use super::{Key, Shape};
 use Shape::{Argv, Boolean, Duration, Integer, List, Map, Pattern, Text, Word};
 
@@ -55,6 +55,31 @@ pub const APP: &[Key] = &[
         honoured: true,
     },
     Key {
+        name: "error_pages",
+        shapes: &[Text],
+        default: "one sentence, as HTML or text",
+        about: "In place of all the proxy would say itself: a directory of the project with any of 400, 401, 403, 404, 408, 413, 429, 502, 503 and 504.html, at \
+                most 64 KiB each. Programs, which do not ask for HTML, get one line of text.",
+        example: "",
+        honoured: true,
+    },
+    Key {
+        name: "maintenance",
+        shapes: &[Map(MAINTENANCE), Boolean],
+        default: "false",
+        about: "Closes the app for everybody but a few: 503, and a page. A deploy with it replaces no replica.",
+        example: "",
+        honoured: true,
+    },
+    Key {
+        name: "rate_limits",
+        shapes: &[Map(BUCKETS)],
+        default: "none",
+        about: "Limits that several routes share: `rate_limit: { bucket: NAME }` puts a route under one.",
+        example: "",
+        honoured: true,
+    },
+    Key {
         name: "env",
         shapes: &[Map(ENV)],
         default: "no contract",
@@ -86,6 +111,38 @@ pub const APP: &[Key] = &[
         example: "",
         honoured: false,
     },
+];
+
+const BUCKETS: &[Key] =
+    &[Key { name: "*", shapes: &[Map(RATE_LIMIT), RATE], default: "none", about: "A limit, by its name.", example: "", honoured: true }];
+
+const MAINTENANCE: &[Key] = &[
+    Key { name: "on", shapes: &[Boolean], default: "true", about: "So that a variable can say it.", example: "false", honoured: true },
+    Key {
+        name: "page",
+        shapes: &[Text],
+        default: "that of `error_pages` for 503",
+        about: "In place of all others: an HTML file of the project.",
+        example: "",
+        honoured: true,
+    },
+    Key {
+        name: "allow",
+        shapes: &[List(&[NETWORK]), NETWORK],
+        default: "nobody",
+        about: "Clients of these addresses come in.",
+        example: "[192.0.2.0/24]",
+        honoured: true,
+    },
+    Key {
+        name: "key",
+        shapes: &[Text],
+        default: "none",
+        about: "Who sends it in the header X-Maintenance-Key or the cookie maintenance_key comes in.",
+        example: "\"${MAINTENANCE_KEY:-open sesame}\"",
+        honoured: true,
+    },
+    Key { name: "retry_after", shapes: &[Duration], default: "5m", about: "When to come back.", example: "10m", honoured: true },
 ];
 
 const ACCESS_LOG: &[Key] = &[

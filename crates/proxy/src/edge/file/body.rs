@@ -113,9 +113,6 @@ impl FileBody {
         let length = piece.len() as u64;
         self.at += length;
         self.left = self.left.saturating_sub(length);
-        if let Some(record) = self.record.as_mut().filter(|_| self.left == 0) {
-            record.completed();
-        }
         Ok(Frame::data(Bytes::from(piece)))
     }
 }

@@ -168,6 +168,7 @@ impl Compression {
             taken: 0,
             trailers: None,
             last_words: LastWords::default(),
+            record: None,
             _seat: Rc::clone(&self.seats),
         };
         *body = ResponseBody::Compressed(Box::new(compressed));
@@ -250,6 +251,8 @@ pub(crate) struct Compressed {
     trailers: Option<Frame<Bytes>>,
     /// How it failed.
     last_words: LastWords,
+    /// What is known of the request.
+    pub(crate) record: Option<Record>,
     _seat: Rc<()>,
 }
 
@@ -300,14 +303,6 @@ impl Compressed {
     fn finish(&mut self) -> Poll<FrameResult> {
         let last = self.encoder.take().map_or(Ok(Vec::new()), Encoder::finish);
         Poll::Ready(Some(last.map(|bytes| Frame::data(Bytes::from(bytes))).map_err(BodyError::Encoder)))
-    }
-
-    /// Where the request's record is kept.
-    pub(crate) fn record(&mut self) -> &mut Option<Record> {
-        match &mut self.source {
-            Source::Relay(relay) => &mut relay.record,
-            Source::File(file) => &mut file.record,
-        }
     }
 
     pub(crate) fn is_end_stream(&self) -> bool {

@@ -47,9 +47,8 @@ pub(crate) use security::{hsts, is_public};
 /// One route's filters as the control thread prepares them.
 #[derive(Debug)]
 pub(crate) struct Shared {
-    /// Whose.
-    app: String,
     /// Which route of which site, so that a swap finds what the one before remembered.
+    app: String,
     site: String,
     path: PathMatch,
     asked: filter::Filters,
@@ -61,34 +60,43 @@ pub(crate) struct Shared {
     pub(crate) meter: Arc<Meter>,
 }
 
-/// Which route it is.
+/// Whose route it is.
 #[derive(Clone, Copy)]
-pub(crate) struct Place<'a> {
-    /// Whose.
+pub(crate) struct Whose<'a> {
     pub(crate) app: &'a str,
-    /// Which of the app's sites.
+    /// An app may have several sites: their routes remember nothing of each other.
     pub(crate) site: &'a str,
-    /// Where.
     pub(crate) path: &'a PathMatch,
+    /// How many count its requests.
+    pub(crate) workers: usize,
 }
 
 impl Shared {
-    /// For a route at `path` of `app`'s site `site`; `before` are those of the table in use.
-    pub(crate) fn new(place: Place<'_>, asked: &filter::Filters, folder: Option<Arc<Folder>>, workers: usize, before: &[Self]) -> Self {
-        let Place { app, site, path } = place;
-        let before = before.iter().find(|b| b.site == site && b.path == *path);
+    /// For a route; `now` are those of the same table so far, `before` those of the table in use.
+    pub(crate) fn new(whose: Whose<'_>, asked: &filter::Filters, folder: Option<Arc<Folder>>, (now, before): (&[Self], &[Self])) -> Self {
+        let Whose { app, site, path, workers } = whose;
         let limiter = asked.rate_limit.map(|limit| {
-            let known = before.filter(|b| b.asked.rate_limit == Some(limit));
+            // Who names a bucket counts with all of the app who name it; everybody else alone.
+            let same = |b: &&Self| {
+                let counted_together = match &asked.bucket {
+                    Some(bucket) => b.app == app && b.asked.bucket.as_ref() == Some(bucket),
+                    None => b.asked.bucket.is_none() && b.site == site && b.path == *path,
+                };
+                counted_together && b.asked.rate_limit == Some(limit)
+            };
+            let known = now.iter().filter(|_| asked.bucket.is_some()).chain(before).find(same);
             known.and_then(|b| b.limiter.clone()).unwrap_or_else(|| Arc::new(Limiter::new(limit)))
         });
+        let before = before.iter().find(|b| b.site == site && b.path == *path);
         let meter = before.map_or_else(|| Arc::new(Meter::new(workers)), |b| Arc::clone(&b.meter));
         let jwt = asked.jwt.as_ref().map(|jwt| Arc::new(Jwt::new(jwt, before.and_then(|b| b.jwt.as_deref()))));
-        Self { app: app.to_owned(), site: site.to_owned(), path: path.clone(), asked: asked.clone(), limiter, folder, jwt, meter }
+        let (app, site) = (app.to_owned(), site.to_owned());
+        Self { app, site, path: path.clone(), asked: asked.clone(), limiter, folder, jwt, meter }
     }
 
     /// Whose route it is, and its path.
     pub(crate) fn name(&self) -> (&str, &str) {
-        (&self.app, self.path.as_str())
+        (&self.app, self.path.as_ref())
     }
 }
 
@@ -160,7 +168,7 @@ impl Filters {
             cors: asked.cors.as_ref().map(Cors::new),
             basic_auth: BasicAuth::new(asked),
             jwt: shared.jwt.clone(),
-            meter: Rc::new(RouteMeter::new(shared.path.as_str(), &shared.meter, worker)),
+            meter: Rc::new(RouteMeter::new(shared.path.as_ref(), &shared.meter, worker)),
             max_body: asked.max_body.unwrap_or(u64::MAX),
             rewrite: Rewrite::new(shared.path.path(), asked),
             compression: (!asked.uncompressed).then(Compression::default),
