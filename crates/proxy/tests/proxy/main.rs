@@ -7,6 +7,7 @@ mod challenge;
 mod client;
 mod compression;
 mod control;
+mod exchange;
 mod files;
 mod filters;
 mod floods;

@@ -43,7 +43,9 @@ pub(super) fn take(input: &mut BytesMut, asked_head_only: bool) -> Result<Option
     let mut parsed = httparse::Response::new(&mut []);
     let parser = httparse::ParserConfig::default();
     let end = match parser.parse_response_with_uninit_headers(&mut parsed, input, &mut fields) {
-        Ok(httparse::Status::Complete(end)) => end,
+        Ok(httparse::Status::Complete(end)) if end <= MAX_HEAD => end,
+        // However much of it came at once.
+        Ok(httparse::Status::Complete(_)) => return Err("its head is too large"),
         Ok(httparse::Status::Partial) if input.len() > MAX_HEAD => return Err("its head is too large"),
         Ok(httparse::Status::Partial) => return Ok(None),
         Err(httparse::Error::TooManyHeaders) => return Err("it has too many header fields"),
