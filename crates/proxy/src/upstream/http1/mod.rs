@@ -1,7 +1,7 @@
 //! HTTP/1.1 with applications, spoken in the task that carries the request.
 //!
 //! hyper's client gives every connection a task of its own and talks to it through channels: two more wakes and a handful of allocations for each
-//! request, a sixth of all that a small request costs (decision 6). Here the request's own task writes, waits and reads. What applications say is
+//! request (decision 7). Here the request's own task writes, waits and reads. What applications say is
 //! judged strictly: an answer whose end is in doubt, or that something follows, costs the connection and never looks whole.
 
 mod chunked;
