@@ -2,6 +2,7 @@
 
 use crate::error::ControlError;
 use landfall_model::control::{Answer, Ask, MAX_FRAME, ProxyStatus};
+use landfall_model::metrics::Metrics;
 use landfall_model::route::RouteTable;
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
@@ -53,6 +54,14 @@ impl ProxyControl {
                 self.see(status.pid);
                 Ok(status)
             }
+            _ => Err(ControlError::Unexpected),
+        }
+    }
+
+    /// What it has counted.
+    pub(crate) async fn metrics(&self) -> Result<Metrics, ControlError> {
+        match self.ask(&Ask::Metrics).await? {
+            Answer::Metrics(metrics) => Ok(*metrics),
             _ => Err(ControlError::Unexpected),
         }
     }

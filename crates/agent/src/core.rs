@@ -1,6 +1,7 @@
 //! What every part of the agent shares.
 
-use crate::clock::now_ms;
+use crate::certs::Kinds;
+use crate::clock::{Clock, WallClock, now_ms};
 use crate::error::{RequestError, StepError, StoreError};
 use crate::home::Home;
 use crate::store::{AppRow, Store};
@@ -9,11 +10,19 @@ use landfall_model::api::What;
 use landfall_model::name::{AppName, ImageRef, ReleaseNumber, RolloutId};
 use landfall_model::observed::Observed;
 use landfall_model::plan::Policy;
-use landfall_model::spec::{Program, RuntimeKind, Spec};
+use landfall_model::spec::{Program, RuntimeKind, Service, Spec};
 use landfall_runtime::{Runtime, RuntimeError};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
+use tokio::sync::Notify;
+
+/// How long files of a release can still be asked for after another has taken its place.
+const FILES_STAY_MS: u64 = 24 * 3600 * 1000;
+/// Of at most so many releases.
+const EARLIER: u32 = 5;
+/// Releases whose files are kept, to go back to.
+const KEPT: u32 = 10;
 
 /// The runtimes of this server.
 #[derive(Clone)]
@@ -45,6 +54,10 @@ pub(crate) struct Core {
     /// Where sites are shown to be: `https://localhost:8443`.
     pub(crate) https: Option<String>,
     pub(crate) http: Option<String>,
+    /// For what waits for days.
+    pub(crate) clock: Arc<dyn Clock>,
+    /// Wakes the task that looks after certificates.
+    pub(crate) certs_nudge: Notify,
     /// One rollout an app at a time: who has it, and since when.
     busy: Mutex<BTreeMap<AppName, Holder>>,
 }
@@ -63,7 +76,13 @@ impl Core {
         let (http, https) = urls;
         let spread = home.path().to_string_lossy().bytes().fold(0_u16, |sum, b| sum.wrapping_mul(31).wrapping_add(b.into()));
         let policy = Policy { first_port: 20_000 + spread % 9_000, ..Policy::default() };
-        Self { store, runtimes, table, policy, grants: home.grants(), https, http, busy: Mutex::default() }
+        let (clock, certs_nudge) = (Arc::new(WallClock), Notify::new());
+        Self { store, runtimes, table, policy, grants: home.grants(), https, http, clock, certs_nudge, busy: Mutex::default() }
+    }
+
+    /// Which challenges of authorities can be met here.
+    pub(crate) fn challenge_kinds(&self) -> Kinds {
+        Kinds::of(self.http.as_deref(), self.https.as_deref())
     }
 
     /// Keeps an app for one rollout until the guard is dropped. The guard dies with its owner, so nothing is left locked by a crash.
@@ -94,8 +113,35 @@ impl Core {
     /// Serves an app by what its row says and where its replicas are. `sites` says whose routes and domains; `specs` all that replicas may be of.
     pub(crate) async fn serve(&self, row: &AppRow, sites: &Spec, specs: &[&Spec]) -> Result<(), StepError> {
         let observed = self.observe(sites).await?;
-        let part = self.table.part(&View { row, sites, specs, observed: &observed })?;
+        let earlier = self.earlier(row, sites)?;
+        let part = self.table.part(&View { row, sites, specs, observed: &observed, earlier: &earlier })?;
         self.table.swap(&row.name, part).await?;
+        Ok(())
+    }
+
+    /// Specs whose files may still be asked for by pages that were loaded from them, the newest first.
+    pub(crate) fn earlier(&self, row: &AppRow, sites: &Spec) -> Result<Vec<Spec>, StoreError> {
+        if !sites.services.values().any(Service::serves_files) {
+            return Ok(Vec::new());
+        }
+        let mut replaced_ms = u64::MAX;
+        let mut earlier = Vec::new();
+        for (spec, at_ms) in self.store.last_specs(&row.name, EARLIER)? {
+            if replaced_ms.saturating_add(FILES_STAY_MS) < self.clock.now_ms() {
+                break;
+            }
+            replaced_ms = at_ms;
+            earlier.push(spec);
+        }
+        Ok(earlier)
+    }
+
+    /// Deletes files of releases that nobody goes back to any more. What cannot be deleted now is at the next release.
+    pub(crate) fn prune_folders(&self, app: &AppName) -> Result<(), StoreError> {
+        let specs: Vec<Spec> = self.store.last_specs(app, KEPT)?.into_iter().map(|(spec, _)| spec).collect();
+        if let Err(error) = self.table.folders().retain(app, &specs) {
+            tracing::warn!(%app, %error, "files of old releases cannot be deleted");
+        }
         Ok(())
     }
 

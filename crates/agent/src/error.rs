@@ -1,7 +1,8 @@
 //! What can go wrong in the agent, and how it crosses to the client.
 
+use crate::folder::FolderError;
 use landfall_model::api::Failure;
-use landfall_model::name::{AppName, ReleaseNumber, ReplicaId, RolloutId, ServiceName};
+use landfall_model::name::{AppName, CertificateName, ReleaseNumber, ReplicaId, RolloutId, ServiceName};
 use landfall_model::power::{Power, grant_line};
 use landfall_runtime::RuntimeError;
 use std::collections::{BTreeMap, BTreeSet};
@@ -97,6 +98,9 @@ pub(crate) enum StepError {
     /// With a certificate.
     #[error(transparent)]
     Cert(#[from] CertError),
+    /// With the files of a site.
+    #[error(transparent)]
+    Folder(#[from] FolderError),
     /// A replica did not pass its gate.
     #[error("{replica} did not pass its gate: {seen}")]
     Gate {
@@ -209,6 +213,9 @@ pub(crate) enum RequestError {
     /// No such rollout.
     #[error("there is no rollout {0}")]
     NoRollout(RolloutId),
+    /// No authority is asked for this name.
+    #[error("no app wants a certificate for {0} from an authority")]
+    NoCertificate(CertificateName),
     /// No running replica to work in.
     #[error("{0} has no running replica")]
     NoReplica(ServiceName),
@@ -240,6 +247,9 @@ pub(crate) enum RequestError {
     /// In the store.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// In the proxy.
+    #[error(transparent)]
+    Control(#[from] ControlError),
 }
 
 impl RequestError {
@@ -248,6 +258,7 @@ impl RequestError {
         match self {
             Self::Busy { .. } | Self::HostTaken { .. } => 409,
             Self::NoApp(_)
+            | Self::NoCertificate(_)
             | Self::NoRelease { .. }
             | Self::NothingEarlier(_)
             | Self::NoRollout(_)
@@ -255,7 +266,7 @@ impl RequestError {
             | Self::NoService { .. } => 404,
             Self::Bad(_) => 400,
             Self::Grant(_) => 403,
-            Self::Runtime(_) | Self::Store(_) => 500,
+            Self::Runtime(_) | Self::Store(_) | Self::Control(_) => 500,
         }
     }
 
@@ -266,6 +277,7 @@ impl RequestError {
             Self::NoApp(_) => ("no-app", Some("`landfall status` lists the apps; `landfall deploy` makes one")),
             Self::NoRelease { .. } | Self::NothingEarlier(_) => ("no-release", Some("`landfall releases` lists what can be gone back to")),
             Self::NoRollout(_) => ("no-rollout", None),
+            Self::NoCertificate(_) => ("no-certificate", Some("`landfall certs` lists the names")),
             Self::NoReplica(_) => ("no-replica", Some("`landfall status` shows what runs")),
             Self::NoService { .. } => ("no-service", Some("`landfall status` lists the services")),
             Self::HostTaken { .. } => {
@@ -274,9 +286,25 @@ impl RequestError {
             Self::Bad(_) => ("bad-request", None),
             Self::Grant(e) => return e.failure(),
             Self::Runtime(e) => return chain(e.code(), e, e.hints(), Vec::new()),
+            Self::Control(e) => return e.failure(),
             Self::Store(_) => ("store-failed", Some("is the disk full? `df -h` tells")),
         };
         chain(code, self, hint.map(str::to_owned).into_iter().collect(), Vec::new())
+    }
+}
+
+impl ControlError {
+    fn failure(&self) -> Failure {
+        match self {
+            Self::Refused { code, .. } => chain(code, self, Vec::new(), Vec::new()),
+            Self::Incomplete => chain("table-incomplete", self, vec!["is Docker running? `systemctl status docker`".into()], Vec::new()),
+            _ => chain(
+                "proxy-unreachable",
+                self,
+                vec!["is the proxy running? its log is logs/proxy.log in Landfall's home".into()],
+                Vec::new(),
+            ),
+        }
     }
 }
 
@@ -285,15 +313,12 @@ impl StepError {
     pub(crate) fn failure(&self) -> Failure {
         match self {
             Self::Runtime(e) => chain(e.code(), e, e.hints(), Vec::new()),
-            Self::Control(e @ ControlError::Refused { code, .. }) => chain(code, e, Vec::new(), Vec::new()),
-            Self::Control(e @ ControlError::Incomplete) => {
-                chain("table-incomplete", e, vec!["is Docker running? `systemctl status docker`".into()], Vec::new())
-            }
-            Self::Control(e) => {
-                chain("proxy-unreachable", e, vec!["is the proxy running? its log is logs/proxy.log in Landfall's home".into()], Vec::new())
-            }
+            Self::Control(e) => e.failure(),
             Self::Store(e) => chain("store-failed", e, vec!["is the disk full? `df -h` tells".into()], Vec::new()),
             Self::Cert(e) => chain("certificate-failed", e, Vec::new(), Vec::new()),
+            Self::Folder(e) => {
+                chain("files-failed", e, vec!["is the disk full? `df -h` tells; are the files where `static` says?".into()], Vec::new())
+            }
             Self::Gate { hint, log, .. } => chain("gate-failed", self, hint.clone().into_iter().collect(), log.clone()),
             Self::Job { what, log, .. } => {
                 let code = if *what == "the migration" { "migration-failed" } else { "job-failed" };

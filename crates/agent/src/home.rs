@@ -45,8 +45,16 @@ impl Home {
     pub fn grants(&self) -> PathBuf {
         self.0.join("grants.yaml")
     }
+    /// Files of sites that the proxy serves.
+    pub fn folders(&self) -> PathBuf {
+        self.0.join("folders")
+    }
     /// The local authority and the certificates it signed.
     pub fn certs(&self) -> PathBuf {
         self.0.join("certs")
+    }
+    /// Public keys of tokens, as they were last found.
+    pub fn keys(&self) -> PathBuf {
+        self.0.join("keys")
     }
 }

@@ -10,20 +10,27 @@ mod clock;
 mod control;
 mod core;
 mod error;
+mod folder;
 mod grant;
 mod home;
+mod keys;
 mod rollout;
 mod store;
 mod table;
 
+pub use clock::{Clock, WallClock};
 pub use core::Runtimes;
 pub use error::AgentError;
+pub use folder::project_digest;
 pub use home::Home;
 
 use crate::core::Core;
 use certs::Certs;
 use control::ProxyControl;
+use folder::Folders;
+use keys::KeySets;
 use landfall_model::api::{Accepted, Event, Failure, RolloutRequest, What};
+use landfall_model::certificate::CertificateStatus;
 use landfall_model::name::{AppName, ReleaseNumber};
 use landfall_model::plan::Serving;
 use landfall_runtime::docker::DockerRuntime;
@@ -45,6 +52,21 @@ pub struct Settings {
     pub https: Option<String>,
     /// This binary, which also has the verb that supervises processes.
     pub binary: PathBuf,
+}
+
+/// What an agent finds around it, beside its home.
+#[derive(Clone)]
+pub struct Surroundings {
+    /// What time it is, for what waits for days.
+    pub clock: Arc<dyn Clock>,
+    /// PEM file of the authorities that certify the directories of certificate authorities; the system's when absent.
+    pub roots: Option<PathBuf>,
+}
+
+impl Default for Surroundings {
+    fn default() -> Self {
+        Self { clock: Arc::new(WallClock), roots: None }
+    }
 }
 
 /// Runs the agent until SIGTERM or SIGINT. Rollouts under way are left as their journal has them, and go on at the next start.
@@ -81,13 +103,21 @@ pub struct Agent {
 impl Agent {
     /// Opens a home. Nothing runs yet.
     pub fn open(settings: &Settings, runtimes: Runtimes) -> Result<Self, AgentError> {
+        Self::open_in(settings, runtimes, Surroundings::default())
+    }
+
+    /// Opens a home in surroundings that a test made up.
+    pub fn open_in(settings: &Settings, runtimes: Runtimes, surroundings: Surroundings) -> Result<Self, AgentError> {
         let home = Home::new(&settings.home);
         home.create().map_err(|source| AgentError::Home { path: settings.home.display().to_string(), source })?;
         let lock = lock(&home)?;
         let store = Store::open(&home.store())?;
         let local_host = settings.https.as_deref().and_then(host_of).map(str::to_owned);
-        let table = Table::new(ProxyControl::new(home.proxy_socket()), Certs::new(home.certs()), local_host);
-        let core = Core::new(store, runtimes, table, (settings.http.clone(), settings.https.clone()), &home);
+        let certs = Certs::open(home.certs(), surroundings.roots.clone());
+        let fetched = (Folders::new(home.folders()), KeySets::open(home.keys(), surroundings.roots));
+        let table = Table::new(ProxyControl::new(home.proxy_socket()), certs, fetched, local_host);
+        let mut core = Core::new(store, runtimes, table, (settings.http.clone(), settings.https.clone()), &home);
+        core.clock = surroundings.clock;
         core.store.append(None, None, None, &What::AgentStarted { version: env!("CARGO_PKG_VERSION").to_owned() })?;
         Ok(Self { core: Arc::new(core), _lock: lock })
     }
@@ -101,6 +131,16 @@ impl Agent {
     /// Begins a rollout, as `POST /v1/apps/{app}/rollouts` does.
     pub async fn begin(&self, app: &AppName, request: RolloutRequest, who: &str) -> Result<Accepted, Failure> {
         rollout::begin(&self.core, app, request, who).await.map_err(|e| e.failure())
+    }
+
+    /// Has certificates looked after now instead of within a minute.
+    pub fn look_after_certificates(&self) {
+        self.core.certs_nudge.notify_one();
+    }
+
+    /// How certificates stand, as `GET /v1/certs` does.
+    pub fn certificates(&self) -> Result<Vec<CertificateStatus>, AgentError> {
+        Ok(api::certificates(&self.core)?)
     }
 
     /// What happened to an app after the event `after`, at most a thousand events.

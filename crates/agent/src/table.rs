@@ -6,13 +6,18 @@
 use crate::certs::Certs;
 use crate::control::ProxyControl;
 use crate::error::{CertError, ControlError};
+use crate::folder::Folders;
+use crate::keys::KeySets;
 use crate::store::AppRow;
-use landfall_model::name::{AppName, Domain, NetworkName, ReplicaId, ServiceName};
+use landfall_model::name::{AppName, CertificateName, Domain, NetworkName, ReplicaId, ServiceName};
 use landfall_model::observed::{Observed, ObservedNetwork};
-use landfall_model::route::{CertificateFiles, Endpoint, InternalListener, NameScope, RouteTable, Site, SiteRoute, Upstream};
+use landfall_model::route::{
+    CertificateFiles, ChallengeAnswer, Endpoint, Folder, InternalListener, NameScope, RouteTable, Site, SiteRoute, Upstream, folder_key,
+};
 use landfall_model::spec::{Probe, RuntimeKind, Service, Spec, Tls};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 use std::time::Duration;
 use tokio::sync::{Mutex, watch};
 use tokio::time::timeout;
@@ -25,6 +30,7 @@ pub(crate) struct Part {
     internal: Vec<InternalListener>,
     names: Vec<NameScope>,
     certificates: Vec<CertificateFiles>,
+    folders: BTreeMap<String, Folder>,
 }
 
 /// The parts and the way to the proxy.
@@ -33,9 +39,21 @@ pub(crate) struct Table {
     /// Host of the address users are shown, such as `localhost`: every app answers to `<app>.<host>` as well when it is a local name.
     local_host: Option<String>,
     certs: Certs,
-    parts: Mutex<(u64, BTreeMap<AppName, Part>)>,
+    folders: Folders,
+    keys: KeySets,
+    parts: Mutex<Parts>,
     /// Every app of the store is in `parts`. Until then the proxy is told nothing: half a table would take apps away.
     complete: watch::Sender<bool>,
+}
+
+/// What the table is put together from.
+#[derive(Clone, Default)]
+struct Parts {
+    /// Of the table told last.
+    generation: u64,
+    apps: BTreeMap<AppName, Part>,
+    /// What authorities are about to ask for.
+    challenges: BTreeMap<CertificateName, ChallengeAnswer>,
 }
 
 /// The proxy's word for a table older than the one it has.
@@ -44,8 +62,8 @@ const STALE: &str = "stale-generation";
 const COMPLETE_WITHIN: Duration = Duration::from_secs(20);
 
 impl Table {
-    pub(crate) fn new(proxy: ProxyControl, certs: Certs, local_host: Option<String>) -> Self {
-        Self { proxy, local_host, certs, parts: Mutex::new((0, BTreeMap::new())), complete: watch::Sender::new(false) }
+    pub(crate) fn new(proxy: ProxyControl, certs: Certs, (folders, keys): (Folders, KeySets), local_host: Option<String>) -> Self {
+        Self { proxy, local_host, certs, folders, keys, parts: Mutex::default(), complete: watch::Sender::new(false) }
     }
 
     /// The proxy itself.
@@ -63,11 +81,11 @@ impl Table {
         let routed: Vec<(&ServiceName, &Service)> =
             view.sites.services.iter().filter(|(n, s)| !s.routes.is_empty() && view.row.serving.routes.contains_key(*n)).collect();
         if !routed.is_empty() {
-            let site = self.site(&view.row.name, view.sites, &routed);
-            if site.https {
-                part.certificates.push(self.certs.for_app(view.row.name.as_str(), &self.certificate_names(&site))?);
+            part.sites = self.sites(&view.row.name, view.sites, &routed);
+            part.folders = self.site_folders(view, &routed);
+            if view.sites.tls != Tls::Off {
+                part.certificates = self.certs.for_app(view.sites, &self.served_names(view.sites))?;
             }
-            part.sites.push(site);
         }
         Ok(part)
     }
@@ -84,22 +102,49 @@ impl Table {
         (hosts, domains.collect())
     }
 
-    fn site(&self, app: &AppName, spec: &Spec, routed: &[(&ServiceName, &Service)]) -> Site {
+    /// One for the app's domains and one for each host of single routes.
+    fn sites(&self, app: &AppName, spec: &Spec, routed: &[(&ServiceName, &Service)]) -> Vec<Site> {
         let (hosts, redirect_hosts) = self.hosts(app, spec);
-        let routes = routed.iter().flat_map(|(name, service)| {
-            service.routes.iter().map(|r| SiteRoute {
-                path: r.path.clone(),
-                upstream: upstream_key(app, name),
-                timeout_ms: r.timeout_ms,
-                idle_timeout_ms: r.idle_timeout_ms,
-            })
-        });
-        Site { app: app.to_string(), hosts, redirect_hosts, https: spec.tls != Tls::Off, routes: routes.collect() }
+        let own = spec.route_hosts().into_iter().map(|host| (Some(host), vec![host.clone()], Vec::new()));
+        let faces = std::iter::once((None, hosts, redirect_hosts)).chain(own);
+        let site = |(host, hosts, redirect_hosts)| Site {
+            app: app.to_string(),
+            hosts,
+            redirect_hosts,
+            https: spec.tls != Tls::Off,
+            routes: site_routes(app, host, routed, &self.keys),
+            front: spec.front.clone(),
+        };
+        faces.map(site).filter(|site| !site.routes.is_empty()).collect()
     }
 
-    fn certificate_names(&self, site: &Site) -> Vec<String> {
-        let mut names: Vec<String> = site.hosts.iter().chain(&site.redirect_hosts).map(Domain::to_string).collect();
-        if site.hosts.is_empty() {
+    /// Where the files of routes lie. One whose files are not known has none, and says so to who asks.
+    fn site_folders(&self, view: &View<'_>, routed: &[(&ServiceName, &Service)]) -> BTreeMap<String, Folder> {
+        let app = &view.row.name;
+        let mut folders = BTreeMap::new();
+        for (name, service) in routed {
+            for files in service.files() {
+                let Some(current) = self.folders.path(app, service, files) else { continue };
+                let mut earlier: Vec<PathBuf> = Vec::new();
+                for old in view.earlier.iter().filter_map(|spec| spec.services.get(*name)) {
+                    // The same directory by the file's own word, whatever the route is now.
+                    let same = old.files().filter(|f| f.root == files.root).filter_map(|f| self.folders.path(app, old, f));
+                    earlier.extend(same.filter(|path| *path != current && path.is_dir()));
+                }
+                earlier.dedup();
+                let text = |path: PathBuf| path.display().to_string();
+                let folder = Folder { current: text(current), earlier: earlier.into_iter().map(text).collect() };
+                folders.insert(folder_key(&upstream_key(app, name), &files.root), folder);
+            }
+        }
+        folders
+    }
+
+    /// Every name an app is served by.
+    pub(crate) fn served_names(&self, spec: &Spec) -> Vec<String> {
+        let (hosts, redirect_hosts) = self.hosts(&spec.app, spec);
+        let mut names: Vec<String> = hosts.iter().chain(&redirect_hosts).chain(spec.route_hosts()).map(Domain::to_string).collect();
+        if hosts.is_empty() {
             names.extend(self.local_host.clone());
             names.extend(["localhost".to_owned(), "127.0.0.1".to_owned(), "::1".to_owned()]);
         }
@@ -108,26 +153,59 @@ impl Table {
         names
     }
 
+    /// The files of sites.
+    pub(crate) fn folders(&self) -> &Folders {
+        &self.folders
+    }
+
+    /// The certificates.
+    pub(crate) fn certs(&self) -> &Certs {
+        &self.certs
+    }
+
+    /// Keys of tokens.
+    pub(crate) fn keys(&self) -> &KeySets {
+        &self.keys
+    }
+
     /// Puts a part in place and swaps the proxy's table, unless nothing changed.
     pub(crate) async fn swap(&self, app: &AppName, part: Part) -> Result<(), ControlError> {
+        self.change(|parts| parts.apps.insert(app.clone(), part.clone()) != Some(part)).await
+    }
+
+    /// Has the proxy answer an authority. When this returns, it does.
+    pub(crate) async fn show(&self, name: &CertificateName, answer: ChallengeAnswer) -> Result<(), ControlError> {
+        self.change(|parts| parts.challenges.insert(name.clone(), answer.clone()) != Some(answer)).await
+    }
+
+    /// Has it answer no more.
+    pub(crate) async fn hide(&self, name: &CertificateName) -> Result<(), ControlError> {
+        let result = self.change(|parts| parts.challenges.remove(name).is_some()).await;
+        if result.is_err() {
+            // A proxy that is away is told at the next swap.
+            self.parts.lock().await.challenges.remove(name);
+        }
+        result
+    }
+
+    /// Changes the parts and swaps the proxy's table; what the proxy refuses is not changed.
+    async fn change(&self, change: impl FnOnce(&mut Parts) -> bool) -> Result<(), ControlError> {
         let mut complete = self.complete.subscribe();
         if timeout(COMPLETE_WITHIN, complete.wait_for(|c| *c)).await.is_err() {
             return Err(ControlError::Incomplete);
         }
         let mut parts = self.parts.lock().await;
-        if parts.1.get(app) == Some(&part) {
-            return Ok(());
+        let mut changed = parts.clone();
+        if change(&mut changed) {
+            self.push(&mut changed).await?;
+            *parts = changed;
         }
-        let mut changed = parts.1.clone();
-        changed.insert(app.clone(), part);
-        self.push(&mut parts.0, &changed).await?;
-        parts.1 = changed;
         Ok(())
     }
 
     /// Puts parts in place without telling the proxy: at start, until all apps are known.
     pub(crate) async fn prepare(&self, app: &AppName, part: Part) {
-        self.parts.lock().await.1.insert(app.clone(), part);
+        self.parts.lock().await.apps.insert(app.clone(), part);
     }
 
     /// Every app is in place.
@@ -139,22 +217,23 @@ impl Table {
     pub(crate) async fn reconcile(&self) -> Result<(), ControlError> {
         let mut parts = self.parts.lock().await;
         let status = self.proxy.status().await?;
-        if status.generation != parts.0 {
-            parts.0 = parts.0.max(status.generation);
-            let all = parts.1.clone();
-            self.push(&mut parts.0, &all).await?;
+        if status.generation != parts.generation {
+            parts.generation = parts.generation.max(status.generation);
+            self.push(&mut parts).await?;
         }
         Ok(())
     }
 
-    async fn push(&self, generation: &mut u64, parts: &BTreeMap<AppName, Part>) -> Result<(), ControlError> {
-        let mut table = RouteTable { generation: *generation + 1, ..RouteTable::default() };
-        for part in parts.values().cloned() {
+    async fn push(&self, parts: &mut Parts) -> Result<(), ControlError> {
+        let challenges = parts.challenges.values().cloned().collect();
+        let mut table = RouteTable { generation: parts.generation + 1, challenges, ..RouteTable::default() };
+        for part in parts.apps.values().cloned() {
             table.sites.extend(part.sites);
             table.upstreams.extend(part.upstreams);
             table.internal.extend(part.internal);
             table.names.extend(part.names);
             table.certificates.extend(part.certificates);
+            table.folders.extend(part.folders);
         }
         match self.proxy.swap(&table).await {
             // The proxy began with a table of an earlier agent's: go on counting from there.
@@ -164,9 +243,23 @@ impl Table {
             }
             result => result?,
         }
-        *generation = table.generation;
+        parts.generation = table.generation;
         Ok(())
     }
+}
+
+/// Routes of one host, or those of the app's domains.
+fn site_routes(app: &AppName, host: Option<&Domain>, routed: &[(&ServiceName, &Service)], keys: &KeySets) -> Vec<SiteRoute> {
+    let routes = routed.iter().flat_map(|(name, service)| service.routes.iter().map(move |route| (name, route)));
+    let here = routes.filter(|(_, route)| route.host.as_ref() == host);
+    here.map(|(name, route)| SiteRoute {
+        path: route.path.clone(),
+        upstream: upstream_key(app, name),
+        timeout_ms: route.timeout_ms,
+        idle_timeout_ms: route.idle_timeout_ms,
+        filters: keys.complete(route.filters.clone()),
+    })
+    .collect()
 }
 
 /// Key of a service's upstream.
@@ -185,6 +278,8 @@ pub(crate) struct View<'a> {
     pub(crate) specs: &'a [&'a Spec],
     /// Where they are.
     pub(crate) observed: &'a Observed,
+    /// Of releases whose files may still be asked for, the newest first.
+    pub(crate) earlier: &'a [Spec],
 }
 
 impl View<'_> {
@@ -208,10 +303,11 @@ impl View<'_> {
         endpoints.sort();
         endpoints.dedup();
         let health_path = match &service.gate.probe {
-            Probe::Http { path, .. } => Some(path.clone()),
+            // The proxy asks where it sends requests to, so a question for another port is none of its own.
+            Probe::Http { path, port, .. } if service.port == Some(*port) => Some(path.clone()),
             _ => None,
         };
-        Upstream { endpoints, health_path }
+        Upstream { endpoints, health_path, protocol: service.protocol }
     }
 
     fn endpoint(&self, name: &ServiceName, id: &ReplicaId) -> Option<Endpoint> {

@@ -1,11 +1,13 @@
-//! Programs of the process runtime: built where the project says so, and known by their content.
+//! Programs of the process runtime, and sites: built where the project says so, and known by their content.
 //!
 //! The digest is what makes a release remember its own program. Only files inside the project are digested (and copied by the server): a
 //! program of the system belongs to the system and is run where it is.
 
 use crate::error::{Explain, Outcome};
 use crate::output::Printer;
+use landfall_agent::project_digest;
 use landfall_model::digest::hex;
+use landfall_model::filter::Answer;
 use landfall_model::name::ServiceName;
 use landfall_model::spec::{Program, Spec};
 use sha2::{Digest as _, Sha256};
@@ -40,6 +42,17 @@ pub enum ProgramError {
         /// What it said, when it was not shown already.
         log: Vec<String>,
     },
+    /// Files it serves are not there.
+    #[error("`{service}`: the files in {} cannot be read", path.display())]
+    NoFiles {
+        /// Whose.
+        service: ServiceName,
+        /// Where.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
     /// It is not there.
     #[error("`{service}`: its program {} cannot be read", path.display())]
     Unreadable {
@@ -57,6 +70,7 @@ impl Explain for ProgramError {
     fn code(&self) -> &str {
         match self {
             Self::NotStarted { .. } | Self::BuildFailed { .. } => "build-failed",
+            Self::NoFiles { .. } => "no-files",
             Self::Unreadable { .. } => "no-program",
         }
     }
@@ -65,6 +79,7 @@ impl Explain for ProgramError {
         match self {
             Self::NotStarted { .. } => vec!["is its program installed and in PATH?".to_owned()],
             Self::BuildFailed { .. } => Vec::new(),
+            Self::NoFiles { .. } => vec!["build the site first; links are not followed".to_owned()],
             Self::Unreadable { path, .. } => {
                 vec![format!("build it first, or let Landfall: `x-landfall: {{ build: [argv, …] }}` that makes {}", path.display())]
             }
@@ -118,12 +133,22 @@ fn last(text: &str, count: usize) -> Vec<String> {
     lines[lines.len().saturating_sub(count)..].iter().map(|line| (*line).to_owned()).collect()
 }
 
-/// Fills in the digest of every program that lies in the project. With `lenient`, one that is not there yet stays unknown and its service is
+/// Fills in the digest of every program and site that lies in the project. With `lenient`, one that is not there yet stays unknown and its service is
 /// answered: a plan may be made before the first build.
 pub fn digest(spec: &mut Spec, lenient: bool) -> Outcome<Vec<ServiceName>> {
     let dir = PathBuf::from(&spec.project_dir);
     let mut unknown = Vec::new();
     for (name, service) in &mut spec.services {
+        for route in &mut service.routes {
+            let Some(Answer::Files(files)) = route.filters.answer.as_mut().filter(|a| is_in_project(a)) else { continue };
+            match project_digest(&dir, files.root.as_str()) {
+                Ok(digest) => files.sha256 = Some(digest),
+                Err(source) if lenient && source.kind() == io::ErrorKind::NotFound => unknown.push(name.clone()),
+                Err(source) => {
+                    return Err(ProgramError::NoFiles { service: name.clone(), path: dir.join(files.root.as_str()), source }.into());
+                }
+            }
+        }
         let Program::Executable { path, sha256 } = &mut service.template.program else { continue };
         // The compiler made every path with a `/` absolute; a bare name is the system's.
         let file = Path::new(path.as_str());
@@ -137,6 +162,11 @@ pub fn digest(spec: &mut Spec, lenient: bool) -> Outcome<Vec<ServiceName>> {
         }
     }
     Ok(unknown)
+}
+
+/// The answer is files of the project.
+fn is_in_project(answer: &Answer) -> bool {
+    matches!(answer, Answer::Files(files) if !files.root.is_in_image())
 }
 
 /// Whether a file lies in a directory, with links followed; a file that is not there is judged by its name.

@@ -3,7 +3,7 @@
 //! The client decides the rollout's id, so a request that was cut off can be asked again and never starts a second rollout. Lists and streams
 //! are bounded; a stream (`events`, `logs`) is one JSON object per line.
 
-use crate::name::{AppName, ReleaseNumber, ReplicaId, RolloutId, ServiceName};
+use crate::name::{AppName, CertificateName, ReleaseNumber, ReplicaId, RolloutId, ServiceName};
 use crate::observed::ReplicaState;
 use crate::plan::Plan;
 use crate::spec::{RuntimeKind, Spec};
@@ -204,6 +204,35 @@ pub enum What {
         replica: ReplicaId,
         /// Exit code and cause, in words.
         reason: String,
+    },
+    /// A certificate was issued, and is served from now on.
+    CertificateIssued {
+        /// For which name.
+        name: CertificateName,
+        /// By whom.
+        issuer: String,
+        /// Good until then, milliseconds since 1970 UTC.
+        until_ms: u64,
+    },
+    /// A certificate was asked for in vain.
+    CertificateFailed {
+        /// For which name.
+        name: CertificateName,
+        /// Why.
+        failure: Failure,
+        /// What is served meanwhile, in words.
+        meanwhile: String,
+        /// Not asked for again before then, milliseconds since 1970 UTC.
+        again_ms: u64,
+    },
+    /// A certificate comes to its end and nothing has replaced it.
+    CertificateExpires {
+        /// For which name.
+        name: CertificateName,
+        /// Whole days that are left; 0 when it has expired.
+        days: u32,
+        /// When it ends, milliseconds since 1970 UTC.
+        until_ms: u64,
     },
 }
 

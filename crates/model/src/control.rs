@@ -3,6 +3,7 @@
 //! Each message is a frame: four bytes of length, big-endian, then that many bytes of JSON, at most [`MAX_FRAME`]. The agent asks, the
 //! proxy answers each question once and in order.
 
+use crate::metrics::Metrics;
 use crate::route::RouteTable;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -21,6 +22,8 @@ pub enum Ask {
     },
     /// What is going on?
     Status,
+    /// What was counted?
+    Metrics,
     /// Close what these endpoints still hold: WebSockets with code 1001 and jitter, streams at a chunk boundary. Answered at once; the
     /// closing shows in `Status`.
     Close {
@@ -42,6 +45,8 @@ pub enum Answer {
     },
     /// What is going on.
     Status(ProxyStatus),
+    /// What was counted.
+    Metrics(Box<Metrics>),
     /// It will be done.
     Closing,
     /// It was not done.

@@ -6,15 +6,20 @@
 //! processes speak to each other.
 
 pub mod api;
+pub mod certificate;
 pub mod code;
 pub mod compose;
 pub mod container;
 pub mod control;
 pub mod diagnostic;
 pub mod digest;
+pub mod filter;
+pub mod front;
+pub mod metrics;
 pub mod name;
 pub mod observed;
 pub mod plan;
 pub mod power;
 pub mod route;
 pub mod spec;
+pub mod tls;

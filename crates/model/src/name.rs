@@ -21,7 +21,7 @@ pub struct NameError {
 }
 
 impl NameError {
-    fn new(kind: &'static str, text: &str, want: &'static str) -> Self {
+    pub(crate) fn new(kind: &'static str, text: &str, want: &'static str) -> Self {
         let mut shown: String = text.chars().take(60).flat_map(char::escape_debug).collect();
         if text.chars().count() > 60 {
             shown.push('…');
@@ -118,12 +118,63 @@ name!(
     }) && !t.rsplit('.').next().is_some_and(|l| l.bytes().all(|b| b.is_ascii_digit()))
 );
 name!(
+    /// What a certificate is for: a domain, or `*.` and a domain for every name one label below it (RFC 9525 §6.3).
+    CertificateName, "certificate name", "a domain, or `*.` and a domain",
+    |t| t.strip_prefix("*.").unwrap_or(t).parse::<Domain>().is_ok() && t.len() <= 253
+);
+
+impl CertificateName {
+    /// It begins with `*.`.
+    pub fn is_wildcard(&self) -> bool {
+        self.0.starts_with("*.")
+    }
+
+    /// The domain without `*.`.
+    pub fn suffix(&self) -> &str {
+        self.0.strip_prefix("*.").unwrap_or(&self.0)
+    }
+
+    /// A certificate for this name is good for `host`.
+    pub fn covers(&self, host: &str) -> bool {
+        match self.0.strip_prefix("*.") {
+            Some(suffix) => host.split_once('.').is_some_and(|(label, rest)| !label.is_empty() && rest == suffix),
+            None => self.0 == host,
+        }
+    }
+}
+
+impl From<&Domain> for CertificateName {
+    fn from(domain: &Domain) -> Self {
+        Self(domain.0.clone())
+    }
+}
+
+name!(
     /// A route's path prefix: starts with `/`, no query, no dot segments, no percent-encoding, nothing to be decoded twice.
     RoutePath, "route path", "a path that starts with `/` and has no `?`, `#`, `%`, `//`, `.` or `..` segments, at most 400",
     |t| t.len() <= 400 && t.starts_with('/') && !t.contains("//")
         && t.bytes().all(|b| b.is_ascii_graphic() && !matches!(b, b'?' | b'#' | b'%' | b'\\' | b'"' | b'<' | b'>'))
         && !t.split('/').any(|s| s == "." || s == "..")
 );
+name!(
+    /// The paths a route is for: a prefix, or after `=` this one path and nothing below it.
+    PathMatch, "route path",
+    "a path that starts with `/`, or with `=/` for that path alone, and has no `?`, `#`, `%`, `//`, `.` or `..` segments, at most 400",
+    |t| t.strip_prefix('=').unwrap_or(t).parse::<RoutePath>().is_ok()
+);
+
+impl PathMatch {
+    /// Nothing below it is meant.
+    pub fn is_exact(&self) -> bool {
+        self.0.starts_with('=')
+    }
+
+    /// The path without `=`; a prefix has no `/` at its end.
+    pub fn path(&self) -> &str {
+        self.0.strip_prefix('=').unwrap_or_else(|| self.0.trim_end_matches('/'))
+    }
+}
+
 name!(
     /// An image reference as the OCI distribution specification writes it: `[host[:port]/]path[:tag][@digest]`.
     ImageRef, "image reference", "`[registry/]name[:tag][@digest]` in lower case",
@@ -231,6 +282,15 @@ mod tests {
         for bad in ["", "api", "/a/../b", "/%2e", "/a?b", "//a", "/a b"] {
             assert!(bad.parse::<RoutePath>().is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_wildcard_covers_one_label() {
+        let name: CertificateName = "*.example.org".parse().unwrap();
+        assert!(
+            name.covers("a.example.org") && !name.covers("example.org") && !name.covers("a.b.example.org") && !name.covers(".example.org")
+        );
+        assert!("*".parse::<CertificateName>().is_err() && "*.*.org".parse::<CertificateName>().is_err());
     }
 
     #[test]

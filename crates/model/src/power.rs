@@ -6,7 +6,7 @@
 
 use crate::container::{Access, Namespace};
 use crate::name::{AppName, ServiceName};
-use crate::spec::{MountSource, Network, RuntimeKind, Service, Spec, Volume};
+use crate::spec::{MountSource, Network, RuntimeKind, Service, Spec, Tls, Volume};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::str::FromStr;
@@ -39,6 +39,9 @@ const SYSTEM: [&str; 12] = ["/bin", "/boot", "/dev", "/etc", "/lib", "/lib64", "
 /// Places for projects in those.
 const WITHIN: [&str; 3] = ["/usr/src", "/var/tmp", "/var/www"];
 
+/// Stands for the app's certificates in the place of a service.
+pub(crate) const TLS: &str = "tls";
+
 /// One power: its kind, and a value where the kind has one.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Power {
@@ -47,7 +50,7 @@ pub struct Power {
 }
 
 /// Every kind, whether it has a value, and why it is no container's by default.
-const KINDS: [(&str, bool, &str); 12] = [
+const KINDS: [(&str, bool, &str); 13] = [
     ("bind", true, "the host's file system belongs to the host"),
     ("cap", true, "a capability beyond the engine's usual set reaches the host"),
     ("cgroup-parent", true, "it leaves the limits the owner set for containers"),
@@ -55,6 +58,7 @@ const KINDS: [(&str, bool, &str); 12] = [
     ("device-rule", true, "devices belong to the host"),
     ("driver", true, "a volume driver is a program with the host's rights"),
     ("gpus", false, "devices belong to the host"),
+    ("hook", true, "it is a program of the host, run with the agent's rights"),
     ("namespace", true, "it lets the container out into the host"),
     ("privileged", false, "a privileged container is root on the host"),
     ("propagation", true, "it changes the host's own mounts"),
@@ -151,8 +155,24 @@ impl Spec {
         if self.runtime == RuntimeKind::Process {
             return BTreeMap::new();
         }
+        let own = TLS.parse().ok().map(|name| (name, self.powers_of_tls()));
         let all = self.services.iter().map(|(name, service)| (name.clone(), self.powers_of(service)));
-        all.filter(|(_, powers)| !powers.is_empty()).collect()
+        let mut powers: BTreeMap<ServiceName, BTreeSet<Power>> = BTreeMap::new();
+        for (name, of) in all.chain(own) {
+            powers.entry(name).or_default().extend(of);
+        }
+        powers.into_iter().filter(|(_, powers)| !powers.is_empty()).collect()
+    }
+
+    /// What the app's certificates take: a hook runs on the host, and a key is read from it.
+    fn powers_of_tls(&self) -> BTreeSet<Power> {
+        match &self.tls {
+            Tls::Acme(acme) if !acme.hook.is_empty() => BTreeSet::from([Power::of("hook", &acme.hook.join(" "))]),
+            Tls::Files { chain, key } => {
+                [chain, key].into_iter().filter(|path| !is_free(&self.project_dir, path)).map(|path| Power::of("bind", path)).collect()
+            }
+            Tls::Acme(_) | Tls::Internal | Tls::Off => BTreeSet::new(),
+        }
     }
 
     fn powers_of(&self, service: &Service) -> BTreeSet<Power> {

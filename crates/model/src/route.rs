@@ -3,7 +3,10 @@
 //! It is made by the agent from every app's current release and read by the proxy alone. The lookup is pure and lives here so
 //! that it can be tested without a socket: `find` takes a host and a path that were canonicalised once, and nothing else.
 
-use crate::name::{Domain, RoutePath};
+use crate::container::is_default;
+use crate::filter::{FilesRoot, Filters};
+use crate::front::Front;
+use crate::name::{Domain, PathMatch};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -19,10 +22,50 @@ pub struct RouteTable {
     pub upstreams: BTreeMap<String, Upstream>,
     /// Loopback addresses that stand for a service inside an app (process runtime).
     pub internal: Vec<InternalListener>,
+    /// Files of sites, by [`folder_key`].
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub folders: BTreeMap<String, Folder>,
     /// Names that containers ask for (Docker runtime).
     pub names: Vec<NameScope>,
     /// Certificates by the names they are for.
     pub certificates: Vec<CertificateFiles>,
+    /// What authorities of certificates are about to ask for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub challenges: Vec<ChallengeAnswer>,
+}
+
+/// Where the files of a site lie.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Folder {
+    /// Absolute. What is in it never changes.
+    pub current: String,
+    /// Of earlier releases, the newest first: pages that are still open go on loading their scripts from there.
+    pub earlier: Vec<String>,
+}
+
+/// Where the files of a route are found in the table.
+pub fn folder_key(upstream: &str, root: &FilesRoot) -> String {
+    format!("{upstream} {root}")
+}
+
+/// Path below which HTTP-01 asks (RFC 8555 §8.3).
+pub const CHALLENGE_PATH: &str = "/.well-known/acme-challenge/";
+
+/// What shows an authority that a name is ours. Nothing in it is secret: it proves who has the account's key, which is not here.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "kind")]
+pub enum ChallengeAnswer {
+    /// HTTP-01.
+    Http {
+        /// Asked of this host.
+        host: Domain,
+        /// Last element of the path, below [`CHALLENGE_PATH`].
+        token: String,
+        /// The body of the answer.
+        answer: String,
+    },
+    /// TLS-ALPN-01 (RFC 8737): shown to who offers `acme-tls/1` alone.
+    TlsAlpn(CertificateFiles),
 }
 
 /// One app's face to the outside.
@@ -36,21 +79,27 @@ pub struct Site {
     pub redirect_hosts: Vec<Domain>,
     /// False: plain HTTP is served instead of being redirected to HTTPS.
     pub https: bool,
-    /// In any order; the longest matching prefix wins.
+    /// In any order; a path of its own wins before the longest matching prefix.
     pub routes: Vec<SiteRoute>,
+    /// What holds for all of them.
+    #[serde(default, skip_serializing_if = "Front::is_empty")]
+    pub front: Front,
 }
 
-/// One path prefix of a site.
+/// Paths of a site and what becomes of requests for them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SiteRoute {
-    /// Prefix on segment boundaries.
-    pub path: RoutePath,
-    /// Key into `upstreams`.
+    /// Which; prefixes end on segment boundaries.
+    pub path: PathMatch,
+    /// Key into `upstreams`. Not asked where a filter answers.
     pub upstream: String,
     /// From the last byte of the request to the first of the answer, milliseconds.
     pub timeout_ms: u64,
     /// Of a WebSocket or stream without any byte, milliseconds.
     pub idle_timeout_ms: u64,
+    /// What is done to its requests and answers on their way.
+    #[serde(default, skip_serializing_if = "Filters::is_empty")]
+    pub filters: Filters,
 }
 
 /// A service's endpoints.
@@ -60,6 +109,20 @@ pub struct Upstream {
     pub endpoints: Vec<Endpoint>,
     /// Path asked for by active health checks; a TCP connection when absent.
     pub health_path: Option<String>,
+    /// What its replicas speak.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub protocol: Protocol,
+}
+
+/// What a service's replicas speak with the proxy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Protocol {
+    /// HTTP/1.1.
+    #[default]
+    Http1,
+    /// HTTP/2 without TLS, from the first byte (RFC 9113 §3.3). gRPC needs it.
+    H2c,
 }
 
 /// One ready replica.
@@ -141,9 +204,16 @@ impl RouteTable {
 }
 
 impl Site {
-    /// The route with the longest prefix of `path`.
+    /// The route for this very path, or the one with its longest prefix.
     pub fn route(&self, path: &str) -> Option<&SiteRoute> {
-        self.routes.iter().filter(|r| covers(r.path.as_str(), path)).max_by_key(|r| r.path.as_str().trim_end_matches('/').len())
+        self.routes.iter().filter(|r| r.path.covers(path)).max_by_key(|r| (r.path.is_exact(), r.path.path().len()))
+    }
+}
+
+impl PathMatch {
+    /// A request for `path` is meant.
+    pub fn covers(&self, path: &str) -> bool {
+        if self.is_exact() { self.path() == path } else { covers(self.path(), path) }
     }
 }
 
@@ -163,6 +233,7 @@ mod tests {
             upstream: upstream.into(),
             timeout_ms: 1,
             idle_timeout_ms: 1,
+            filters: Filters::default(),
         };
         RouteTable {
             sites: vec![
@@ -171,9 +242,17 @@ mod tests {
                     hosts: vec!["tutor.example.com".parse().unwrap()],
                     redirect_hosts: vec!["www.tutor.example.com".parse().unwrap()],
                     https: true,
-                    routes: vec![route("/", "web"), route("/api", "api"), route("/api/v2/", "v2")],
+                    routes: vec![route("/", "web"), route("/api", "api"), route("/api/v2/", "v2"), route("=/api/up", "up")],
+                    front: Front::default(),
                 },
-                Site { app: "any".into(), hosts: vec![], redirect_hosts: vec![], https: true, routes: vec![route("/only", "any")] },
+                Site {
+                    app: "any".into(),
+                    hosts: vec![],
+                    redirect_hosts: vec![],
+                    https: true,
+                    routes: vec![route("/only", "any")],
+                    front: Front::default(),
+                },
             ],
             ..RouteTable::default()
         }
@@ -197,6 +276,7 @@ mod tests {
         assert_eq!(upstream(host, "/apix"), "web");
         assert_eq!(upstream(host, "/api/v2"), "v2");
         assert_eq!(upstream(host, "/api/v2/x"), "v2");
+        assert_eq!((upstream(host, "/api/up"), upstream(host, "/api/up/")), ("up".into(), "api".into()), "one path alone");
     }
 
     #[test]

@@ -5,7 +5,11 @@
 
 use crate::container::{Container, is_default};
 use crate::digest::{Revision, digest};
-use crate::name::{AppName, Domain, EnvKey, ImageId, ImageRef, NetworkName, RoutePath, ServiceName, VolumeName};
+use crate::filter::{Answer, Files, Filters};
+use crate::front::Front;
+use crate::name::{AppName, Domain, EnvKey, ImageId, ImageRef, NetworkName, PathMatch, ServiceName, VolumeName};
+use crate::route::Protocol;
+pub use crate::tls::Tls;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -35,9 +39,22 @@ pub struct Spec {
     pub volumes: BTreeMap<VolumeName, Volume>,
     /// Networks that services use; `default` when the file names none.
     pub networks: BTreeMap<NetworkName, Network>,
+    /// What holds for every request from outside.
+    #[serde(default, skip_serializing_if = "Front::is_empty")]
+    pub front: Front,
 }
 
 impl Spec {
+    /// Hosts of single routes, beside the domains.
+    pub fn route_hosts(&self) -> BTreeSet<&Domain> {
+        self.services.values().flat_map(|s| &s.routes).filter_map(|r| r.host.as_ref()).collect()
+    }
+
+    /// Every name it is served by.
+    pub fn all_domains(&self) -> Vec<Domain> {
+        self.domains.iter().chain(self.route_hosts()).cloned().collect()
+    }
+
     /// Which desired state this is.
     pub fn revision(&self) -> Revision {
         digest(self)
@@ -63,16 +80,6 @@ impl fmt::Display for RuntimeKind {
     }
 }
 
-/// How the app's domains are served.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", tag = "mode")]
-pub enum Tls {
-    /// HTTPS with certificates of Landfall's own authority on this server.
-    Internal,
-    /// Plain HTTP only.
-    Off,
-}
-
 /// One entry of `services:`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Service {
@@ -86,6 +93,9 @@ pub struct Service {
     pub depends_on: BTreeMap<ServiceName, Dependency>,
     /// Port that routes and probes go to, and that the service is known by inside the app.
     pub port: Option<u16>,
+    /// What it speaks there. Outside of the template: the port and the program stay what they are.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub protocol: Protocol,
     /// Requests from outside that come here.
     pub routes: Vec<Route>,
     /// What a new replica must pass before it gets requests.
@@ -99,6 +109,21 @@ pub struct Service {
     /// Other names it is known by inside the app, by network. Outside of the template: a name can change without a new replica.
     #[serde(default, skip_serializing_if = "is_default")]
     pub aliases: BTreeMap<NetworkName, BTreeSet<String>>,
+}
+
+impl Service {
+    /// Files that its routes serve.
+    pub fn files(&self) -> impl Iterator<Item = &Files> {
+        self.routes.iter().filter_map(|route| match &route.filters.answer {
+            Some(Answer::Files(files)) => Some(files),
+            _ => None,
+        })
+    }
+
+    /// It has such routes.
+    pub fn serves_files(&self) -> bool {
+        self.files().next().is_some()
+    }
 }
 
 /// What one replica of a service is made of.
@@ -333,12 +358,18 @@ pub enum Condition {
 /// Requests that come to a service.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Route {
-    /// Longest matching prefix wins; `/api` matches `/api` and `/api/x`, not `/apix`.
-    pub path: RoutePath,
+    /// At this host only, which is none of the app's domains; at those when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host: Option<Domain>,
+    /// Longest matching prefix wins; `/api` matches `/api` and `/api/x`, not `/apix`. `=/api` matches `/api` and wins before all.
+    pub path: PathMatch,
     /// From the last byte of the request to the first of the answer, milliseconds.
     pub timeout_ms: u64,
     /// Of a WebSocket or stream without any byte, milliseconds.
     pub idle_timeout_ms: u64,
+    /// What is done to its requests and answers on their way.
+    #[serde(default, skip_serializing_if = "Filters::is_empty")]
+    pub filters: Filters,
 }
 
 /// What a new replica must pass.
@@ -360,6 +391,9 @@ pub enum Probe {
         path: String,
         /// Of the replica.
         port: u16,
+        /// How it is asked.
+        #[serde(default, skip_serializing_if = "is_default")]
+        protocol: Protocol,
     },
     /// The Compose healthcheck's command ends with 0.
     Command {

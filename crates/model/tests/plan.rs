@@ -45,6 +45,7 @@ fn service(version: &str, replicas: u32, needs: &[&str]) -> Service {
         job: false,
         depends_on: needs.iter().map(|n| (n.parse().unwrap(), dependency)).collect(),
         port: Some(8000),
+        protocol: Default::default(),
         routes: Vec::new(),
         gate: Gate { probe: Probe::Tcp { port: 8000 }, deadline_ms: 60_000 },
         order: UpdateOrder::StartFirst,
@@ -61,7 +62,8 @@ fn tutor(version: &str, db_version: &str) -> Spec {
     let mut backend = service(version, 2, &["db"]);
     backend.migrate = Some(vec!["alembic".into(), "upgrade".into(), "head".into()]);
     let mut frontend = service(version, 1, &["backend"]);
-    frontend.routes = vec![Route { path: "/".parse().unwrap(), timeout_ms: 60_000, idle_timeout_ms: 3_600_000 }];
+    frontend.routes =
+        vec![Route { host: None, path: "/".parse().unwrap(), timeout_ms: 60_000, idle_timeout_ms: 3_600_000, filters: Default::default() }];
     let network = Network { external_name: "tutor_default".into(), ..Network::default() };
     Spec {
         app: "tutor".parse().unwrap(),
@@ -72,6 +74,7 @@ fn tutor(version: &str, db_version: &str) -> Spec {
         services: [("db", db), ("backend", backend), ("frontend", frontend)].into_iter().map(|(n, s)| (n.parse().unwrap(), s)).collect(),
         volumes: BTreeMap::from([("pgdata".parse().unwrap(), Volume { external_name: "tutor_pgdata".into(), ..Volume::default() })]),
         networks: BTreeMap::from([("default".parse().unwrap(), network)]),
+        front: Default::default(),
     }
 }
 
@@ -150,7 +153,7 @@ impl World {
             Step::Remove { replicas: removed } => replicas.retain(|id, _| !removed.contains(id)),
             Step::RemoveNetworks { networks } => self.observed.networks.retain(|n, _| !networks.contains(n)),
             Step::RemoveVolumes { volumes } => self.observed.volumes.retain(|v| !volumes.contains(v)),
-            Step::Pull { .. } | Step::Gate { .. } | Step::Drain { .. } => {}
+            Step::Pull { .. } | Step::Unpack { .. } | Step::Gate { .. } | Step::Drain { .. } => {}
         }
     }
 

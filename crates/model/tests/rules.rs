@@ -228,7 +228,12 @@ fn the_repositorys_own_examples_break_no_rule() {
         if !file.exists() {
             continue;
         }
-        let env = BTreeMap::from([("POSTGRES_PASSWORD".to_owned(), "6c1f0e9d8b7a5f4e3d2c".to_owned())]);
+        let secrets = [
+            ("POSTGRES_PASSWORD", "6c1f0e9d8b7a5f4e3d2c"),
+            ("DB_PASSWORD", "2d9f1c7e5d3a48268f60"),
+            ("JWT_SECRET", "a1b2c3d4e5f60718293a4b5c6d7e0f9b"),
+        ];
+        let env = secrets.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         let output = resolve(&Input {
             files: &[file.to_str().unwrap().to_owned()],
             cwd: project.to_str().unwrap(),

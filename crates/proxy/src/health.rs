@@ -6,10 +6,14 @@
 use crate::table::Compiled;
 use crate::table::endpoint::EndpointState;
 use crate::upstream::body::RequestBody;
+use crate::worker::LocalExecutor;
 use futures_util::StreamExt;
 use http::header::{HOST, USER_AGENT};
-use http::{HeaderValue, Request, StatusCode};
+use http::{HeaderValue, Request, Response, StatusCode};
+use hyper::body::Incoming;
+use hyper::client::conn::{http1, http2};
 use hyper_util::rt::TokioIo;
+use landfall_model::route::Protocol;
 use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
@@ -30,6 +34,7 @@ const CONCURRENT: usize = 64;
 struct Check {
     state: Arc<EndpointState>,
     address: SocketAddr,
+    protocol: Protocol,
     path: Option<String>,
 }
 
@@ -67,7 +72,8 @@ fn checks(table: &Compiled) -> Vec<Check> {
     for upstream in &table.upstreams {
         for (state, address) in &upstream.endpoints {
             if seen.insert(state.id.clone()) {
-                checks.push(Check { state: Arc::clone(state), address: *address, path: upstream.health_path.clone() });
+                let path = upstream.health_path.clone();
+                checks.push(Check { state: Arc::clone(state), address: *address, protocol: upstream.protocol, path });
             }
         }
     }
@@ -78,17 +84,31 @@ async fn ask(check: &Check) -> bool {
     let Ok(stream) = TcpStream::connect(check.address).await else { return false };
     match &check.path {
         None => true,
-        Some(path) => get(stream, path, check.address).await.is_some_and(|status| status.is_success() || status.is_redirection()),
+        Some(path) => get(stream, path, check).await.is_some_and(|status| status.is_success() || status.is_redirection()),
     }
 }
 
-async fn get(stream: TcpStream, path: &str, address: SocketAddr) -> Option<StatusCode> {
-    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.ok()?;
+async fn get(stream: TcpStream, path: &str, check: &Check) -> Option<StatusCode> {
     let mut request = Request::new(RequestBody::Empty);
-    *request.uri_mut() = path.parse().ok()?;
-    request.headers_mut().insert(HOST, HeaderValue::try_from(address.to_string()).ok()?);
     request.headers_mut().insert(USER_AGENT, HeaderValue::from_static("landfall"));
-    let mut response = pin!(sender.send_request(request));
+    let io = TokioIo::new(stream);
+    match check.protocol {
+        Protocol::Http1 => {
+            *request.uri_mut() = path.parse().ok()?;
+            request.headers_mut().insert(HOST, HeaderValue::try_from(check.address.to_string()).ok()?);
+            let (mut sender, connection) = http1::handshake(io).await.ok()?;
+            status(sender.send_request(request), connection).await
+        }
+        Protocol::H2c => {
+            *request.uri_mut() = format!("http://{}{path}", check.address).parse().ok()?;
+            let (mut sender, connection) = http2::handshake(LocalExecutor, io).await.ok()?;
+            status(sender.send_request(request), connection).await
+        }
+    }
+}
+
+async fn status(response: impl Future<Output = hyper::Result<Response<Incoming>>>, connection: impl Future) -> Option<StatusCode> {
+    let mut response = pin!(response);
     let response = tokio::select! {
         biased;
         response = &mut response => response,
@@ -107,7 +127,7 @@ mod tests {
     fn two_failures_take_it_out_and_one_success_brings_it_back() {
         let address = "127.0.0.1:1".parse().unwrap();
         let state = Endpoints::new(1).state("a", address);
-        let check = Check { state: Arc::clone(&state), address, path: None };
+        let check = Check { state: Arc::clone(&state), address, protocol: Protocol::Http1, path: None };
         let mut failures = 0;
         for (answered, healthy) in [(false, true), (false, false), (false, false), (true, true), (false, true)] {
             judge(answered, &check, &mut failures);
@@ -132,7 +152,8 @@ mod tests {
                 stream.write_all(format!("{status}\r\n\r\n").as_bytes()).await.unwrap();
             }
         });
-        let check = Check { state: Endpoints::new(1).state("a", address), address, path: Some("/health".to_owned()) };
+        let check =
+            Check { state: Endpoints::new(1).state("a", address), address, protocol: Protocol::Http1, path: Some("/health".to_owned()) };
         for _ in 0..200 {
             for expected in [true, true, false, false] {
                 assert_eq!(ask(&check).await, expected);

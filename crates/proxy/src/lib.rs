@@ -11,12 +11,15 @@
 //!
 //! The proxy reads what the agent wrote (table, certificates) and nothing else. It refuses what could be understood in two ways.
 
+mod access;
 mod certificate;
 mod control;
 mod edge;
 mod error;
+mod exhausted;
 mod health;
 mod listener;
+mod meter;
 mod names;
 mod notify;
 mod proxy;

@@ -1,4 +1,4 @@
-//! What the proxy tells its supervisor: that it is ready, and which sockets to keep for it (sd_notify(3), `FDSTORE`).
+//! What the proxy tells its supervisor: that it is ready, that it lives, and which sockets to keep for it (sd_notify(3), `FDSTORE`).
 //!
 //! Best effort: without a supervisor there is nobody to tell, and a proxy that cannot tell still carries requests.
 
@@ -10,6 +10,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
+use std::time::Duration;
 
 /// The way to the supervisor.
 #[derive(Debug, Default)]
@@ -33,6 +34,11 @@ impl Notifier {
     /// The table is loaded and every worker accepts.
     pub(crate) fn ready(&self) {
         self.send("READY=1", &[]);
+    }
+
+    /// Every thread still runs (`WatchdogSec=` of systemd.service(5)).
+    pub(crate) fn alive(&self) {
+        self.send("WATCHDOG=1", &[]);
     }
 
     /// Requests are finished, no new ones are accepted.
@@ -60,6 +66,15 @@ impl Notifier {
             tracing::warn!(%error, text, "the supervisor could not be told");
         }
     }
+}
+
+/// How long the supervisor lets this process be silent, if it watches (sd_watchdog_enabled(3)).
+pub(crate) fn watchdog(variable: impl Fn(&str) -> Option<String>) -> Option<Duration> {
+    if variable("WATCHDOG_PID").is_some_and(|pid| pid != std::process::id().to_string()) {
+        return None;
+    }
+    let limit = Duration::from_micros(variable("WATCHDOG_USEC")?.parse().ok()?);
+    (!limit.is_zero()).then_some(limit)
 }
 
 fn connect(address: &OsString) -> io::Result<UnixDatagram> {
@@ -96,6 +111,20 @@ mod tests {
         });
         let copy = TcpListener::from(fds.next().unwrap().next().unwrap());
         assert_eq!(copy.local_addr().unwrap(), listener.local_addr().unwrap());
+    }
+
+    #[test]
+    fn a_watchdog_is_believed_when_it_is_meant_for_this_process() {
+        let own = std::process::id().to_string();
+        let of = |usec: Option<&str>, pid: Option<&str>| {
+            let pair = (usec.map(str::to_owned), pid.map(str::to_owned));
+            watchdog(move |name| if name == "WATCHDOG_USEC" { pair.0.clone() } else { pair.1.clone() })
+        };
+        assert_eq!(of(Some("4000000"), None), Some(Duration::from_secs(4)));
+        assert_eq!(of(Some("4000000"), Some(&own)), Some(Duration::from_secs(4)));
+        for (usec, pid) in [(None, None), (Some("0"), None), (Some("-1"), None), (Some("soon"), None), (Some("4000000"), Some("1"))] {
+            assert_eq!(of(usec, pid), None, "{usec:?} {pid:?}");
+        }
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Starts and stops the threads.
 
+use crate::access;
 use crate::certificate::{CertificateStore, server_config};
 use crate::control::{Control, ControlSocket, Sockets, TableFile};
 use crate::edge::connection::Origin;
@@ -9,6 +10,7 @@ use crate::names::{NameServers, Names};
 use crate::notify::Notifier;
 use crate::table::endpoint::Endpoints;
 use crate::worker::{Counters, Ports, Shared, Worker, WorkerAsk};
+use landfall_model::filter::Network;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::cell::RefCell;
 use std::ffi::OsString;
@@ -23,6 +25,8 @@ use tokio::runtime::{Builder, LocalOptions};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Mutex, mpsc, oneshot};
 
+/// Threads of each worker that wait for files to come from a disk.
+const READERS: usize = 8;
 /// Descriptors kept for everything that is not a client and its upstream.
 const RESERVED_FILES: u64 = 256;
 const MAX_CONNECTIONS: u64 = 100_000;
@@ -39,6 +43,8 @@ pub struct Settings {
     pub drain: Duration,
     /// Worker threads; at least one is started.
     pub workers: usize,
+    /// Load balancers that say by PROXY protocol, version 2, whose connections they bring, and must.
+    pub proxied_by: Vec<Network>,
 }
 
 /// Everything a proxy can be started with.
@@ -50,6 +56,8 @@ pub struct Config {
     pub listeners: Listeners,
     /// The supervisor's `NOTIFY_SOCKET`.
     pub notify: Option<OsString>,
+    /// The supervisor kills a proxy that says nothing for so long.
+    pub watchdog: Option<Duration>,
     /// Where questions about other names go.
     pub name_servers: NameServers,
     /// Port of the name service in container networks: 53, but for tests.
@@ -66,6 +74,7 @@ pub struct Handle {
     stop: Option<oneshot::Sender<()>>,
     control: Option<Thread>,
     workers: Vec<Thread>,
+    log: Option<JoinHandle<()>>,
 }
 
 /// A running thread and how it ended.
@@ -80,6 +89,7 @@ pub fn run(settings: Settings) -> Result<(), ProxyError> {
         settings,
         listeners: Listeners::from_env()?,
         notify: std::env::var_os("NOTIFY_SOCKET"),
+        watchdog: crate::notify::watchdog(|name| std::env::var(name).ok()),
         name_servers: NameServers::File(PathBuf::from("/etc/resolv.conf")),
         names_port: 53,
         signals: true,
@@ -101,11 +111,15 @@ impl Proxy {
         let count = config.settings.workers.max(1);
         let certificates = Arc::new(CertificateStore::default());
         let max_connections = max_connections(count);
+        let failed = |source| ProxyError::Thread { name: "access-log".to_owned(), source };
+        let (log, log_thread) = access::start(config.settings.home.join("logs/access.log")).map_err(failed)?;
         let shared = Arc::new(Shared {
             tls: server_config(Arc::clone(&certificates))?,
             ports: Ports { http: port(&config.listeners.http, 80), https: port(&config.listeners.https, 443) },
             counters: std::iter::repeat_with(Counters::default).take(count).collect(),
             max_connections,
+            log,
+            proxied_by: config.settings.proxied_by.clone(),
             // A quarter, so that no address can keep all others out; no more than a busy company behind one address needs.
             max_per_address: config.max_per_address.unwrap_or((max_connections / 4).clamp(MIN_PER_ADDRESS, MAX_PER_ADDRESS)),
         });
@@ -124,7 +138,7 @@ impl Proxy {
         let (ready, is_ready) = std::sync::mpsc::channel();
         let parts = Parts { shared, certificates, asks, stopped, ready };
         let control = thread("control", move || serve(config, parts))?;
-        let handle = Handle { stop: Some(stop), control: Some(control), workers };
+        let handle = Handle { stop: Some(stop), control: Some(control), workers, log: Some(log_thread) };
         match is_ready.recv() {
             Ok(()) => Ok(handle),
             Err(_) => handle.join().and(Err(ProxyError::Ended)),
@@ -154,6 +168,10 @@ impl Handle {
             // A worker that could not even start is why the control thread ended, so this comes first.
             worker.join().unwrap_or_else(|_| Err(ended("worker")))?;
         }
+        // Everybody who could write a line is gone by now.
+        if let Some(log) = self.log.take() {
+            log.join().map_err(|_| ended("access-log"))?;
+        }
         result
     }
 }
@@ -169,7 +187,7 @@ struct Parts {
 
 /// The control thread's life. Returning early ends the workers too, because their channels close.
 async fn serve(config: Config, parts: Parts) -> Result<(), ProxyError> {
-    let Config { settings, mut listeners, notify, name_servers, names_port, signals, .. } = config;
+    let Config { settings, mut listeners, notify, watchdog, name_servers, names_port, signals, .. } = config;
     let count = parts.asks.len();
     let http = std::mem::take(&mut listeners.http);
     let https = std::mem::take(&mut listeners.https);
@@ -188,12 +206,16 @@ async fn serve(config: Config, parts: Parts) -> Result<(), ProxyError> {
     control.listen(shares(&http, &https, count)?).await.map_err(|_| ProxyError::Ended)?;
     // Workers have their copies; ours would keep the port open after they stopped accepting.
     drop((http, https));
-    let socket = ControlSocket::bind(&settings.home.join("run/proxy.sock"))?;
+    let socket = Rc::new(ControlSocket::bind(&settings.home.join("run/proxy.sock"))?);
+    // From here on the agent asks this proxy; what it told the one before in the meantime is on disk.
+    control.catch_up().await;
     control.notifier.ready();
     let _ = parts.ready.send(());
     tokio::select! {
-        () = socket.serve(Rc::clone(&control)) => {}
+        () = Rc::clone(&socket).serve(Rc::clone(&control)) => {}
         () = control.watch_health() => {}
+        () = control.tell_alive(watchdog) => {}
+        () = control.watch_memory() => {}
         () = asked_to_stop(parts.stopped, signals) => {}
     }
     control.stop(settings.drain, socket.is_replaced());
@@ -260,7 +282,7 @@ where
     let failed = |name: String, source| ProxyError::Thread { name, source };
     let own = name.to_owned();
     let run = move || {
-        let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default());
+        let runtime = Builder::new_current_thread().enable_all().max_blocking_threads(READERS).build_local(LocalOptions::default());
         runtime.map_err(|source| failed(own, source))?.block_on(body())
     };
     std::thread::Builder::new().name(name.to_owned()).spawn(run).map_err(|source| failed(name.to_owned(), source))

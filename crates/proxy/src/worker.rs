@@ -1,23 +1,31 @@
 //! A worker: one thread, one event loop, everything it touches in `Rc`. Requests never change threads.
 
+use crate::access::{Log, Queue};
 use crate::edge::connection::{Conn, Order, Origin};
+use crate::edge::filter::{Filters, RequestIds};
+use crate::edge::prelude;
 use crate::edge::quota::{Quota, Share};
-use crate::edge::serve::{self, serve_http, serve_https};
+use crate::edge::serve::{http1_builder, http2_builder, serve_http, serve_https};
 use crate::edge::watch::{Clock, IDLE_LIMIT, SWEEP};
+use crate::exhausted::{Rarely, is_exhausted};
+use crate::meter::add;
 use crate::stream::Streams;
 use crate::table::Compiled;
 use crate::upstream::balance::{LocalTable, LocalUpstream};
 use crate::upstream::pool::LocalEndpoint;
 use hyper::server::conn::{http1, http2};
+use landfall_model::filter::Network;
+use landfall_model::route::Protocol;
+use rustls::HandshakeKind;
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, HashSet};
 use std::future::Future;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::{JoinHandle, spawn_local};
 use tokio::time::Instant;
@@ -29,6 +37,8 @@ const CLOSING_JITTER: Duration = Duration::from_secs(2);
 /// After so much silence an HTTP/1 connection of a stopping proxy may be closed. With nobody to replace it that is soon: new connections wait in the
 /// kernel's queue until the next proxy starts, or for ever.
 const QUIET: Duration = Duration::from_secs(1);
+/// How long a head may take to arrive when others wait for a place.
+const PRESSED_HEAD: Duration = Duration::from_secs(3);
 /// How often a stopping worker looks whether it is done, and a full one whether there is room.
 const LOOK: Duration = Duration::from_millis(20);
 
@@ -50,10 +60,22 @@ pub(crate) enum WorkerAsk {
     Listen { listeners: Vec<(std::net::TcpListener, Origin)>, done: oneshot::Sender<()> },
     /// Accept no connections any more at these internal addresses.
     Unlisten { addresses: HashSet<SocketAddr> },
+    /// Memory is short: have only so many connections. As many as otherwise, if absent.
+    Squeeze { places: Option<u32>, relief: Relief },
     /// Ask the streams of these endpoints to end.
     Close { endpoints: HashSet<String>, jitter: Duration },
     /// Accept nothing, finish what is in flight until `drain` is over, and end. `replaced` if another proxy accepts meanwhile.
     Stop { drain: Duration, replaced: bool },
+}
+
+/// Whose connections are given up when memory is short.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Relief {
+    Nobody,
+    /// Those between two requests.
+    Idle,
+    /// Also those that have been at the same thing for longest.
+    Slow,
 }
 
 /// What all workers share.
@@ -68,6 +90,10 @@ pub(crate) struct Shared {
     pub(crate) max_connections: u32,
     /// Of these, how many may come from one address.
     pub(crate) max_per_address: u32,
+    /// Load balancers that say by PROXY protocol whose connections they bring.
+    pub(crate) proxied_by: Vec<Network>,
+    /// To the access log.
+    pub(crate) log: Queue,
 }
 
 /// Ports clients reach the proxy by.
@@ -84,22 +110,40 @@ pub(crate) struct Counters {
     pub(crate) requests: AtomicU64,
     pub(crate) failures: AtomicU64,
     pub(crate) connections: AtomicU32,
+    pub(crate) handshakes_full: AtomicU64,
+    pub(crate) handshakes_resumed: AtomicU64,
+    pub(crate) handshakes_failed: AtomicU64,
+    /// Grows as long as its thread runs: once with every sweep.
+    pub(crate) beats: AtomicU32,
 }
+
+/// An endpoint's id, and where and how it is reached.
+type Reached = (String, (SocketAddr, Protocol));
 
 /// One worker.
 pub(crate) struct Worker {
     index: usize,
     shared: Arc<Shared>,
     table: RefCell<Rc<LocalTable>>,
-    endpoints: RefCell<HashMap<(String, SocketAddr), Rc<LocalEndpoint>>>,
+    endpoints: RefCell<HashMap<Reached, Rc<LocalEndpoint>>>,
     conns: RefCell<HashMap<u64, Rc<Conn>>>,
     next_conn: Cell<u64>,
     stopping: Cell<bool>,
     /// How long an HTTP/1 connection may lie between two requests.
     idle_limit: Cell<Duration>,
     quota: Rc<Quota>,
+    /// Connections it may have.
+    places: Cell<u32>,
+    /// Connections wait that there is no room for; until the next sweep.
+    pressed: Cell<bool>,
+    /// That was told.
+    crowded: Rarely,
     /// WebSockets and event streams.
     pub(crate) streams: Rc<Streams>,
+    /// What is written down of its requests.
+    pub(crate) log: Log,
+    /// Names of its requests.
+    pub(crate) request_ids: RequestIds,
     /// For the connections' limits.
     pub(crate) clock: Arc<Clock>,
     /// For HTTPS.
@@ -125,15 +169,21 @@ impl Drop for Listed {
 /// A connection's place among those accepted.
 pub(crate) struct Accepted {
     worker: Rc<Worker>,
-    /// Absent for calls between services.
-    _share: Option<Share>,
+    /// Absent for calls between services, and until it is known whose it is.
+    share: Option<Share>,
 }
 
 impl Accepted {
-    fn new(worker: &Rc<Worker>, share: Option<Share>) -> Self {
+    fn new(worker: &Rc<Worker>) -> Self {
         let count = &worker.counters().connections;
         count.store(count.load(Relaxed) + 1, Relaxed);
-        Self { worker: Rc::clone(worker), _share: share }
+        Self { worker: Rc::clone(worker), share: None }
+    }
+
+    /// Counts it as one of `client`'s; false if that has as many as it may.
+    fn claim(&mut self, client: IpAddr) -> bool {
+        self.share = self.worker.quota.take(client);
+        self.share.is_some()
     }
 
     /// Whose.
@@ -159,12 +209,17 @@ impl Worker {
             next_conn: Cell::new(0),
             stopping: Cell::new(false),
             idle_limit: Cell::new(IDLE_LIMIT),
+            places: Cell::new(shared.max_connections),
+            pressed: Cell::new(false),
+            crowded: Rarely::default(),
             quota: Quota::new(shared.max_per_address),
             streams: Rc::default(),
+            log: Log::new(shared.log.clone()),
+            request_ids: RequestIds::new(),
             clock: Clock::new(),
             tls: TlsAcceptor::from(Arc::clone(&shared.tls)),
-            http1: serve::http1_builder(),
-            http2: serve::http2_builder(),
+            http1: http1_builder(),
+            http2: http2_builder(),
             shared,
         })
     }
@@ -186,6 +241,17 @@ impl Worker {
 
     fn counters(&self) -> &Counters {
         &self.shared.counters[self.index]
+    }
+
+    /// Counts a TLS handshake; `None` if it came to nothing.
+    pub(crate) fn count_handshake(&self, kind: Option<HandshakeKind>) {
+        let counters = self.counters();
+        let count = match kind {
+            None => &counters.handshakes_failed,
+            Some(HandshakeKind::Resumed) => &counters.handshakes_resumed,
+            Some(_) => &counters.handshakes_full,
+        };
+        add(count, 1);
     }
 
     /// Counts a request.
@@ -234,6 +300,7 @@ impl Worker {
                     }
                     !gone
                 }),
+                Some(WorkerAsk::Squeeze { places, relief }) => self.squeeze(places, relief),
                 Some(WorkerAsk::Close { endpoints, jitter }) => {
                     spawn_local(Rc::clone(&self.streams).close(Some(endpoints), jitter));
                 }
@@ -257,9 +324,9 @@ impl Worker {
             .iter()
             .map(|upstream| {
                 let local = upstream.endpoints.iter().map(|(state, address)| {
-                    let key = (state.id.clone(), *address);
-                    let endpoint = named.entry(key).or_insert_with_key(|key| {
-                        known.remove(key).unwrap_or_else(|| LocalEndpoint::new(Arc::clone(state), *address, self.index))
+                    let reached = (*address, upstream.protocol);
+                    let endpoint = named.entry((state.id.clone(), reached)).or_insert_with_key(|key| {
+                        known.remove(key).unwrap_or_else(|| LocalEndpoint::new(Arc::clone(state), reached, self.index))
                     });
                     Rc::clone(endpoint)
                 });
@@ -270,7 +337,12 @@ impl Worker {
             left.retire();
         }
         *known = named;
-        *self.table.borrow_mut() = Rc::new(LocalTable { compiled, upstreams });
+        *self.table.borrow_mut() = Rc::new(LocalTable {
+            filters: compiled.filters.iter().map(|f| Filters::new(f, self.index)).collect(),
+            sites: compiled.local_sites().map(Rc::new).collect(),
+            compiled,
+            upstreams,
+        });
     }
 
     fn listen(self: &Rc<Self>, listener: std::net::TcpListener, origin: Origin) -> Option<JoinHandle<()>> {
@@ -287,46 +359,78 @@ impl Worker {
     async fn accept(self: Rc<Self>, listener: TcpListener, origin: Origin) {
         loop {
             // A full worker leaves new connections in the kernel's queue, or to another worker.
-            while self.counters().connections.load(Relaxed) >= self.shared.max_connections {
+            while self.counters().connections.load(Relaxed) >= self.places.get() {
+                self.press(&"as many connections as there may be");
                 tokio::time::sleep(LOOK).await;
             }
             let (stream, peer) = match listener.accept().await {
                 Ok(accepted) => accepted,
                 Err(error) => {
-                    // Out of descriptors or memory, or the client is gone already. Not a reason to spin.
-                    tracing::debug!(%error, "accept");
+                    // Or the client is gone already. Nothing of this is a reason to spin.
+                    if is_exhausted(&error) {
+                        self.press(&error);
+                    }
                     tokio::time::sleep(LOOK).await;
                     continue;
                 }
             };
-            let share = match origin {
-                Origin::Internal(_) => None,
-                Origin::Http | Origin::Https => match self.quota.take(peer.ip()) {
-                    None => continue,
-                    share => share,
-                },
-            };
             let _ = stream.set_nodelay(true);
-            let accepted = Accepted::new(&self, share);
-            spawn_local(async move {
-                match origin {
-                    Origin::Https => serve_https(accepted, stream, peer.ip()).await,
-                    _ => serve_http(accepted, stream, peer.ip(), origin).await,
-                }
-            });
+            let mut accepted = Accepted::new(&self);
+            let outside = matches!(origin, Origin::Http | Origin::Https);
+            if outside && self.shared.proxied_by.iter().any(|network| network.contains(peer.ip())) {
+                spawn_local(serve_proxied(accepted, stream, peer.ip(), origin));
+                continue;
+            }
+            if outside && !accepted.claim(peer.ip()) {
+                continue;
+            }
+            spawn_local(serve(accepted, stream, peer.ip(), origin));
+        }
+    }
+
+    /// There is no room for those who wait: whoever holds a connection without using it, or is slow to say what for, gives it up soon.
+    fn press(&self, reason: &dyn std::fmt::Display) {
+        self.pressed.set(true);
+        if let Some(times) = self.crowded.again() {
+            tracing::warn!(worker = self.index, %reason, times, "connections wait; idle ones are closed for them");
+        }
+    }
+
+    /// Memory is short, or no more.
+    fn squeeze(&self, places: Option<u32>, relief: Relief) {
+        let most = self.shared.max_connections;
+        self.places.set(places.unwrap_or(most).min(most));
+        if relief != Relief::Nobody {
+            self.pressed.set(true);
+        }
+        if relief == Relief::Slow {
+            let conns = self.conns.borrow();
+            // A tunnel's bytes pass through; it holds little.
+            let mut busy: Vec<&Rc<Conn>> = conns.values().filter(|conn| !conn.watch.is_upgraded()).collect();
+            busy.sort_by_key(|conn| conn.watch.since());
+            for conn in busy.iter().take(busy.len().div_ceil(2)) {
+                conn.command(Order::Cut);
+            }
         }
     }
 
     async fn sweep(self: Rc<Self>) {
+        let too_many = Rarely::default();
         loop {
             tokio::time::sleep(SWEEP).await;
             self.clock.advance();
-            let idle = self.idle_limit.get();
+            self.log.flush();
+            let beats = &self.counters().beats;
+            beats.store(beats.load(Relaxed).wrapping_add(1), Relaxed);
+            let pressed = self.pressed.take();
+            let idle = self.idle_limit.get().min(if pressed { QUIET } else { IDLE_LIMIT });
             for conn in self.conns.borrow().values() {
                 conn.sweep(idle);
+                if pressed && conn.watch.reads_head_for(PRESSED_HEAD) {
+                    conn.command(Order::Cut);
+                }
             }
-            let refused = self.quota.refused();
-            if refused > 0 {
+            if let Some(refused) = too_many.more(self.quota.refused().into()) {
                 tracing::warn!(refused, limit = self.shared.max_per_address, "an address has too many connections");
             }
             for endpoint in self.endpoints.borrow().values() {
@@ -357,6 +461,21 @@ impl Worker {
 
     fn is_empty(&self) -> bool {
         self.counters().connections.load(Relaxed) == 0 && self.streams.is_empty()
+    }
+}
+
+async fn serve(accepted: Accepted, stream: TcpStream, client: IpAddr, origin: Origin) {
+    match origin {
+        Origin::Https => serve_https(accepted, stream, client).await,
+        _ => serve_http(accepted, stream, client, origin).await,
+    }
+}
+
+/// Serves a connection that a load balancer brings. The quota is the client's: all of them come from the load balancer's address.
+async fn serve_proxied(mut accepted: Accepted, mut stream: TcpStream, peer: IpAddr, origin: Origin) {
+    let Some(client) = prelude::read(&mut stream, peer).await else { return };
+    if client == peer || accepted.claim(client) {
+        serve(accepted, stream, client, origin).await;
     }
 }
 

@@ -123,6 +123,9 @@ pub trait Runtime: Send + Sync {
     /// Fetches an image as the policy says and answers what it is. `progress` gets one line now and then.
     async fn pull(&self, image: &ImageRef, policy: PullPolicy, progress: &(dyn Fn(String) + Send + Sync)) -> Result<ImageId, RuntimeError>;
 
+    /// Writes the files of a directory of an image that is here, as a tar archive whose names begin with the directory's own.
+    async fn files(&self, image: &ImageId, path: &str, into: &mut (dyn AsyncWrite + Send + Unpin)) -> Result<(), RuntimeError>;
+
     /// Makes a network unless it exists.
     async fn ensure_network(&self, app: &AppName, key: &NetworkName, network: &Network) -> Result<(), RuntimeError>;
 

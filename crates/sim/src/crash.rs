@@ -11,6 +11,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
+use tokio::io::AsyncWrite;
 use tokio::sync::Notify;
 
 /// On which side of a call's effect the agent dies.
@@ -82,6 +83,9 @@ impl Runtime for Trapped {
     }
     async fn pull(&self, image: &ImageRef, policy: PullPolicy, progress: &(dyn Fn(String) + Send + Sync)) -> Result<ImageId, RuntimeError> {
         self.pass(self.inner.pull(image, policy, progress)).await
+    }
+    async fn files(&self, image: &ImageId, path: &str, into: &mut (dyn AsyncWrite + Send + Unpin)) -> Result<(), RuntimeError> {
+        self.pass(self.inner.files(image, path, into)).await
     }
     async fn ensure_network(&self, app: &AppName, key: &NetworkName, network: &Network) -> Result<(), RuntimeError> {
         self.pass(self.inner.ensure_network(app, key, network)).await

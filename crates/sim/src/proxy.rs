@@ -47,6 +47,7 @@ fn answer(mut stream: UnixStream, tables: &Mutex<Vec<RouteTable>>) -> std::io::R
             Answer::Swapped { generation }
         }
         Ask::Status => Answer::Status(ProxyStatus { generation: tables.last().map_or(0, |t| t.generation), ..ProxyStatus::default() }),
+        Ask::Metrics => Answer::Metrics(Box::default()),
         Ask::Close { .. } => Answer::Closing,
     };
     let body = serde_json::to_vec(&answer)?;

@@ -110,7 +110,11 @@ fn service_status(row: &AppRow, name: &ServiceName, service: &Service, observed:
         job: service.job,
         wanted: service.replicas,
         replicas,
-        routes: service.routes.iter().map(|r| r.path.to_string()).collect(),
+        routes: service
+            .routes
+            .iter()
+            .map(|r| r.host.as_ref().map_or_else(|| r.path.to_string(), |host| format!("{host}{}", r.path)))
+            .collect(),
     }
 }
 

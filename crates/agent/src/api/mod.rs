@@ -4,12 +4,15 @@
 //! `landfall_model::api`; errors are a `Failure` with a 4xx or 5xx status. Bodies are bounded.
 
 mod app;
+mod cert;
 mod event;
 mod log;
+mod metrics;
 mod peer;
 mod rollout;
 mod session;
 
+pub(crate) use cert::certificates;
 pub(crate) use peer::Listener;
 
 use crate::core::Core;
@@ -37,6 +40,10 @@ pub(crate) async fn serve(listener: Listener, core: Arc<Core>) {
         .route("/v1/apps/{app}/rollouts", post(rollout::begin))
         .route("/v1/rollouts/{id}/events", get(event::of_rollout))
         .route("/v1/events", get(event::list))
+        .route("/v1/metrics", get(metrics::show))
+        .route("/metrics", get(metrics::prometheus))
+        .route("/v1/certs", get(cert::list))
+        .route("/v1/certs/renew", post(cert::renew))
         .route("/v1/apps/{app}/logs", get(log::follow))
         .route("/v1/apps/{app}/exec", post(session::exec))
         .route("/v1/apps/{app}/run", post(session::run))

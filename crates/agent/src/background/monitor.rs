@@ -73,7 +73,8 @@ impl Monitor {
             return Ok(());
         };
         let observed = self.core.observe(sites).await?;
-        let part = self.core.table.part(&View { row, sites, specs: &specs, observed: &observed })?;
+        let earlier = self.core.earlier(row, sites)?;
+        let part = self.core.table.part(&View { row, sites, specs: &specs, observed: &observed, earlier: &earlier })?;
         self.core.table.prepare(&row.name, part).await;
         self.primed.insert(row.name.clone());
         Ok(())
@@ -89,7 +90,8 @@ impl Monitor {
         if self.core.holder(&row.name).is_some() || self.core.store.app(&row.name)?.as_ref() != Some(row) {
             return Ok(());
         }
-        let part = self.core.table.part(&View { row, sites: &spec, specs: &[&spec], observed: &observed })?;
+        let earlier = self.core.earlier(row, &spec)?;
+        let part = self.core.table.part(&View { row, sites: &spec, specs: &[&spec], observed: &observed, earlier: &earlier })?;
         self.core.table.swap(&row.name, part).await?;
         self.tell_of_deaths(row, &observed);
         self.repair(row, &spec, &observed).await;

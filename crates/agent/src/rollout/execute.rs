@@ -35,6 +35,7 @@ impl Executor<'_> {
             Step::Pull { images } => return self.pull(images).await,
             Step::EnsureNetworks { networks } => self.ensure_networks(networks).await?,
             Step::EnsureVolumes { volumes } => self.ensure_volumes(volumes).await?,
+            Step::Unpack { services } => self.unpack(services).await?,
             Step::Run { job } => self.run_job(job).await?,
             Step::Start { replicas } => self.start(replicas).await?,
             Step::Gate { replicas } => {
@@ -96,6 +97,15 @@ impl Executor<'_> {
     async fn ensure_volumes(&self, volumes: &BTreeSet<VolumeName>) -> Result<(), StepError> {
         for (key, volume) in self.spec.volumes.iter().filter(|(k, _)| volumes.contains(*k)) {
             self.runtime().ensure_volume(&self.spec.app, key, volume).await?;
+        }
+        Ok(())
+    }
+
+    async fn unpack(&self, services: &BTreeSet<ServiceName>) -> Result<(), StepError> {
+        for service in services {
+            for line in self.core.table.folders().unpack(self.runtime().as_ref(), self.spec, service).await? {
+                self.progress(Some(service), line);
+            }
         }
         Ok(())
     }
@@ -183,6 +193,7 @@ impl Executor<'_> {
 
     async fn commit(&self) -> Result<(), StepError> {
         self.core.store.commit(self.row, self.spec)?;
+        self.core.prune_folders(&self.spec.app)?;
         if matches!(self.row.kind, Kind::Down { .. }) {
             // Nothing is left that could be asked for: its listeners and names go too.
             self.core.table.swap(&self.spec.app, Part::default()).await?;

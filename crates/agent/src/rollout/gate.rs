@@ -1,7 +1,7 @@
 //! Waiting until a new replica passes its gate, or saying what it did instead.
 
 use super::execute::Executor;
-use super::probe::{self, Seen};
+use super::probe::{self, Question, Seen};
 use crate::error::StepError;
 use landfall_model::observed::{Replica, ReplicaState};
 use landfall_model::plan::Gated;
@@ -73,9 +73,9 @@ async fn ask(executor: &Executor<'_>, gated: &Gated, replica: &Replica, started:
     };
     match &gated.gate.probe {
         _ if !replica.state.is_running() => Err(Seen { words: "it does not run".into(), refused: false }),
-        Probe::Http { path, port } => {
+        Probe::Http { path, port, protocol } => {
             let host = executor.spec.domains.first().map_or("localhost", |d| d.as_str());
-            probe::http(address(*port)?, path, host).await
+            probe::http(address(*port)?, Question { path, host, protocol: *protocol }).await
         }
         Probe::Tcp { port } => probe::tcp(address(*port)?).await,
         Probe::Command { test, timeout_ms } => {

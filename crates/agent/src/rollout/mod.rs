@@ -211,6 +211,7 @@ impl Driver {
                 self.tell(&What::StepDone { index: number, undo, took_ms });
                 if *this == Step::Commit && !matches!(self.row.kind, Kind::Down { .. }) {
                     self.tell(&What::Released { release: self.row.release });
+                    self.core.certs_nudge.notify_one();
                 }
             }
             Err(error) => self.tell(&What::StepFailed { index: number, undo, failure: error.failure() }),

@@ -3,14 +3,16 @@
 use bytes::Bytes;
 use http_body_util::Empty;
 use hyper::Request;
-use hyper_util::rt::TokioIo;
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use landfall_model::name::{AppName, ReplicaId};
+use landfall_model::route::Protocol;
 use landfall_runtime::{Runtime, Session};
 use std::net::SocketAddr;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
+use tokio_util::task::AbortOnDropHandle;
 
 /// Of one HTTP question or TCP connection.
 const LIMIT: Duration = Duration::from_secs(5);
@@ -37,26 +39,50 @@ pub(super) async fn tcp(address: SocketAddr) -> Result<(), Seen> {
     connect(address).await.map(drop)
 }
 
+/// What is asked over HTTP.
+pub(super) struct Question<'a> {
+    /// With query.
+    pub(super) path: &'a str,
+    /// Whom it is for.
+    pub(super) host: &'a str,
+    /// How it is asked.
+    pub(super) protocol: Protocol,
+}
+
 /// GET answers 2xx or 3xx.
-pub(super) async fn http(address: SocketAddr, path: &str, host: &str) -> Result<(), Seen> {
+pub(super) async fn http(address: SocketAddr, question: Question<'_>) -> Result<(), Seen> {
+    let path = question.path;
     let stream = connect(address).await?;
-    let asked = async {
-        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
-        let connection = tokio::spawn(connection);
-        let request = Request::get(path).header("host", host).header("user-agent", "landfall-gate").body(Empty::<Bytes>::new());
-        let status = match request {
-            Ok(request) => sender.send_request(request).await?.status().as_u16(),
-            Err(_) => 0,
-        };
-        connection.abort();
-        Ok::<u16, hyper::Error>(status)
-    };
-    match timeout(LIMIT, asked).await {
+    match timeout(LIMIT, status(TokioIo::new(stream), &question)).await {
         Ok(Ok(200..400)) => Ok(()),
         Ok(Ok(status)) => Err(Seen::new(format!("GET {path} answers {status}"))),
+        Ok(Err(e)) if question.protocol == Protocol::H2c => Err(Seen::new(format!("GET {path} gets no answer by HTTP/2 ({e})"))),
         Ok(Err(e)) => Err(Seen::new(format!("GET {path} gets no HTTP answer ({e})"))),
         Err(_) => Err(Seen::new(format!("GET {path} gets no answer within {} s", LIMIT.as_secs()))),
     }
+}
+
+async fn status(io: TokioIo<TcpStream>, question: &Question<'_>) -> Result<u16, hyper::Error> {
+    let Question { path, host, protocol } = *question;
+    let (target, named) = match protocol {
+        Protocol::Http1 => (path.to_owned(), Some(host)),
+        // The host is part of the target there (RFC 9113 §8.3.1).
+        Protocol::H2c => (format!("http://{host}{path}"), None),
+    };
+    let request = named.into_iter().fold(Request::get(target).header("user-agent", "landfall-gate"), |r, host| r.header("host", host));
+    let Ok(request) = request.body(Empty::<Bytes>::new()) else { return Ok(0) };
+    Ok(match protocol {
+        Protocol::Http1 => {
+            let (mut sender, connection) = hyper::client::conn::http1::handshake(io).await?;
+            let _connection = AbortOnDropHandle::new(tokio::spawn(connection));
+            sender.send_request(request).await?.status().as_u16()
+        }
+        Protocol::H2c => {
+            let (mut sender, connection) = hyper::client::conn::http2::handshake(TokioExecutor::new(), io).await?;
+            let _connection = AbortOnDropHandle::new(tokio::spawn(connection));
+            sender.send_request(request).await?.status().as_u16()
+        }
+    })
 }
 
 async fn connect(address: SocketAddr) -> Result<TcpStream, Seen> {

@@ -163,17 +163,18 @@ fn hosts_are_free(core: &Core, name: &AppName, spec: &Spec) -> Result<(), Reques
         return Ok(());
     }
     let (mine, mine_redirected) = core.table.hosts(name, spec);
-    let mine: Vec<&Domain> = mine.iter().chain(&mine_redirected).collect();
+    let everywhere = mine.is_empty();
+    let mine: Vec<&Domain> = mine.iter().chain(&mine_redirected).chain(spec.route_hosts()).collect();
     for other in core.store.apps()?.into_iter().filter(|a| a.name != *name) {
         let Some(theirs) = core.current_spec(&other)? else { continue };
         if theirs.services.values().all(|s| s.routes.is_empty()) {
             continue;
         }
         let (hosts, redirected) = core.table.hosts(&other.name, &theirs);
-        if mine.is_empty() && hosts.is_empty() {
+        if everywhere && hosts.is_empty() {
             return Err(RequestError::HostTaken { host: "every host without a domain of its own".into(), by: other.name });
         }
-        if let Some(host) = hosts.iter().chain(&redirected).find(|h| mine.contains(h)) {
+        if let Some(host) = hosts.iter().chain(&redirected).chain(theirs.route_hosts()).find(|h| mine.contains(h)) {
             return Err(RequestError::HostTaken { host: host.to_string(), by: other.name });
         }
     }

@@ -40,6 +40,17 @@ impl Store {
             .map_err(fail("read a release"))
     }
 
+    /// Specs of the newest releases and when they were made, the newest first.
+    pub(crate) fn last_specs(&self, app: &AppName, count: u32) -> Result<Vec<(Spec, u64)>, StoreError> {
+        let connection = self.lock();
+        let mut query = connection
+            .prepare_cached("SELECT spec, at_ms FROM release WHERE app = ?1 ORDER BY number DESC LIMIT ?2")
+            .map_err(fail("read releases"))?;
+        let rows =
+            query.query_map(params![app.as_str(), count], |r| Ok((parsed(r, "spec")?, r.get("at_ms")?))).map_err(fail("read releases"))?;
+        rows.collect::<Result<_, _>>().map_err(fail("read releases"))
+    }
+
     /// The newest release made before `number`.
     pub(crate) fn release_before(&self, app: &AppName, number: ReleaseNumber) -> Result<Option<ReleaseNumber>, StoreError> {
         self.lock()

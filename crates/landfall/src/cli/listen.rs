@@ -1,6 +1,7 @@
 //! Where the proxy listens, as it is typed.
 
 use clap::Args;
+use landfall_model::filter::Network;
 
 /// Where the proxy listens.
 #[derive(Debug, Clone, Args)]
@@ -11,6 +12,9 @@ pub struct ListenArgs {
     /// Address for HTTPS, or `off`
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8443")]
     pub https: ListenAddress,
+    /// Load balancers, by address or network, that speak PROXY protocol (version 2) to both
+    #[arg(long, value_name = "NETWORK", value_delimiter = ',')]
+    pub proxy_protocol: Vec<Network>,
 }
 
 /// An address to listen on, or none.

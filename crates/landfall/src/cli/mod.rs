@@ -13,7 +13,8 @@ pub use project::{AppArgs, ProjectArgs};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
-use landfall_model::name::{AppName, ReplicaId, ServiceName};
+use landfall_model::filter::Network;
+use landfall_model::name::{AppName, CertificateName, ReplicaId, ServiceName};
 use std::path::PathBuf;
 
 /// Puts a compose.yaml into production on your own server and keeps it there.
@@ -97,6 +98,10 @@ pub enum Verb {
     Exec(Exec),
     /// Run a command in a new replica that is removed afterwards
     Run(RunIn),
+    /// Print what the proxy has counted, as Prometheus reads it
+    Metrics,
+    /// Show certificates, and have them issued anew
+    Certs(Certs),
     /// Show the certificate authority of this server
     Ca(Ca),
     /// Print a completion script
@@ -383,6 +388,17 @@ pub struct RunIn {
     pub app: AppArgs,
 }
 
+/// `landfall certs`
+#[derive(Debug, Args)]
+pub struct Certs {
+    /// Only these names
+    #[arg(value_name = "NAME")]
+    pub names: Vec<CertificateName>,
+    /// Have them issued anew by their authority, now, and wait for it
+    #[arg(long)]
+    pub renew: bool,
+}
+
 /// `landfall ca`
 #[derive(Debug, Args)]
 pub struct Ca {
@@ -418,6 +434,9 @@ pub struct Proxy {
     /// Threads [default: one per core]
     #[arg(long, value_name = "N")]
     pub workers: Option<usize>,
+    /// Load balancers that speak PROXY protocol, version 2
+    #[arg(long, value_name = "NETWORK", value_delimiter = ',')]
+    pub proxy_protocol: Vec<Network>,
 }
 
 /// `landfall supervise`

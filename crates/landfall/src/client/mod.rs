@@ -20,6 +20,8 @@ use hyper::body::Incoming;
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
 use landfall_model::api::{Accepted, AgentInfo, AppStatus, Failure, Planned, Release, RolloutRequest};
+use landfall_model::certificate::{CertificateStatus, RenewRequest, Renewing};
+use landfall_model::metrics::Metrics;
 use landfall_model::name::AppName;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -70,6 +72,21 @@ impl Client {
     /// Newest first.
     pub async fn releases(&self, app: &AppName) -> Result<Vec<Release>, ClientError> {
         self.get(&format!("/v1/apps/{app}/releases")).await
+    }
+
+    /// Every certificate of the server.
+    pub async fn certificates(&self) -> Result<Vec<CertificateStatus>, ClientError> {
+        self.get("/v1/certs").await
+    }
+
+    /// What the proxy has counted.
+    pub async fn metrics(&self) -> Result<Metrics, ClientError> {
+        self.get("/v1/metrics").await
+    }
+
+    /// Has certificates issued anew.
+    pub async fn renew(&self, request: &RenewRequest) -> Result<Renewing, ClientError> {
+        self.call(Method::POST, "/v1/certs/renew", &body(request)?).await
     }
 
     /// What a rollout would do.

@@ -42,8 +42,12 @@ pub fn agent(context: &Context, args: Agent) -> Outcome<ExitCode> {
 pub fn proxy(context: &Context, args: &Proxy) -> Outcome<ExitCode> {
     crate::trace::to_stderr();
     let workers = args.workers.or_else(|| std::thread::available_parallelism().ok().map(usize::from)).unwrap_or(1).max(1);
-    let settings =
-        landfall_proxy::Settings { home: context.settings.home.path().to_owned(), drain: Duration::from_secs(args.drain), workers };
+    let settings = landfall_proxy::Settings {
+        home: context.settings.home.path().to_owned(),
+        drain: Duration::from_secs(args.drain),
+        workers,
+        proxied_by: args.proxy_protocol.clone(),
+    };
     landfall_proxy::run(settings).map_err(DaemonError::Proxy)?;
     Ok(ExitCode::SUCCESS)
 }

@@ -1,6 +1,7 @@
 //! One file per verb; this one only chooses.
 
 mod ca;
+mod certs;
 mod check;
 mod completions;
 mod config;
@@ -12,6 +13,7 @@ mod exec;
 mod explain;
 mod init;
 mod logs;
+mod metrics;
 mod plan;
 mod releases;
 mod rollback;
@@ -73,6 +75,8 @@ fn talk(verb: Verb, context: &Context) -> Outcome<ExitCode> {
             Verb::Releases(args) => releases::run(context, args).await,
             Verb::Status(args) => status::run(context, args).await,
             Verb::Logs(args) => logs::run(context, args).await,
+            Verb::Certs(args) => certs::run(context, args).await,
+            Verb::Metrics => metrics::run(context).await,
             Verb::Events(args) => events::run(context, args).await,
             Verb::Exec(args) => exec::exec(context, args).await,
             Verb::Run(args) => exec::run(context, args).await,

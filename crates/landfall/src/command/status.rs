@@ -28,6 +28,6 @@ pub async fn run(context: &Context, args: Status) -> Outcome<ExitCode> {
 }
 
 /// Milliseconds since 1970 UTC.
-fn now_ms() -> u64 {
+pub(super) fn now_ms() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).ok().and_then(|since| u64::try_from(since.as_millis()).ok()).unwrap_or_default()
 }

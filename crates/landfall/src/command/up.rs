@@ -105,6 +105,7 @@ async fn start_in_background(context: &Context, args: &Up) -> Outcome<Record> {
         .arg(home.path())
         .arg(format!("--http={}", args.listen.http))
         .arg(format!("--https={}", args.listen.https))
+        .args(args.listen.proxy_protocol.iter().map(|network| format!("--proxy-protocol={network}")))
         .current_dir("/")
         .stdin(std::process::Stdio::null())
         .stdout(std::process::Stdio::piped())

@@ -30,6 +30,25 @@ pub fn what(what: &What) -> String {
         What::Released { release } => paint(GOOD, format!("release {release} serves")),
         What::RolloutEnded { state, failure, took_ms } => ended(*state, failure.as_ref().map(|f| f.message.as_str()), *took_ms),
         What::AgentStarted { version } => format!("agent {version} started"),
+        What::CertificateIssued { name, issuer, until_ms } => {
+            format!(
+                "{} by {}, good until {}",
+                paint(GOOD, format!("certificate for {name} issued")),
+                harmless(issuer),
+                date_clock(*until_ms)
+            )
+        }
+        What::CertificateFailed { failure, meanwhile, again_ms, .. } => {
+            let why = failure.causes.first().map(|cause| format!(" ({})", harmless(cause))).unwrap_or_default();
+            let again = date_clock(*again_ms);
+            format!("{}{why}; served meanwhile: {}; asked again {again}", paint(WARNING, harmless(&failure.message)), harmless(meanwhile))
+        }
+        What::CertificateExpires { name, days: 0, until_ms } => {
+            paint(ERROR, format!("the certificate for {name} ends within a day, or has ended: {}", date_clock(*until_ms)))
+        }
+        What::CertificateExpires { name, days, until_ms } => {
+            paint(WARNING, format!("the certificate for {name} ends in {days} days: {}", date_clock(*until_ms)))
+        }
         What::ReplicaDied { replica, reason } => format!("{} {}", paint(ERROR, format!("{replica} died:")), harmless(reason)),
     }
 }

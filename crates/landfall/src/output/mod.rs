@@ -4,6 +4,7 @@
 //! the result alone. Text is always written with colours and stripped at the edge when they are not wanted; colour never carries meaning
 //! alone. Whoever reads standard output may leave (`landfall logs | head`): that ends the command quietly.
 
+mod certificate;
 mod checked;
 mod code;
 mod diagnostic;
@@ -30,6 +31,7 @@ use crate::cli::Color;
 use crate::error::{Explain, Kind, Outcome, Problem};
 use anstream::{AutoStream, ColorChoice};
 use landfall_model::api::{AppStatus, Event, Planned, Release};
+use landfall_model::certificate::CertificateStatus;
 use landfall_model::code::Code;
 use landfall_model::diagnostic::Diagnostic;
 use landfall_model::name::ServiceName;
@@ -244,6 +246,11 @@ impl Printer {
     /// What `landfall status` shows.
     pub fn status(&self, apps: &[AppStatus], now_ms: u64) -> Outcome {
         self.text(&status::render(apps, now_ms))
+    }
+
+    /// What `landfall certs` shows.
+    pub fn certificates(&self, certs: &[CertificateStatus], now_ms: u64) -> Outcome {
+        self.text(&certificate::render(certs, now_ms))
     }
 
     /// What `landfall releases` shows.

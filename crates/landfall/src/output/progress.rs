@@ -132,7 +132,10 @@ impl Live {
             }
             What::RolloutStarted { .. } | What::Released { .. } => self.head.set_message(event::what(what)),
             What::Planned { .. } | What::RolloutEnded { .. } | What::AgentStarted { .. } => {}
-            What::ReplicaDied { .. } => {
+            What::ReplicaDied { .. }
+            | What::CertificateIssued { .. }
+            | What::CertificateFailed { .. }
+            | What::CertificateExpires { .. } => {
                 let _ = self.all.println(event::what(what));
             }
         }

@@ -33,6 +33,8 @@ pub(super) struct Program {
     pub log: PathBuf,
     /// Where it tells how it is.
     pub notify: Option<PathBuf>,
+    /// How long it may say nothing there once it is ready.
+    pub watchdog: Option<Duration>,
     /// Handed over, with their names.
     pub fds: Vec<(String, Arc<OwnedFd>)>,
 }
@@ -53,9 +55,14 @@ impl Program {
             .env_remove("NOTIFY_SOCKET")
             .env_remove("LISTEN_FDS")
             .env_remove("LISTEN_FDNAMES")
-            .env_remove("LISTEN_PID");
+            .env_remove("LISTEN_PID")
+            .env_remove("WATCHDOG_USEC")
+            .env_remove("WATCHDOG_PID");
         if let Some(notify) = &self.notify {
             command.env("NOTIFY_SOCKET", notify);
+        }
+        if let Some(watchdog) = self.watchdog {
+            command.env("WATCHDOG_USEC", watchdog.as_micros().to_string());
         }
         if !self.fds.is_empty() {
             let names: Vec<&str> = self.fds.iter().map(|(name, _)| name.as_str()).collect();
@@ -122,6 +129,12 @@ impl Child {
     /// SIGKILL, and its end.
     pub(super) async fn kill(&mut self) {
         let _ = self.child.kill().await;
+    }
+
+    /// SIGKILL. Its end, which may take long for a process that waits for a disk, is seen to aside.
+    pub(super) fn kill_aside(mut self) {
+        let _ = self.child.start_kill();
+        tokio::spawn(async move { self.child.wait().await });
     }
 }
 

@@ -7,7 +7,9 @@
 use super::holder::{Holder, holder_of};
 use crate::cli::ListenArgs;
 use crate::error::{Explain, Outcome};
+use landfall_model::filter::Network;
 use socket2::{Domain, Protocol, Socket, Type};
+use std::ffi::OsString;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::OwnedFd;
@@ -21,6 +23,7 @@ const BACKLOG: i32 = 1024;
 pub struct Listeners {
     http: Option<Group>,
     https: Option<Group>,
+    proxied_by: Vec<Network>,
 }
 
 #[derive(Debug)]
@@ -89,7 +92,8 @@ impl Listeners {
     pub fn bind(asked: &ListenArgs) -> Outcome<Self> {
         let each = std::thread::available_parallelism().map_or(1, usize::from);
         let bind = |address: Option<SocketAddr>, flag| address.map(|address| Group::bind(address, flag, each)).transpose();
-        let listeners = Self { http: bind(asked.http.0, "--http")?, https: bind(asked.https.0, "--https")? };
+        let listeners =
+            Self { http: bind(asked.http.0, "--http")?, https: bind(asked.https.0, "--https")?, proxied_by: asked.proxy_protocol.clone() };
         if listeners.http.is_none() && listeners.https.is_none() {
             return Err(ListenError::Nothing.into());
         }
@@ -104,6 +108,11 @@ impl Listeners {
     /// `https://localhost:8443`, likewise.
     pub fn https_url(&self) -> Option<String> {
         self.https.as_ref().map(|group| url("https", group.address, 443))
+    }
+
+    /// What `landfall proxy` must be told about them.
+    pub(super) fn arguments(&self) -> impl Iterator<Item = OsString> {
+        self.proxied_by.iter().map(|network| format!("--proxy-protocol={network}").into())
     }
 
     /// With the names they are handed over under.
@@ -164,9 +173,10 @@ mod tests {
 
     #[test]
     fn a_second_supervisor_does_not_join_the_first_ones_sockets() {
-        let first = Listeners::bind(&ListenArgs { http: any(), https: ListenAddress(None) }).unwrap();
+        let first = Listeners::bind(&ListenArgs { http: any(), https: ListenAddress(None), proxy_protocol: Vec::new() }).unwrap();
         let address = first.http.as_ref().unwrap().address;
-        let second = Listeners::bind(&ListenArgs { http: ListenAddress(Some(address)), https: ListenAddress(None) });
+        let second =
+            Listeners::bind(&ListenArgs { http: ListenAddress(Some(address)), https: ListenAddress(None), proxy_protocol: Vec::new() });
         let failure = second.unwrap_err().failure();
         assert_eq!(failure.code, "port-taken");
         assert!(failure.message.contains(&format!("process {}", std::process::id())), "{failure:?}");

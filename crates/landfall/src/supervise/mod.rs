@@ -140,7 +140,7 @@ fn agent_program(home: &Home, binary: PathBuf, record: &Record) -> Program {
             argv.extend([flag.into(), url.into()]);
         }
     }
-    Program { binary, argv, log: home.log("agent"), notify: None, fds: Vec::new() }
+    Program { binary, argv, log: home.log("agent"), notify: None, watchdog: None, fds: Vec::new() }
 }
 
 /// Runs the agent until told otherwise.

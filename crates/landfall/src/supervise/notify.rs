@@ -28,6 +28,8 @@ pub(super) struct Notice {
 pub(super) enum Said {
     /// `READY=1`
     Ready,
+    /// `WATCHDOG=1`
+    Alive,
     /// `STATUS=…`
     Status(String),
     /// `FDSTORE=1` with `FDNAME=…`
@@ -94,6 +96,9 @@ fn parse(text: &str, fds: Vec<OwnedFd>) -> Vec<Said> {
     if value("FDSTOREREMOVE") == Some("1") {
         said.push(Said::Forget { name: name() });
     }
+    if value("WATCHDOG") == Some("1") {
+        said.push(Said::Alive);
+    }
     if let Some(status) = value("STATUS") {
         said.push(Said::Status(status.to_owned()));
     }
@@ -138,7 +143,8 @@ mod tests {
 
     #[test]
     fn what_is_not_understood_is_nothing() {
-        assert!(parse("WATCHDOG=1\nREADY=0\nnonsense\n\u{0}", Vec::new()).is_empty());
+        assert!(parse("WATCHDOG=trigger\nREADY=0\nnonsense\n\u{0}", Vec::new()).is_empty());
+        assert!(matches!(parse("WATCHDOG=1", Vec::new()).as_slice(), [Said::Alive]));
         assert!(matches!(parse("FDSTOREREMOVE=1\nFDNAME=x", Vec::new()).as_slice(), [Said::Forget { name }] if name == "x"));
     }
 }

@@ -1,7 +1,8 @@
 //! Keeps one proxy alive, and replaces it without refusing a connection.
 //!
 //! Replacing: the new proxy is started on the same sockets and waited for; then the old one is asked to end and finishes what it holds beside
-//! the new one. A proxy that dies is started again at once; connections that arrive in between wait in the kernel's queue.
+//! the new one. A proxy that dies is started again at once, one that is silent (stopped, or with a thread that is stuck) is killed first; connections that
+//! arrive in between wait in the kernel's queue.
 
 use super::child::{Backoff, Child, Program};
 use super::notify::{Notice, NotifySocket, Said};
@@ -10,14 +11,20 @@ use super::{Listeners, Order, PROXY_DRAIN, end, stop_ordered};
 use crate::error::{Explain, Outcome, Plain};
 use crate::settings::Home;
 use landfall_model::api::Failure;
+use std::ffi::OsString;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Notify, oneshot, watch};
+use tokio::time::{MissedTickBehavior, interval};
 
 /// How long a new proxy may take until it carries requests.
 const READY_LIMIT: Duration = Duration::from_secs(15);
+/// A proxy that runs and says nothing in so many seconds of the supervisor's own is stuck.
+const SILENT_SECONDS: u32 = 4;
+/// The same, as it is told.
+const WATCHDOG: Duration = Duration::from_secs(SILENT_SECONDS as u64);
 /// Over and above the drain limit, before a proxy that was asked to end is killed.
 const DRAIN_MARGIN: Duration = Duration::from_secs(5);
 
@@ -52,6 +59,8 @@ pub(super) struct ProxyKeeper {
     store: FdStore,
     notify: NotifySocket,
     nudge: Arc<Notify>,
+    /// The proxy that is coming up was spawned without a socket that the one before it has opened since.
+    behind: bool,
 }
 
 /// Why a phase of a proxy's life ended.
@@ -61,6 +70,7 @@ enum Turn {
     Replace,
     Stop,
     Late,
+    Silent,
 }
 
 impl ProxyKeeper {
@@ -70,9 +80,18 @@ impl ProxyKeeper {
         let notify =
             NotifySocket::bind(&path).map_err(|e| Plain::failed("home-unusable", format!("cannot bind {}", path.display())).because(e))?;
         let drain = PROXY_DRAIN.as_secs().to_string();
-        let argv = vec!["proxy".into(), "--home".into(), home.path().as_os_str().to_owned(), "--drain".into(), drain.into()];
-        let program = Program { binary, argv, log: home.log("proxy"), notify: Some(path), fds: Vec::new() };
-        Ok(Self { program, sockets: listeners.into_named(), store: FdStore::default(), notify, nudge: Arc::new(Notify::new()) })
+        let mut argv: Vec<OsString> =
+            vec!["proxy".into(), "--home".into(), home.path().as_os_str().to_owned(), "--drain".into(), drain.into()];
+        argv.extend(listeners.arguments());
+        let program = Program { binary, argv, log: home.log("proxy"), notify: Some(path), watchdog: Some(WATCHDOG), fds: Vec::new() };
+        Ok(Self {
+            program,
+            sockets: listeners.into_named(),
+            store: FdStore::default(),
+            notify,
+            nudge: Arc::new(Notify::new()),
+            behind: false,
+        })
     }
 
     /// What asks for a replacement.
@@ -110,12 +129,12 @@ impl ProxyKeeper {
         orders: &mut watch::Receiver<Order>,
         ready: &mut Option<oneshot::Sender<Result<(), ProxyFailed>>>,
     ) -> Option<(String, Duration)> {
+        let mut limit = Some(READY_LIMIT);
         loop {
-            // Somebody waits for the first start, and must hear if it hangs.
-            let limit = ready.is_some().then_some(READY_LIMIT);
             match self.turn(&mut child, orders, limit).await {
                 Turn::Ready => {
                     tracing::info!(pid = child.pid(), "the proxy is ready");
+                    limit = None;
                     if let Some(ready) = ready.take() {
                         let _ = ready.send(Ok(()));
                     }
@@ -126,16 +145,15 @@ impl ProxyKeeper {
                     return None;
                 }
                 Turn::Replace => child = self.replace(child, orders).await,
-                Turn::Late => {
-                    child.kill().await;
-                    return Some((format!("not ready within {} s", READY_LIMIT.as_secs()), child.up()));
-                }
+                Turn::Late => return Some(killed(child, format!("not ready within {} s", READY_LIMIT.as_secs()))),
+                Turn::Silent => return Some(killed(child, format!("it has been stuck for {SILENT_SECONDS} s and was killed"))),
             }
         }
     }
 
     /// Puts a new proxy beside the old one and then ends the old one. Answers the one that stays: the old one if the new does not come up.
     async fn replace(&mut self, old: Child, orders: &mut watch::Receiver<Order>) -> Child {
+        self.behind = false;
         let mut new = match self.spawn() {
             Ok(new) => new,
             Err(error) => {
@@ -149,13 +167,17 @@ impl ProxyKeeper {
                 tracing::error!(%reason, "the new proxy ended at once; the old one stays");
                 return old;
             }
-            Turn::Stop | Turn::Late | Turn::Replace => {
+            Turn::Stop | Turn::Late | Turn::Replace | Turn::Silent => {
                 tracing::error!("the new proxy is not ready in time; the old one stays");
-                new.kill().await;
+                new.kill_aside();
                 return old;
             }
         }
         tracing::info!(old = old.pid(), new = new.pid(), "the proxy is replaced");
+        if self.behind {
+            tracing::info!("a socket was opened meanwhile; the next proxy gets it");
+            self.nudge.notify_one();
+        }
         let mut orders = orders.clone();
         tokio::spawn(async move {
             let mut old = old;
@@ -175,12 +197,19 @@ impl ProxyKeeper {
             }
         };
         tokio::pin!(late);
+        // Counted in seconds that this process has lived through: a machine that was paused as a whole is no fault of the proxy's.
+        let mut silent = 0;
+        let mut second = interval(Duration::from_secs(1));
+        second.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
-                // What a proxy said before it died counts.
+                // What a proxy said before it died counts, and so does what it said before it was found silent.
                 biased;
                 notice = self.notify.receive() => match notice {
                     Ok(notice) => {
+                        if notice.pid == pid {
+                            silent = 0;
+                        }
                         if self.note(notice, pid) {
                             return Turn::Ready;
                         }
@@ -191,6 +220,12 @@ impl ProxyKeeper {
                 () = stop_ordered(orders) => return Turn::Stop,
                 () = self.nudge.notified(), if !starting => return Turn::Replace,
                 () = &mut late => return Turn::Late,
+                _ = second.tick(), if !starting => {
+                    silent += 1;
+                    if silent > SILENT_SECONDS {
+                        return Turn::Silent;
+                    }
+                }
             }
         }
     }
@@ -201,12 +236,15 @@ impl ProxyKeeper {
         for said in notice.said {
             match said {
                 Said::Ready => ready = notice.pid == pid,
+                // That it said anything is what counts.
+                Said::Alive => {}
                 Said::Status(status) => tracing::info!(pid = notice.pid, %status, "a child tells"),
                 Said::Forget { name } => self.store.forget(&name),
                 Said::Keep { name, fds } => {
                     for fd in fds {
-                        if let Err(error) = self.store.keep(&name, fd) {
-                            tracing::warn!(%error, name, "a socket is not stored");
+                        match self.store.keep(&name, fd) {
+                            Ok(new) => self.behind |= new && notice.pid != pid,
+                            Err(error) => tracing::warn!(%error, name, "a socket is not stored"),
                         }
                     }
                 }
@@ -219,6 +257,13 @@ impl ProxyKeeper {
         let fds = self.sockets.iter().map(|(name, fd)| (name.clone(), Arc::clone(fd))).chain(self.store.all()).collect();
         Program { fds, ..self.program.clone() }.spawn()
     }
+}
+
+/// Makes an end of a proxy that would not come to one. Its successor need not wait for that: the sockets are not its own.
+fn killed(child: Child, reason: String) -> (String, Duration) {
+    let up = child.up();
+    child.kill_aside();
+    (reason, up)
 }
 
 /// The end of a log, for a person.

@@ -128,7 +128,7 @@ mod tests {
         let lock = Lock::take(&home).unwrap().unwrap();
         assert!(Lock::take(&home).unwrap().is_none());
         let any = ListenAddress(Some("127.0.0.1:0".parse().unwrap()));
-        let listeners = Listeners::bind(&ListenArgs { http: ListenAddress(None), https: any }).unwrap();
+        let listeners = Listeners::bind(&ListenArgs { http: ListenAddress(None), https: any, proxy_protocol: Vec::new() }).unwrap();
         let record = Record::write(&home, &listeners, true).unwrap();
         assert_eq!(Record::alive(&home), Some(record));
         drop(lock);

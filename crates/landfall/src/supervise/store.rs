@@ -29,8 +29,9 @@ pub(super) enum StoreRefusal {
 }
 
 impl FdStore {
-    /// Keeps a descriptor. The same socket under the same name is kept once: a proxy that took it over tells it again.
-    pub(super) fn keep(&mut self, name: &str, fd: OwnedFd) -> Result<(), StoreRefusal> {
+    /// Keeps a descriptor, and answers whether it is a new one. The same socket under the same name is kept once: a proxy that took it over tells it
+    /// again.
+    pub(super) fn keep(&mut self, name: &str, fd: OwnedFd) -> Result<bool, StoreRefusal> {
         if name.is_empty() || name.len() > MAX_NAME || !name.bytes().all(|b| b.is_ascii_graphic() && b != b':') {
             return Err(StoreRefusal::Name);
         }
@@ -39,13 +40,13 @@ impl FdStore {
             _ => false,
         };
         if self.kept.get(name).is_some_and(|fds| fds.iter().any(same)) {
-            return Ok(());
+            return Ok(false);
         }
         if self.kept.values().map(Vec::len).sum::<usize>() >= MAX_STORED {
             return Err(StoreRefusal::Full);
         }
         self.kept.entry(name.to_owned()).or_default().push(Arc::new(fd));
-        Ok(())
+        Ok(true)
     }
 
     /// Forgets everything of that name.
@@ -68,8 +69,8 @@ mod tests {
     fn a_socket_is_kept_once_and_forgotten_by_name() {
         let mut store = FdStore::default();
         let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
-        store.keep("a", socket.try_clone().unwrap().into()).unwrap();
-        store.keep("a", socket.try_clone().unwrap().into()).unwrap();
+        assert_eq!(store.keep("a", socket.try_clone().unwrap().into()), Ok(true));
+        assert_eq!(store.keep("a", socket.try_clone().unwrap().into()), Ok(false));
         store.keep("a", UdpSocket::bind("127.0.0.1:0").unwrap().into()).unwrap();
         store.keep("b", socket.into()).unwrap();
         assert_eq!(store.all().map(|(name, _)| name).collect::<Vec<_>>(), ["a", "a", "b"]);

@@ -5,15 +5,6 @@ use crate::diagnostic::Severity::{Error, Warning};
 
 pub(super) const CODES: &[Code] = &[
     Code {
-        code: "acme-later",
-        severity: Warning,
-        title: "public certificates are not made by this version",
-        reason: "Until then the server's own authority signs, and browsers do not know it.",
-        remedy: "Write `tls: internal` to say that this is what you want.",
-        bad: "x-landfall: { domains: [a.example.com], tls: { email: ops@example.com } }\nservices:\n  web:\n    image: nginx:1.27\n",
-        good: "x-landfall: { domains: [a.example.com], tls: internal }\nservices:\n  web:\n    image: nginx:1.27\n",
-    },
-    Code {
         code: "bad-route",
         severity: Error,
         title: "this is no path a route can have",
@@ -219,5 +210,23 @@ pub(super) const CODES: &[Code] = &[
         remedy: "Remove `order: start-first`, or what prevents it.",
         bad: "services:\n  web:\n    image: nginx:1.27\n    ports: [\"8080:80\"]\n    deploy: { update_config: { order: start-first } }\n",
         good: "services:\n  web:\n    image: nginx:1.27\n    x-landfall: { port: 80, routes: [/] }\n    deploy: { update_config: { order: start-first } }\n",
+    },
+    Code {
+        code: "tls-conflict",
+        severity: Error,
+        title: "A certificate is there and is to be had at the same time",
+        reason: "`cert` and `key` are a certificate of your own; the other keys say how an authority is asked for one.",
+        remedy: "Keep `cert` and `key`, or remove both.",
+        bad: "x-landfall: { domains: [a.example.com], tls: { cert: a.pem, key: a.key, email: ops@example.com } }\nservices:\n  web:\n    image: nginx:1.27\n",
+        good: "x-landfall: { domains: [a.example.com], tls: { cert: a.pem, key: a.key } }\nservices:\n  web:\n    image: nginx:1.27\n",
+    },
+    Code {
+        code: "tls-hook",
+        severity: Error,
+        title: "The DNS challenge and its program do not go together",
+        reason: "DNS-01, which wildcards need, is met by a program on the server that puts a record into your DNS; no other challenge runs it.",
+        remedy: "Name the program by its absolute path: `hook: [/usr/local/bin/dns-record]`; or choose another `challenge` and no wildcard.",
+        bad: "x-landfall: { domains: [a.example.com], tls: { challenge: dns } }\nservices:\n  web:\n    image: nginx:1.27\n",
+        good: "x-landfall: { domains: [a.example.com], tls: { challenge: http } }\nservices:\n  web:\n    image: nginx:1.27\n",
     },
 ];

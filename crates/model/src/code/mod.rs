@@ -6,6 +6,7 @@
 
 mod deploy;
 mod file;
+mod filter;
 mod text;
 
 use crate::diagnostic::Severity;
@@ -31,7 +32,7 @@ pub struct Code {
 }
 
 /// What complaints of the compiler can be about, each in order of its words.
-const COMPILE: [&[Code]; 3] = [text::CODES, file::CODES, deploy::CODES];
+const COMPILE: [&[Code]; 4] = [text::CODES, file::CODES, deploy::CODES, filter::CODES];
 
 /// Codes of the compiler: they cannot be suppressed.
 pub fn compile() -> impl Iterator<Item = &'static Code> {

@@ -9,7 +9,7 @@ use super::report::{Located, Place, Report};
 use super::service::ServiceFile;
 use crate::container::{Container, Device, Gpus, Namespace};
 use crate::name::ServiceName;
-use crate::power::{Power, USUAL_CAPABILITIES, grant_line, of_volume, takes_walls_away};
+use crate::power::{Power, TLS, USUAL_CAPABILITIES, grant_line, of_volume, takes_walls_away};
 use crate::spec::{Network, Spec};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -152,13 +152,15 @@ fn namespaces(fields: &mut Fields<'_>, out: &mut Container, demands: &mut Demand
 /// Warns of every power of a finished spec, where it is asked for.
 pub(crate) fn warn(spec: &Spec, app: &App<'_>, report: &mut Report) {
     for (name, powers) in spec.powers() {
-        let Some(file) = app.enabled.get(&name) else { continue };
-        let places = places(file, spec);
+        let file = app.enabled.get(&name);
+        let tls = app.file.landfall.tls.as_ref().filter(|_| name.as_str() == TLS).map(|tls| tls.place);
+        let Some(whole) = tls.or(file.map(|f| f.place)) else { continue };
+        let places = file.map(|file| places(file, spec)).unwrap_or_default();
         for power in powers {
             if report.is_full() {
                 return;
             }
-            let place = places.get(&power).copied().unwrap_or(file.place);
+            let place = places.get(&power).copied().unwrap_or(whole);
             // With a variable in it the value may be a secret.
             let secret = report.written(place, "$") == "$";
             let shown = if secret { format!("{}:…", power.kind()) } else { power.to_string() };

@@ -8,7 +8,8 @@ use super::service::ServiceFile;
 use super::shape::{Enabled, declared_ports, is_job, port, written_restart};
 use super::{Files, path};
 use crate::container::Namespace;
-use crate::name::ServiceName;
+use crate::filter::Answer;
+use crate::name::{Domain, ServiceName};
 use crate::power::is_free;
 use crate::spec::{Condition, HealthTest, RuntimeKind};
 use std::collections::BTreeMap;
@@ -158,7 +159,8 @@ impl App<'_> {
     fn ports(&self, name: &ServiceName, service: &ServiceFile, report: &mut Report) {
         let health = service.landfall.health.as_ref().filter(|h| h.path.is_some() && h.port.is_none());
         let route = service.landfall.routes.first();
-        let needs = route.map(|r| (r.path.place, "routes")).or(health.map(|h| (h.place, "a health path")));
+        let forwarded = service.landfall.routes.iter().find(|r| r.filters.answer.is_none());
+        let needs = forwarded.map(|r| (r.path.place, "routes")).or(health.map(|h| (h.place, "a health path")));
         if let (Some((place, what)), None) = (needs, port(service, self.runtime)) {
             let declared: Vec<String> = declared_ports(service).iter().map(u16::to_string).collect();
             let message = match declared.as_slice() {
@@ -185,7 +187,7 @@ impl App<'_> {
     fn replicas(&self, name: &ServiceName, service: &ServiceFile, report: &mut Report) {
         let Some(replicas) = &service.deploy.replicas else { return };
         let routed = !service.landfall.routes.is_empty();
-        if replicas.value == 0 && routed {
+        if replicas.value == 0 && service.landfall.routes.iter().any(|r| r.filters.answer.is_none()) {
             report
                 .warning("no-replica", replicas.place, format!("`{name}` has routes and no replica to answer them"))
                 .hint("write at least 1");
@@ -221,6 +223,14 @@ impl App<'_> {
                 .error("refused", *place, message)
                 .hint("write `test: [CMD, program, argument]`, or `x-landfall: { health: { path: /health } }`");
         }
+        for route in &service.landfall.routes {
+            if let Some(Answer::Files(files)) =
+                route.filters.answer.as_ref().filter(|a| matches!(a, Answer::Files(f) if f.root.is_in_image()))
+            {
+                let message = format!("`{}` would be a directory of an image, and under `runtime: process` there is none", files.root);
+                report.error("image-under-process", route.path.place, message).hint("name a directory of the project: `static: ./dist`");
+            }
+        }
         // A network every service joins anyway is no wish.
         let networks = service.networks.as_ref().and_then(|n| n.iter().find(|n| n.value.as_str() != "default"));
         let port = service.landfall.health.as_ref().and_then(|h| h.port.as_ref());
@@ -238,12 +248,21 @@ impl App<'_> {
 
     /// Two services that claim one path.
     fn routes(&self, report: &mut Report) {
-        let mut claimed: BTreeMap<String, (&ServiceName, Place)> = BTreeMap::new();
+        let landfall = &self.file.landfall;
+        let mut claimed: BTreeMap<(Option<&Domain>, bool, &str), (&ServiceName, Place)> = BTreeMap::new();
         for (name, service) in self.enabled {
             for route in &service.landfall.routes {
-                let path = route.path.value.as_str().trim_end_matches('/').to_owned();
-                let Some((other, first)) = claimed.get(&path) else {
-                    claimed.insert(path, (name, route.path.place));
+                let host = route.host.as_ref().filter(|h| landfall.canonical() != Some(&h.value));
+                if let Some((host, canonical)) =
+                    host.zip(landfall.canonical()).filter(|(h, _)| landfall.domains.iter().any(|d| d.value == h.value))
+                {
+                    let message = format!("`{}` redirects to `{canonical}`, so nothing is served there", host.value);
+                    report.error("contradiction", host.place, message).hint("remove it from `domains`, or from the route");
+                }
+                let path = &route.path.value;
+                let key = (host.map(|h| &h.value), path.is_exact(), path.path());
+                let Some((other, first)) = claimed.get(&key) else {
+                    claimed.insert(key, (name, route.path.place));
                     continue;
                 };
                 let file = report.span(*first).map(|s| s.file).unwrap_or_default();

@@ -3,19 +3,31 @@
 //! Keys of `PRODUCT.md` that this version does not do yet are known and warned about, so that a file written for the whole of Landfall can be
 //! used today and nobody believes a backup is made that is not.
 
+use super::front::{self, FrontFile};
 use super::reader::{Field, Fields, join};
 use super::report::{Located, Place, Report};
 use super::suggest::nearest;
-use crate::name::{Domain, EnvKey, RoutePath};
-use crate::spec::{RuntimeKind, Tls};
+use super::tls::{self, TlsFile};
+use crate::filter::Filters;
+use crate::name::{Domain, EnvKey, PathMatch};
+use crate::route::Protocol;
+use crate::spec::RuntimeKind;
 
 /// `x-landfall` at the top.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct LandfallFile {
     pub(crate) runtime: Option<Located<RuntimeKind>>,
     pub(crate) domains: Vec<Located<Domain>>,
-    pub(crate) tls: Option<Tls>,
+    pub(crate) tls: Option<TlsFile>,
     pub(crate) env: Vec<EnvRule>,
+    pub(crate) front: FrontFile,
+}
+
+impl LandfallFile {
+    /// The domain that the others redirect to.
+    pub(crate) fn canonical(&self) -> Option<&Domain> {
+        self.domains.first().map(|d| &d.value)
+    }
 }
 
 /// One variable of the contract.
@@ -35,6 +47,7 @@ pub(crate) struct EnvRule {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct ServiceLandfall {
     pub(crate) port: Option<Located<u16>>,
+    pub(crate) protocol: Protocol,
     pub(crate) routes: Vec<RouteFile>,
     pub(crate) health: Option<HealthPath>,
     pub(crate) migrate: Option<Vec<String>>,
@@ -45,9 +58,13 @@ pub(crate) struct ServiceLandfall {
 /// One route.
 #[derive(Debug, Clone)]
 pub(crate) struct RouteFile {
-    pub(crate) path: Located<RoutePath>,
+    pub(crate) host: Option<Located<Domain>>,
+    pub(crate) path: Located<PathMatch>,
     pub(crate) timeout_ms: Option<u64>,
     pub(crate) idle_timeout_ms: Option<u64>,
+    pub(crate) filters: Filters,
+    /// The limit it shares with others, by name.
+    pub(crate) bucket: Option<Located<String>>,
 }
 
 /// How a replica is asked for its health.
@@ -60,9 +77,22 @@ pub(crate) struct HealthPath {
 }
 
 /// Keys of `x-landfall` in a service.
-pub(crate) const SERVICE_KEYS: [&str; 7] = ["port", "routes", "health", "migrate", "drain", "build", "backup"];
+pub(crate) const SERVICE_KEYS: &[&str] = &["port", "protocol", "routes", "health", "migrate", "drain", "build", "backup"];
 /// Keys of `x-landfall` at the top.
-pub(crate) const TOP_KEYS: [&str; 7] = ["runtime", "domains", "tls", "env", "rollout", "alerts", "environments"];
+pub(crate) const TOP_KEYS: &[&str] = &[
+    "runtime",
+    "domains",
+    "tls",
+    "trusted_proxies",
+    "access_log",
+    "error_pages",
+    "maintenance",
+    "rate_limits",
+    "env",
+    "rollout",
+    "alerts",
+    "environments",
+];
 
 /// Reads `x-landfall` at the top.
 pub(crate) fn read(field: &Field<'_>, report: &mut Report) -> LandfallFile {
@@ -83,10 +113,11 @@ pub(crate) fn read(field: &Field<'_>, report: &mut Report) -> LandfallFile {
             out.domains.push(domain);
         }
     }
-    out.tls = fields.take("tls").and_then(|f| tls(&f, report));
+    out.tls = fields.take("tls").and_then(|f| tls::read(&f, report));
     if let Some(env) = fields.take("env").and_then(|f| Fields::open(&f, report)) {
         out.env = env.all().filter_map(|(key, field)| env_rule(key, field, report)).collect();
     }
+    out.front = front::read(&mut fields, report);
     fields.later(&["rollout", "alerts", "environments"], report);
     fields.finish_with(report, |key| {
         SERVICE_KEYS.contains(&key).then(|| format!("`{key}` belongs to a service: `services.<name>.x-landfall.{key}`"))
@@ -95,7 +126,7 @@ pub(crate) fn read(field: &Field<'_>, report: &mut Report) -> LandfallFile {
 }
 
 /// A list, or one value in place of a list of one.
-fn one_or_more<'a>(field: &Field<'a>, report: &mut Report) -> Vec<Field<'a>> {
+pub(crate) fn one_or_more<'a>(field: &Field<'a>, report: &mut Report) -> Vec<Field<'a>> {
     if field.node.scalar().is_some() { vec![field.clone()] } else { field.items("a list", report).unwrap_or_default() }
 }
 
@@ -109,7 +140,7 @@ fn domain(field: &Field<'_>, report: &mut Report) -> Option<Located<Domain>> {
     let hint = if lower.contains("://") || lower.contains('/') {
         "write the name alone, without `https://` and path"
     } else if lower.starts_with("*.") {
-        "wildcards are not honoured: list the names"
+        "wildcards are not honoured: list the names (one certificate may cover them: `tls: { names: [\"*.example.com\"] }`)"
     } else if lower.contains(':') {
         "write the name alone, without a port"
     } else if lower.parse::<std::net::IpAddr>().is_ok() {
@@ -120,35 +151,6 @@ fn domain(field: &Field<'_>, report: &mut Report) -> Option<Located<Domain>> {
     field.wrong(report, "a domain");
     report.hint_last(hint);
     None
-}
-
-fn tls(field: &Field<'_>, report: &mut Report) -> Option<Tls> {
-    if let Some(scalar) = field.node.scalar() {
-        match scalar.text.as_str() {
-            "internal" => return Some(Tls::Internal),
-            "off" => return Some(Tls::Off),
-            "acme" => {}
-            _ => {
-                field.wrong(report, "`internal`, `off` or `{ email: … }`");
-                return None;
-            }
-        }
-    } else {
-        let mut fields = Fields::open(field, report)?;
-        fields.take("email").and_then(|f| {
-            f.parsed(report, "an e-mail address", |t| t.split_once('@').filter(|(a, b)| !a.is_empty() && !b.is_empty()).map(|_| ()))
-        });
-        if let Some(cert) = fields.take("cert").or(fields.take("key")) {
-            report
-                .error("not-honoured", cert.key_place, "certificates from files are not honoured yet")
-                .hint("use `tls: internal` or `tls: off` behind a proxy of your own");
-        }
-        fields.know(["cert", "key"]);
-        fields.finish(report);
-    }
-    let message = "public certificates (ACME) come with a later Landfall; until then the server's own authority signs them";
-    report.warning("acme-later", field.place(), message).hint("write `tls: internal` to say that this is what you want");
-    Some(Tls::Internal)
 }
 
 fn env_rule(key: &str, field: &Field<'_>, report: &mut Report) -> Option<EnvRule> {
@@ -180,6 +182,7 @@ pub(crate) fn read_service(field: &Field<'_>, report: &mut Report) -> ServiceLan
     let mut out = ServiceLandfall::default();
     let Some(mut fields) = Fields::open(field, report) else { return out };
     out.port = fields.take("port").and_then(|f| f.port(report));
+    out.protocol = fields.take("protocol").and_then(|f| protocol(&f, report)).unwrap_or_default();
     out.routes =
         fields.take("routes").map(|f| one_or_more(&f, report)).unwrap_or_default().iter().filter_map(|f| route(f, report)).collect();
     out.health = fields.take("health").and_then(|f| health(&f, report));
@@ -193,13 +196,25 @@ pub(crate) fn read_service(field: &Field<'_>, report: &mut Report) -> ServiceLan
     }
     fields.finish_with(report, |key| {
         let top = TOP_KEYS.contains(&key).then(|| format!("`{key}` belongs to the app: `x-landfall.{key}` at the top of the file"));
-        top.or_else(|| nearest(key, SERVICE_KEYS).map(|near| format!("did you mean `{near}`?")))
+        top.or_else(|| nearest(key, SERVICE_KEYS.iter().copied()).map(|near| format!("did you mean `{near}`?")))
     });
     out
 }
 
+fn protocol(field: &Field<'_>, report: &mut Report) -> Option<Protocol> {
+    let parsed = field.parsed(report, "`http1` or `h2c`", |text| match text {
+        "http1" => Some(Protocol::Http1),
+        "h2c" => Some(Protocol::H2c),
+        _ => None,
+    });
+    if parsed.is_none() && field.node.scalar().is_some_and(|scalar| matches!(scalar.text.as_str(), "grpc" | "h2" | "http2")) {
+        report.hint_last("gRPC and HTTP/2 inside the server are `h2c`: HTTP/2 without TLS");
+    }
+    Some(parsed?.value)
+}
+
 /// A program and its arguments, as a list: no string that a shell would have to take apart.
-fn argv(field: &Field<'_>, report: &mut Report) -> Option<Located<Vec<String>>> {
+pub(crate) fn argv(field: &Field<'_>, report: &mut Report) -> Option<Located<Vec<String>>> {
     if let Some(scalar) = field.node.scalar() {
         let words = super::words::split(&scalar.text).ok().filter(|w| !w.is_empty() && !scalar.substituted);
         field.wrong(report, "a list: a program and its arguments");
@@ -218,7 +233,8 @@ fn argv(field: &Field<'_>, report: &mut Report) -> Option<Located<Vec<String>>> 
 
 fn route(field: &Field<'_>, report: &mut Report) -> Option<RouteFile> {
     if field.node.scalar().is_some() {
-        return Some(RouteFile { path: field.name("bad-route", report)?, timeout_ms: None, idle_timeout_ms: None });
+        let path = field.name("bad-route", report)?;
+        return Some(RouteFile { host: None, path, timeout_ms: None, idle_timeout_ms: None, filters: Filters::default(), bucket: None });
     }
     let mut fields = Fields::open(field, report)?;
     let path = fields.take("path");
@@ -226,11 +242,12 @@ fn route(field: &Field<'_>, report: &mut Report) -> Option<RouteFile> {
         report.error("missing-key", field.place(), format!("`{}` needs `path`", field.path)).hint("write `{ path: /api }`");
     }
     let path = path.and_then(|f| f.name("bad-route", report));
+    let host = fields.take("host").and_then(|f| domain(&f, report));
     let mut duration = |key: &'static str| fields.take(key).and_then(|f| f.duration(report)).map(|d| d.value);
     let (timeout_ms, idle_timeout_ms) = (duration("timeout"), duration("idle_timeout"));
-    fields.later(&["max_body", "rate_limit"], report);
+    let (filters, bucket) = super::filter::read(&mut fields, report);
     fields.finish(report);
-    Some(RouteFile { path: path?, timeout_ms, idle_timeout_ms })
+    Some(RouteFile { host, path: path?, timeout_ms, idle_timeout_ms, filters, bucket })
 }
 
 fn health(field: &Field<'_>, report: &mut Report) -> Option<HealthPath> {
@@ -270,7 +287,7 @@ pub(crate) fn contract_defaults(root: &super::node::Node) -> Vec<(String, String
 /// A key of `x-landfall` that was written beside the Compose keys instead.
 pub(crate) fn misplaced(path: &str, key: &str) -> Option<String> {
     let keys = if path.is_empty() { TOP_KEYS } else { SERVICE_KEYS };
-    let known = keys.into_iter().find(|k| *k == key && *k != "build");
+    let known = keys.iter().find(|k| **k == key && **k != "build");
     known.map(|k| format!("`{k}` goes under `{}`", join(path, "x-landfall"))).or_else(|| {
         let deploy = !path.is_empty() && matches!(key, "replicas" | "resources" | "update_config" | "restart_policy");
         deploy.then(|| format!("`{key}` goes under `{path}.deploy`"))

@@ -7,6 +7,7 @@
 //! gives the same output everywhere. Refused: files over 1 MiB, and whatever the stages' own bounds say.
 
 mod access;
+mod answer;
 mod attached;
 mod canonical;
 mod check;
@@ -20,12 +21,15 @@ mod duration;
 mod env;
 pub mod extension;
 mod file;
+mod filter;
+mod front;
 #[cfg(fuzzing)]
 pub mod fuzzing;
 mod grant;
 mod health;
 pub mod init;
 mod interpolate;
+mod jwt;
 mod landfall;
 mod load;
 mod merge;
@@ -48,6 +52,7 @@ mod shape;
 mod size;
 pub(crate) mod suggest;
 mod support;
+mod tls;
 mod typed;
 mod validate;
 mod walk;

@@ -4,15 +4,18 @@
 use super::access;
 use super::check::App;
 use super::contract::Environments;
+use super::front;
 use super::health::HealthFile;
 use super::mount::{MountFile, SourceFile};
 use super::path;
 use super::report::Report;
 use super::service::ServiceFile;
 use super::shape;
+use super::tls;
 use crate::container::{Container, MountedFile, Namespace};
 use crate::diagnostic::Diagnostic;
-use crate::name::{AppName, NetworkName, ServiceName, VolumeName};
+use crate::filter::JwtKeys;
+use crate::name::{AppName, Domain, NetworkName, ServiceName, VolumeName};
 use crate::spec::{
     Dependency, HealthTest, Healthcheck, Limits, Mount, MountSource, Network, Probe, Program, PublishedPort, PullPolicy, Restart, Route,
     RuntimeKind, Service, Spec, Template, Tls, Volume,
@@ -34,16 +37,19 @@ pub(crate) fn resolve(name: &AppName, app: &App<'_>, values: &Values<'_>, report
     }
     let networks = networks(name, app, &services);
     let volumes = volumes(name, app, &services);
-    let spec = Spec {
+    let domains: Vec<Domain> = app.file.landfall.domains.iter().map(|d| d.value.clone()).collect();
+    let mut spec = Spec {
         app: name.clone(),
         runtime: app.runtime,
         project_dir: app.project_dir.to_owned(),
-        domains: app.file.landfall.domains.iter().map(|d| d.value.clone()).collect(),
-        tls: app.file.landfall.tls.clone().unwrap_or(Tls::Internal),
+        tls: Tls::Off,
+        domains,
         services,
         volumes,
         networks,
+        front: front::resolve(&app.file.landfall.front, app, report),
     };
+    spec.tls = tls::resolve(app.file.landfall.tls.as_ref(), &spec.all_domains(), app.project_dir);
     access::warn(&spec, app, report);
     Some(spec)
 }
@@ -97,21 +103,48 @@ impl Resolver<'_> {
         }
         let depends_on = file.depends_on.iter().filter(|(other, _)| self.app.enabled.contains_key(other));
         let gate = shape::gate(file, runtime);
+        let unsaid = u32::from(!shape::is_files_only(file, runtime));
         Some(Service {
             template,
-            replicas: if job { 1 } else { file.deploy.replicas.as_ref().map_or(1, |r| r.value) },
+            replicas: if job { 1 } else { file.deploy.replicas.as_ref().map_or(unsaid, |r| r.value) },
             job,
             depends_on: depends_on
                 .map(|(other, (dependency, _))| (other.clone(), *dependency))
                 .collect::<BTreeMap<ServiceName, Dependency>>(),
             port: if job { None } else { shape::port(file, runtime) },
-            routes: file.landfall.routes.iter().map(route).collect(),
+            protocol: file.landfall.protocol,
+            routes: file.landfall.routes.iter().map(|r| self.route(r, report)).collect(),
             gate: if job { crate::spec::Gate { probe: Probe::Stays { for_ms: 0 }, ..gate } } else { gate },
             order: if job { crate::spec::UpdateOrder::StartFirst } else { shape::order(file, runtime, report) },
             migrate: file.landfall.migrate.clone(),
             drain_ms: file.landfall.drain_ms.unwrap_or(DRAIN_MS),
             aliases: self.aliases(name, file),
         })
+    }
+
+    fn route(&self, file: &super::landfall::RouteFile, report: &mut Report) -> Route {
+        let mut filters = file.filters.clone();
+        if let Some(JwtKeys::Public { from, .. }) = filters.jwt.as_mut().map(|jwt| &mut jwt.keys)
+            && !from.contains("://")
+        {
+            *from = path::absolute(self.app.project_dir, from);
+        }
+        if let Some(bucket) = &file.bucket {
+            filters.rate_limit = self.app.file.landfall.front.rate_limits.get(&bucket.value).copied();
+            if filters.rate_limit.is_none() {
+                let message = format!("there is no limit `{}`", report.written(bucket.place, &bucket.value));
+                report
+                    .error("unknown-limit", bucket.place, message)
+                    .hint("name it at the top: `x-landfall: { rate_limits: { api: 100/min } }`");
+            }
+        }
+        Route {
+            host: file.host.as_ref().map(|h| h.value.clone()).filter(|h| self.app.file.landfall.canonical() != Some(h)),
+            path: file.path.value.clone(),
+            timeout_ms: file.timeout_ms.unwrap_or(ROUTE_TIMEOUT_MS),
+            idle_timeout_ms: file.idle_timeout_ms.unwrap_or(ROUTE_IDLE_MS),
+            filters,
+        }
     }
 
     /// What runs, and its arguments.
@@ -244,14 +277,6 @@ fn distinct<'a>(ports: impl Iterator<Item = &'a PublishedPort>) -> Vec<Published
         }
     }
     out
-}
-
-fn route(file: &super::landfall::RouteFile) -> Route {
-    Route {
-        path: file.path.value.clone(),
-        timeout_ms: file.timeout_ms.unwrap_or(ROUTE_TIMEOUT_MS),
-        idle_timeout_ms: file.idle_timeout_ms.unwrap_or(ROUTE_IDLE_MS),
-    }
 }
 
 /// The project's name as an app's, which is bounded.

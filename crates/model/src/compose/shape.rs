@@ -9,7 +9,9 @@ use super::mount::SourceFile;
 use super::report::Report;
 use super::service::ServiceFile;
 use crate::container::Namespace;
+use crate::filter::Answer;
 use crate::name::ServiceName;
+use crate::route::Protocol;
 use crate::spec::{Condition, Gate, Probe, Restart, RuntimeKind, UpdateOrder};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -67,6 +69,15 @@ pub(crate) fn is_job(name: &ServiceName, service: &ServiceFile, enabled: &Enable
         None | Some(Restart::OnFailure { .. }) => is_awaited(name, enabled),
         Some(Restart::Always | Restart::UnlessStopped) => false,
     }
+}
+
+/// Nothing of it is run: every route is answered by the proxy, and the image is there for the files.
+pub(crate) fn is_files_only(service: &ServiceFile, runtime: RuntimeKind) -> bool {
+    let routes = &service.landfall.routes;
+    let in_image = |answer: &Answer| matches!(answer, Answer::Files(files) if files.root.is_in_image());
+    runtime == RuntimeKind::Docker
+        && routes.iter().all(|r| r.filters.answer.is_some())
+        && routes.iter().filter_map(|r| r.filters.answer.as_ref()).any(in_image)
 }
 
 /// Which comes first at an update, with a warning when the file wants what cannot be.
@@ -132,7 +143,11 @@ pub(crate) fn gate(service: &ServiceFile, runtime: RuntimeKind) -> Gate {
         _ => 0,
     };
     let probe = match (path, asked.or(own_port), &service.healthcheck) {
-        (Some(path), Some(port), _) => Probe::Http { path: path.value.clone(), port },
+        (Some(path), Some(port), _) => {
+            // Another port than the service's own, for metrics or health, is no gRPC.
+            let protocol = if own_port == Some(port) { service.landfall.protocol } else { Protocol::Http1 };
+            Probe::Http { path: path.value.clone(), port, protocol }
+        }
         (None, Some(port), _) if asked.is_some() => Probe::Tcp { port },
         (_, _, HealthFile::Given(check, _)) => Probe::Command { test: check.test.clone(), timeout_ms: check.timeout_ms },
         (None, Some(port), _) => Probe::Tcp { port },

@@ -21,6 +21,7 @@ impl Step {
             Step::Pull { images } => format!("pull {}", list(images)),
             Step::EnsureNetworks { networks } => format!("create network {}", list(networks)),
             Step::EnsureVolumes { volumes } => format!("create volume {}", list(volumes)),
+            Step::Unpack { services } => format!("keep the files that {} serves", list(services)),
             Step::Run { job } => match &job.argv {
                 Some(argv) => format!("migrate {}: {}", job.service, argv.join(" ")),
                 None => format!("run {} to its end", job.service),
@@ -72,7 +73,7 @@ fn serving_line(serving: &Serving) -> String {
 
 fn gate(gated: &Gated) -> String {
     let probe = match &gated.gate.probe {
-        Probe::Http { path, port } => format!("GET {path} on port {port}"),
+        Probe::Http { path, port, .. } => format!("GET {path} on port {port}"),
         Probe::Command { .. } => "its healthcheck".to_owned(),
         Probe::Tcp { port } => format!("a connection to port {port}"),
         Probe::Stays { for_ms } => format!("running for {}", seconds(*for_ms)),

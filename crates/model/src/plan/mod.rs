@@ -78,6 +78,11 @@ pub enum Step {
         /// Keys of the spec.
         volumes: BTreeSet<VolumeName>,
     },
+    /// Keep the files that routes of these services serve. Never undone: files nobody serves are deleted after a later release.
+    Unpack {
+        /// By name.
+        services: BTreeSet<ServiceName>,
+    },
     /// Run to the end, and fail the rollout unless the end is code 0.
     Run {
         /// What runs.

@@ -154,7 +154,7 @@ struct Draft<'a> {
 }
 
 impl Draft<'_> {
-    /// Images, networks and volumes.
+    /// Images, networks, volumes and files.
     fn prepare(&mut self) {
         let spec = self.input.spec;
         let images: BTreeSet<ImageRef> = spec
@@ -177,6 +177,10 @@ impl Draft<'_> {
         let volumes: BTreeSet<_> = spec.volumes.keys().filter(|v| !self.input.observed.volumes.contains(v)).cloned().collect();
         if !volumes.is_empty() {
             self.steps.push(Step::EnsureVolumes { volumes });
+        }
+        let services: BTreeSet<_> = spec.services.iter().filter(|(_, s)| s.serves_files()).map(|(n, _)| n.clone()).collect();
+        if !services.is_empty() && self.input.mode != Mode::Retire {
+            self.steps.push(Step::Unpack { services });
         }
     }
 

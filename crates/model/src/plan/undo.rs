@@ -53,6 +53,7 @@ fn invert(step: &Step, steps: &mut Vec<Step>) {
         | Step::Pull { .. }
         | Step::EnsureNetworks { .. }
         | Step::EnsureVolumes { .. }
+        | Step::Unpack { .. }
         | Step::Gate { .. }
         | Step::Drain { .. }
         | Step::Commit

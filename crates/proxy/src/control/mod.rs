@@ -1,6 +1,8 @@
 //! The proxy's own thread for everything that is not carrying requests: it answers the agent, prepares tables, watches endpoints and answers
 //! name questions. Workers get finished tables and never wait for it.
 
+mod memory;
+mod pulse;
 mod socket;
 mod sockets;
 mod store;
@@ -14,9 +16,10 @@ use crate::table::Compiled;
 use crate::table::endpoint::Endpoints;
 use crate::worker::{Shared, WorkerAsk};
 use landfall_model::control::{Answer, Ask, ProxyStatus};
+use landfall_model::metrics::{Metrics, RouteTally, Tally};
 use landfall_model::route::RouteTable;
 use std::cell::RefCell;
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -64,11 +67,21 @@ impl Control {
         }
     }
 
+    /// Takes over what an earlier proxy was told while this one started. Errors were told by `restore`.
+    pub(crate) async fn catch_up(&self) {
+        let Some(Ok(Some(table))) = self.file.as_ref().map(TableFile::load) else { return };
+        let newer = table.generation > self.current.borrow().generation;
+        if newer && let Err(error) = self.swap(table, swap::Strictness::Tolerant).await {
+            tracing::error!(%error, "the newest table cannot be used");
+        }
+    }
+
     /// Answers one question of the agent.
     pub(crate) async fn answer(&self, ask: Ask) -> Answer {
         match ask {
             Ask::Swap { table } => self.answer_swap(table).await,
             Ask::Status => Answer::Status(self.status()),
+            Ask::Metrics => Answer::Metrics(Box::new(self.metrics())),
             Ask::Close { endpoints, jitter_ms } => {
                 self.close(endpoints.into_iter().collect(), Duration::from_millis(jitter_ms));
                 Answer::Closing
@@ -112,6 +125,29 @@ impl Control {
             status.connections += u64::from(counters.connections.load(Relaxed));
         }
         status
+    }
+
+    fn metrics(&self) -> Metrics {
+        let current = self.current.borrow().clone();
+        // An app's routes of one path, at different hosts, are counted as one.
+        let mut routes: BTreeMap<(&str, &str), Tally> = BTreeMap::new();
+        for filters in &current.filters {
+            routes.entry(filters.name()).or_default().add(&filters.meter.tally());
+        }
+        let tally = |((app, route), tally): ((&str, &str), Tally)| RouteTally { app: app.to_owned(), route: route.to_owned(), tally };
+        let mut metrics = Metrics {
+            routes: routes.into_iter().map(tally).collect(),
+            endpoints: self.endpoints.borrow().iter().map(|state| (state.id.clone(), state.meter.tally())).collect(),
+            log_dropped: self.shared.log.dropped(),
+            ..Metrics::default()
+        };
+        for counters in &self.shared.counters {
+            metrics.connections += u64::from(counters.connections.load(Relaxed));
+            metrics.handshakes_full += counters.handshakes_full.load(Relaxed);
+            metrics.handshakes_resumed += counters.handshakes_resumed.load(Relaxed);
+            metrics.handshakes_failed += counters.handshakes_failed.load(Relaxed);
+        }
+        metrics
     }
 
     /// Checks endpoints for ever.

@@ -1,13 +1,20 @@
 //! The Unix socket the agent asks at: frames of JSON, answered once and in order.
+//!
+//! One descriptor is set aside for it: when clients have taken all others, the agent can still ask what is going on, and say what is to change.
 
 use crate::control::Control;
 use crate::error::ProxyError;
+use crate::exhausted::{Rarely, is_exhausted};
 use landfall_model::control::{Answer, Ask, MAX_FRAME};
+use std::cell::Cell;
 use std::fs;
+use std::future::poll_fn;
 use std::io;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
+use std::task::Poll;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{UnixListener, UnixStream};
@@ -15,6 +22,8 @@ use tokio::task::spawn_local;
 
 /// For a frame to arrive once it has begun.
 const FRAME_LIMIT: Duration = Duration::from_secs(10);
+/// Between two attempts when there are no descriptors.
+const LOOK: Duration = Duration::from_millis(20);
 /// Read at once, so that a length alone allocates nothing.
 const PIECE: u64 = 64 * 1024;
 
@@ -24,6 +33,9 @@ pub(crate) struct ControlSocket {
     path: PathBuf,
     /// Device and number of the file we made.
     file: (u64, u64),
+    /// Given up when there is no other descriptor for a conversation, and taken again after it.
+    spare: Cell<Option<OwnedFd>>,
+    refused: Rarely,
 }
 
 impl ControlSocket {
@@ -31,7 +43,8 @@ impl ControlSocket {
     pub(crate) fn bind(path: &Path) -> Result<Self, ProxyError> {
         let failed = |source| ProxyError::ControlSocket { path: path.display().to_string(), source };
         let (listener, file) = bind(path).map_err(failed)?;
-        Ok(Self { listener, path: path.to_owned(), file })
+        let spare = Cell::new(Some(listener.as_fd().try_clone_to_owned().map_err(failed)?));
+        Ok(Self { listener, path: path.to_owned(), file, spare, refused: Rarely::default() })
     }
 
     /// True if another proxy answers at this path by now.
@@ -40,23 +53,62 @@ impl ControlSocket {
     }
 
     /// Answers for ever.
-    pub(crate) async fn serve(&self, control: Rc<Control>) {
+    pub(crate) async fn serve(self: Rc<Self>, control: Rc<Control>) {
         loop {
             match self.listener.accept().await {
                 Ok((stream, _)) => {
-                    let control = Rc::clone(&control);
+                    let (socket, control) = (Rc::clone(&self), Rc::clone(&control));
                     spawn_local(async move {
-                        if let Err(error) = converse(&control, stream).await {
+                        if let Err(error) = socket.converse(&control, stream).await {
                             tracing::debug!(%error, "a conversation with the agent ended");
                         }
                     });
                 }
+                Err(error) if is_exhausted(&error) => self.serve_one(&control, &error).await,
                 Err(error) => {
-                    tracing::error!(%error, "the agent's connection could not be accepted");
-                    tokio::time::sleep(Duration::from_millis(20)).await;
+                    tracing::debug!(%error, "accept");
+                    tokio::time::sleep(LOOK).await;
                 }
             }
         }
+    }
+
+    /// Answers one question with the descriptor that was set aside. Workers want it too: it may take several attempts.
+    async fn serve_one(&self, control: &Control, error: &io::Error) {
+        if let Some(times) = self.refused.again() {
+            tracing::error!(%error, times, "there is no descriptor for the agent but the one set aside");
+        }
+        drop(self.spare.take());
+        let accepted = poll_fn(|cx| Poll::Ready(self.listener.poll_accept(cx))).await;
+        if let Poll::Ready(Ok((stream, _))) = accepted {
+            // Others wait meanwhile, so it may not last.
+            let _ = tokio::time::timeout(FRAME_LIMIT, self.converse(control, stream)).await;
+        }
+        self.spare.set(self.listener.as_fd().try_clone_to_owned().ok());
+        tokio::time::sleep(LOOK).await;
+    }
+
+    async fn converse(&self, control: &Control, mut stream: UnixStream) -> io::Result<()> {
+        let peer = stream.peer_cred()?.uid();
+        if peer != 0 && peer != rustix::process::geteuid().as_raw() {
+            return Err(io::Error::new(io::ErrorKind::PermissionDenied, format!("user {peer} may not ask")));
+        }
+        while let Some(frame) = read_frame(&mut stream).await? {
+            let answer = match serde_json::from_slice::<Ask>(&frame) {
+                Ok(ask) => control.answer(ask).await,
+                Err(error) => Answer::Refused { code: "not-understood".to_owned(), message: error.to_string() },
+            };
+            // The next proxy reads the table from disk after it has taken this path over. One that was written later it does not know: the
+            // agent hears nothing from here, and asks there.
+            if matches!(answer, Answer::Swapped { .. }) && self.is_replaced() {
+                return Err(io::Error::other("another proxy answers by now"));
+            }
+            let text = serde_json::to_vec(&answer)?;
+            let length = u32::try_from(text.len()).map_err(io::Error::other)?;
+            stream.write_all(&length.to_be_bytes()).await?;
+            stream.write_all(&text).await?;
+        }
+        Ok(())
     }
 }
 
@@ -77,24 +129,6 @@ fn bind(path: &Path) -> io::Result<(UnixListener, (u64, u64))> {
     let file = fs::metadata(&temporary)?;
     fs::rename(&temporary, path)?;
     Ok((listener, (file.dev(), file.ino())))
-}
-
-async fn converse(control: &Control, mut stream: UnixStream) -> io::Result<()> {
-    let peer = stream.peer_cred()?.uid();
-    if peer != 0 && peer != rustix::process::geteuid().as_raw() {
-        return Err(io::Error::new(io::ErrorKind::PermissionDenied, format!("user {peer} may not ask")));
-    }
-    while let Some(frame) = read_frame(&mut stream).await? {
-        let answer = match serde_json::from_slice::<Ask>(&frame) {
-            Ok(ask) => control.answer(ask).await,
-            Err(error) => Answer::Refused { code: "not-understood".to_owned(), message: error.to_string() },
-        };
-        let text = serde_json::to_vec(&answer)?;
-        let length = u32::try_from(text.len()).map_err(io::Error::other)?;
-        stream.write_all(&length.to_be_bytes()).await?;
-        stream.write_all(&text).await?;
-    }
-    Ok(())
 }
 
 /// The next frame; nothing at a clean end.

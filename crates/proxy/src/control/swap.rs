@@ -44,10 +44,10 @@ impl Control {
         if table.generation < current {
             return Err(SwapError::Stale { asked: table.generation, current });
         }
-        let certificates = Certificates::read(&table.certificates, &self.certificates.current(), |error| strictness.about(error))?;
+        let certificates = Certificates::read(&table, &self.certificates.current(), |error| strictness.about(error))?;
         let opened = sockets.open_missing(&table, |error| strictness.about(error))?;
 
-        let compiled = Arc::new(Compiled::new(&table, &mut self.endpoints.borrow_mut()));
+        let compiled = Arc::new(Compiled::new(&table, &mut self.endpoints.borrow_mut(), &self.current.borrow()));
         self.certificates.set(certificates);
         self.hand_out(&compiled).await?;
         *self.current.borrow_mut() = compiled;
@@ -55,8 +55,9 @@ impl Control {
         self.adopt(&mut sockets, opened).await?;
         if strictness == Strictness::Strict {
             self.close_unneeded(&mut sockets, &table);
+            // One that came from disk is there; the proxy that is still in use may have written a newer one since.
+            self.save(table).await;
         }
-        self.save(table).await;
         Ok(())
     }
 

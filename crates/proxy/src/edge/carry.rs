@@ -1,60 +1,171 @@
 //! The way of one request: canonicalise, find, prepare, forward, and turn whatever happens into an answer.
 
+use crate::edge::answer;
+use crate::edge::client::Client;
 use crate::edge::connection::{Conn, Origin};
+use crate::edge::filter::{self, Filters, Passage, Stop};
+use crate::edge::gate::decimal;
 use crate::edge::header;
-use crate::edge::refusal::{Asked, Refusal, redirect};
+use crate::edge::record::{Record, Seen};
+use crate::edge::refusal::{Asked, Refusal, is_grpc, plain, redirect};
 use crate::edge::target::{Host, canonical_target};
-use crate::edge::watch::InFlight;
+use crate::edge::watch::{InFlight, Room};
+use crate::edge::websocket::{Opening, is_extended_connect};
 use crate::stream::tunnel;
 use crate::table::{CompiledRoute, CompiledSite, Found};
 use crate::upstream::balance::LocalTable;
-use crate::upstream::body::{IdleLimit, Relay, RequestBody, ResponseBody, Upload};
-use crate::upstream::forward::{Inbound, Outbound, forward};
-use bytes::Bytes;
-use http::header::{CONNECTION, CONTENT_TYPE, UPGRADE};
+use crate::upstream::body::{LastWords, Limits, Relay, RequestBody, ResponseBody};
+use crate::upstream::coming::Coming;
+use crate::upstream::forward::{Came, Inbound, Outbound, forward};
+use crate::upstream::http1::Switched;
+use crate::upstream::patience::IdleLimit;
+use crate::upstream::pool::Held;
+use crate::upstream::upload::Upload;
+use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, EXPECT};
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, Version};
 use hyper::body::Incoming;
-use hyper::upgrade::OnUpgrade;
+use landfall_model::route::Protocol;
 use std::convert::Infallible;
 use std::rc::Rc;
 use std::time::Duration;
 
 /// Answers one request.
 pub(crate) async fn carry(conn: Rc<Conn>, request: Request<Incoming>) -> Result<Response<ResponseBody>, Infallible> {
-    let in_flight = conn.watch.begin();
-    let asked = Asked::of(request.method(), request.headers(), conn.http2);
+    let in_flight = conn.watch.begin(conn.http2.then(|| conn.unread.place()));
+    let mut asked = Asked::of(request.method(), request.headers(), conn.http2);
     conn.worker.count_request();
-    let answer = answer(&conn, request, in_flight).await;
-    let mut response = answer.unwrap_or_else(|refusal| {
-        if refusal.is_failure() {
-            conn.worker.count_failure();
-        }
-        refusal.response(&asked)
-    });
+    let mut record = Record::new(&conn.worker);
+    let answer = answer(&conn, request, in_flight, (&mut asked, &mut record)).await;
+    let mut response = answer.unwrap_or_else(|refusal| refuse(&conn, refusal, &asked));
+    record.answered(response.status());
+    response.body_mut().keep(record);
     if conn.is_last_answer() && response.status() != StatusCode::SWITCHING_PROTOCOLS {
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
     Ok(response)
 }
 
-async fn answer(conn: &Rc<Conn>, request: Request<Incoming>, in_flight: InFlight) -> Result<Response<ResponseBody>, Refusal> {
+fn refuse(conn: &Conn, refusal: Refusal, asked: &Asked) -> Response<ResponseBody> {
+    if refusal.is_failure() {
+        conn.worker.count_failure();
+    }
+    refusal.response(asked)
+}
+
+async fn answer(
+    conn: &Rc<Conn>,
+    mut request: Request<Incoming>,
+    in_flight: InFlight,
+    (asked, record): (&mut Asked, &mut Record),
+) -> Result<Response<ResponseBody>, Refusal> {
     let (host, target) = admit(conn, &request)?;
     let table = conn.worker.table();
-    let route = match decide(conn, &table, &host, &target)? {
-        Decision::Forward(route) => route,
-        Decision::Redirect(location) => return Ok(redirect(&location)),
-    };
-    let upstream = route.upstream.ok_or(Refusal::NoEndpoint)?;
-    let Prepared { request, upload, upgrade } = prepare(conn, request, &host, target);
-    let outbound = Outbound { request, upload: upload.clone(), upstream, timeout: route.timeout };
-    let inbound = forward(&conn.worker, &table, outbound).await?;
-    if inbound.response.status() == StatusCode::SWITCHING_PROTOCOLS {
-        return accept(conn, inbound, upgrade, route.idle);
+    if let Some(challenge) = table.compiled.challenge(host.name(), target.path()).filter(|_| !matches!(conn.origin, Origin::Internal(_))) {
+        return Ok(plain(challenge.clone()));
     }
-    // An application may answer before it has read the request; the rest of it still fills that connection.
-    let reusable = upload.is_none_or(|upload| upload.ended().is_some());
-    Ok(relay(conn, inbound, Passing { in_flight, reusable, idle: route.idle }))
+    let Decided { decision, client, site } = decide(conn, &table, Asking { host: &host, target: &target, headers: request.headers() });
+    if let Some(site) = site
+        && let Some(local) = table.sites.get(site.index)
+    {
+        let (method, version) = (request.method(), request.version());
+        record.seen(&Seen { log: site.log, site: local, method, host: host.value(), target: &target, client: &client, version });
+        asked.site = Some(Rc::clone(local));
+    }
+    let (site, route) = match decision? {
+        Decision::Forward(site, route) => (site, route),
+        Decision::Redirect(site, location) => {
+            let mut response = redirect(&location);
+            if site.hsts && is_secure(&client, site, &host) {
+                filter::hsts(response.headers_mut());
+            }
+            return Ok(response);
+        }
+    };
+    let Some(filters) = route.filters.and_then(|index| table.filters.get(index)) else {
+        return pass(conn, &table, route, Arrived { request, client, host, target, in_flight, filtered: None }, record).await;
+    };
+    let secure = site.is_some_and(|site| is_secure(&client, site, &host));
+    let mut passage = Passage::new(conn.worker.request_ids.next(), secure);
+    record.routed(&filters.meter, passage.id());
+    if let Some(shown) = filters.shown(&target) {
+        record.show(&shown);
+    }
+    let open = asked.site.as_ref().map_or(Ok(()), |site| site.admit(client.address, request.headers_mut()));
+    let admitted = open.map_err(Stop::from).and_then(|()| filters.admit(client.address, &request, &mut passage));
+    let passed = match admitted {
+        Ok(()) => match &filters.answer {
+            Some(own) => {
+                let shown = filters.shown(&target).unwrap_or_else(|| target.clone());
+                let asking = answer::Asking { request: &request, target: &shown, filters, in_flight };
+                let answer = own.answer(asking, || site.map(|site| origin(conn, &client, site, host.name())).unwrap_or_default());
+                filter::linger(request);
+                answer
+            }
+            None => {
+                let filtered = Some((filters, &passage));
+                pass(conn, &table, route, Arrived { request, client, host, target, in_flight, filtered }, record).await
+            }
+        },
+        Err(stop) => {
+            filter::linger(request);
+            match stop {
+                Stop::Refuse(Refusal::TooMany { .. }) => record.limited(),
+                Stop::Refuse(Refusal::Maintenance { .. }) => record.planned(),
+                _ => {}
+            }
+            match stop {
+                Stop::Refuse(refusal) => Err(refusal),
+                Stop::Answer(response) => Ok(*response),
+            }
+        }
+    };
+    let mut response = passed.unwrap_or_else(|refusal| refuse(conn, refusal, asked));
+    if !matches!(response.body(), ResponseBody::Tunnel) {
+        filters.relay(&mut response, passage);
+    }
+    Ok(response)
+}
+
+/// The client may be told to come by HTTPS only from now on.
+fn is_secure(client: &Client<'_>, site: &CompiledSite, host: &Host) -> bool {
+    client.https && site.canonical.is_some() && filter::is_public(host.name())
+}
+
+/// A request that may pass.
+struct Arrived<'a> {
+    request: Request<Incoming>,
+    client: Client<'a>,
+    host: Host,
+    target: PathAndQuery,
+    in_flight: InFlight,
+    /// Absent for calls between services.
+    filtered: Option<(&'a Filters, &'a Passage)>,
+}
+
+/// Takes a request to its application and the answer back.
+async fn pass(
+    conn: &Rc<Conn>,
+    table: &Rc<LocalTable>,
+    route: &CompiledRoute,
+    arrived: Arrived<'_>,
+    record: &mut Record,
+) -> Result<Response<ResponseBody>, Refusal> {
+    let upstream = route.upstream.ok_or(Refusal::NoEndpoint)?;
+    let protocol = table.compiled.upstreams.get(upstream).map(|upstream| upstream.protocol).unwrap_or_default();
+    let (Prepared { request, upload, opening }, in_flight) = prepare(conn, arrived, protocol, route.idle)?;
+    record.uploads(upload.as_ref());
+    let outbound = Outbound { request, upload: upload.clone(), upstream, timeout: route.timeout };
+    let Inbound { answer, held } = forward(&conn.worker, table, outbound, record).await.map_err(|refusal| match refusal {
+        // The gate may have seen why the body did not come to its end.
+        Refusal::Unfinished if conn.watch.is_refused(conn.requests()) => Refusal::Ambiguous("where its body ends"),
+        refusal => refusal,
+    })?;
+    match answer {
+        Came::Http(response) if opening.as_ref().is_some_and(|opening| opening.misleads(response.status())) => Err(Refusal::BadGateway),
+        Came::Http(response) => Ok(relay(conn, response, Passing { held, in_flight, upload, idle: route.idle })),
+        Came::Switched(response, upstream) => accept(conn, response, Agreed { held, in_flight, upstream, opening, idle: route.idle }),
+    }
 }
 
 /// Refuses what can be understood in two ways; what remains has one host and one path.
@@ -62,30 +173,63 @@ fn admit(conn: &Conn, request: &Request<Incoming>) -> Result<(Host, PathAndQuery
     if conn.watch.is_refused(conn.count()) {
         return Err(Refusal::Ambiguous("where it ends"));
     }
-    if matches!(*request.method(), Method::CONNECT | Method::TRACE) {
+    if matches!(*request.method(), Method::CONNECT | Method::TRACE) && !is_extended_connect(request) {
         return Err(Refusal::Method);
     }
-    let host = Host::of(request.uri(), request.headers(), request.version())?;
+    let headers = request.headers();
+    if conn.http2 && !has_one_length(headers) {
+        return Err(Refusal::Ambiguous("how long it is"));
+    }
+    if !header::expects_nothing_else(headers) {
+        return Err(Refusal::Expectation);
+    }
+    let host = Host::of(request.uri(), headers, request.version())?;
     Ok((host, canonical_target(request.uri())?))
+}
+
+/// In HTTP/2 frames say how long a request is; a length beside them goes on to the application as it is written.
+fn has_one_length(headers: &HeaderMap) -> bool {
+    let mut lengths = headers.get_all(CONTENT_LENGTH).iter();
+    lengths.next().is_none_or(|length| decimal(length.as_bytes()).is_some()) && lengths.next().is_none()
 }
 
 /// What the table says, as far as this connection may use it.
 enum Decision<'a> {
-    Forward(&'a CompiledRoute),
-    Redirect(String),
+    /// Calls between services have a route and no site.
+    Forward(Option<&'a CompiledSite>, &'a CompiledRoute),
+    Redirect(&'a CompiledSite, String),
 }
 
-fn decide<'a>(conn: &Conn, table: &'a LocalTable, host: &Host, target: &PathAndQuery) -> Result<Decision<'a>, Refusal> {
+/// What a decision is made from.
+#[derive(Clone, Copy)]
+struct Asking<'a> {
+    host: &'a Host,
+    target: &'a PathAndQuery,
+    headers: &'a HeaderMap,
+}
+
+/// What came of it.
+struct Decided<'a> {
+    decision: Result<Decision<'a>, Refusal>,
+    client: Client<'a>,
+    site: Option<&'a CompiledSite>,
+}
+
+fn decide<'a>(conn: &'a Conn, table: &'a LocalTable, asking: Asking<'_>) -> Decided<'a> {
+    let Asking { host, target, headers } = asking;
     if let Origin::Internal(address) = conn.origin {
-        return table.compiled.internal(address).map(Decision::Forward).ok_or(Refusal::NoEndpoint);
+        let decision = table.compiled.internal(address).map(|route| Decision::Forward(None, route)).ok_or(Refusal::NoEndpoint);
+        return Decided { decision, client: Client::of(conn, &[], headers), site: None };
     }
-    let plain = conn.origin == Origin::Http;
-    match table.compiled.find(host.name(), target.path()) {
-        Found::Redirect(site, canonical) => Ok(Decision::Redirect(location(conn, site, canonical, target))),
-        Found::Route(site, _) | Found::NoRoute(site) if plain && site.https => {
-            Ok(Decision::Redirect(location(conn, site, host.name(), target)))
+    let found = table.compiled.find(host.name(), target.path());
+    let site = found.site();
+    let client = Client::of(conn, site.map_or(&[], |site| site.trusted.as_slice()), headers);
+    let decision = match found {
+        Found::Redirect(site, canonical) => Ok(Decision::Redirect(site, location(conn, &client, site, canonical, target))),
+        Found::Route(site, _) | Found::NoRoute(site) if site.https && !client.https => {
+            Ok(Decision::Redirect(site, location(conn, &client, site, host.name(), target)))
         }
-        Found::Route(_, route) => Ok(Decision::Forward(route)),
+        Found::Route(site, route) => Ok(Decision::Forward(Some(site), route)),
         Found::NoRoute(site) => {
             tracing::debug!(app = site.app, path = target.path(), "no route");
             Err(Refusal::NoRoute)
@@ -94,14 +238,19 @@ fn decide<'a>(conn: &Conn, table: &'a LocalTable, host: &Host, target: &PathAndQ
         // A client may reuse a connection for another name of its certificate; 421 tells it to open a new one.
         Found::NoSite if conn.server_name.as_deref().is_some_and(|name| name != host.name()) => Err(Refusal::Misdirected),
         Found::NoSite => Err(Refusal::NoSite),
-    }
+    };
+    Decided { decision, client, site }
 }
 
-fn location(conn: &Conn, site: &CompiledSite, host: &str, target: &PathAndQuery) -> String {
+fn location(conn: &Conn, client: &Client<'_>, site: &CompiledSite, host: &str, target: &PathAndQuery) -> String {
+    format!("{}{target}", origin(conn, client, site, host))
+}
+
+/// Scheme, host and port by which a client is to come.
+fn origin(conn: &Conn, client: &Client<'_>, site: &CompiledSite, host: &str) -> String {
     let ports = conn.worker.ports();
-    let (scheme, port, usual) =
-        if site.https || conn.origin == Origin::Https { ("https", ports.https, 443) } else { ("http", ports.http, 80) };
-    if port == usual { format!("{scheme}://{host}{target}") } else { format!("{scheme}://{host}:{port}{target}") }
+    let (scheme, port, usual) = if site.https || client.https { ("https", ports.https, 443) } else { ("http", ports.http, 80) };
+    if client.proxied || port == usual { format!("{scheme}://{host}") } else { format!("{scheme}://{host}:{port}") }
 }
 
 /// A request as the application gets it.
@@ -109,57 +258,86 @@ struct Prepared {
     request: Request<RequestBody>,
     upload: Option<Rc<Upload>>,
     /// Present if the client asks for a WebSocket.
-    upgrade: Option<OnUpgrade>,
+    opening: Option<Opening>,
 }
 
-fn prepare(conn: &Conn, mut request: Request<Incoming>, host: &Host, target: PathAndQuery) -> Prepared {
-    let websocket =
-        request.version() == Version::HTTP_11 && request.method() == Method::GET && header::asks_for_websocket(request.headers());
-    let upgrade = websocket.then(|| hyper::upgrade::on(&mut request));
+fn prepare(conn: &Conn, arrived: Arrived<'_>, protocol: Protocol, idle: Duration) -> Result<(Prepared, InFlight), Refusal> {
+    let Arrived { mut request, client, host, mut target, in_flight, filtered } = arrived;
+    let opening = Opening::of(&mut request).filter(|_| protocol == Protocol::Http1);
+    if opening.is_none() && *request.method() == Method::CONNECT {
+        return Err(Refusal::Protocol);
+    }
     let (mut head, incoming) = request.into_parts();
-    header::to_upstream(&mut head.headers, host, conn.peer.as_ref(), websocket);
-    let (body, upload) = RequestBody::new(incoming);
+    header::to_upstream(&mut head.headers, &host, client.peer.as_deref(), protocol);
+    if let Some(opening) = &opening {
+        opening.prepare(&mut head.method, &mut head.headers);
+    }
+    let mut max_body = u64::MAX;
+    if let Some((filters, passage)) = filtered {
+        target = filters.prepare(passage, &mut head.headers, target);
+        max_body = filters.max_body;
+    }
+    let limits = Limits { bytes: max_body, idle, streams: is_grpc(&head.headers), http2: conn.http2 };
+    let (body, upload) = RequestBody::new(incoming, limits);
+    if let Some(upload) = &upload
+        && protocol == Protocol::Http1
+        && head.headers.contains_key(EXPECT)
+    {
+        upload.hold();
+    }
     let mut request = Request::new(body);
     *request.method_mut() = head.method;
     *request.uri_mut() = Uri::from(target);
     *request.headers_mut() = head.headers;
-    Prepared { request, upload, upgrade }
+    Ok((Prepared { request, upload, opening }, in_flight))
+}
+
+/// What a tunnel is made of.
+struct Agreed {
+    held: Held,
+    in_flight: InFlight,
+    upstream: Switched,
+    /// Present if the client asked for a WebSocket.
+    opening: Option<Opening>,
+    idle: Duration,
 }
 
 /// The application agreed to a WebSocket: from here on it is a tunnel.
-fn accept(conn: &Rc<Conn>, inbound: Inbound, upgrade: Option<OnUpgrade>, idle: Duration) -> Result<Response<ResponseBody>, Refusal> {
-    let Inbound { mut response, taken: _, mut held } = inbound;
-    let agreed = response.headers().get(UPGRADE).is_some_and(|v| v.as_bytes().eq_ignore_ascii_case(b"websocket"));
-    let Some(client) = upgrade.filter(|_| agreed) else { return Err(Refusal::BadGateway) };
-    let upstream = hyper::upgrade::on(&mut response);
+fn accept(conn: &Rc<Conn>, response: Response<()>, agreed: Agreed) -> Result<Response<ResponseBody>, Refusal> {
+    let Agreed { mut held, in_flight, upstream, opening, idle } = agreed;
+    let Some(opening) = opening.filter(|opening| opening.is_accepted(response.headers())) else { return Err(Refusal::BadGateway) };
     held.becomes_stream();
-    conn.watch.set_upgraded();
+    if !conn.http2 {
+        conn.watch.set_upgraded();
+    }
     let guard = conn.worker.streams.add(&held.endpoint().state);
     let conn = Rc::clone(conn);
+    let (mut head, ()) = response.into_parts();
+    opening.answer(&mut head);
+    head.version = Version::HTTP_11;
     tokio::task::spawn_local(async move {
-        if let (Ok(client), Ok(upstream)) = (client.await, upstream.await) {
+        if let Ok(client) = opening.client.await {
             tunnel::carry(client, upstream, guard, idle).await;
         }
-        // Until here both counted: the endpoint's stream and the client's connection.
-        drop((held, conn));
+        // Until here they counted: the endpoint's stream, and the client's connection as one that is busy.
+        drop((held, conn, in_flight));
     });
-    let (mut head, _) = response.into_parts();
-    header::accept_websocket(&mut head.headers);
-    head.version = Version::HTTP_11;
-    Ok(Response::from_parts(head, ResponseBody::text(Bytes::new())))
+    Ok(Response::from_parts(head, ResponseBody::Tunnel))
 }
 
 /// What an answer takes along on its way back.
 struct Passing {
+    held: Held,
     in_flight: InFlight,
-    reusable: bool,
+    /// Present if the request has a body.
+    upload: Option<Rc<Upload>>,
     idle: Duration,
 }
 
-fn relay(conn: &Conn, inbound: Inbound, passing: Passing) -> Response<ResponseBody> {
-    let Inbound { response, taken, mut held } = inbound;
+fn relay(conn: &Conn, response: Response<Coming>, passing: Passing) -> Response<ResponseBody> {
+    let Passing { mut held, in_flight, upload, idle } = passing;
+    let upload = upload.filter(|upload| upload.ended().is_none()).inspect(|upload| upload.answered());
     let (mut head, incoming) = response.into_parts();
-    let reusable = passing.reusable && head.version == Version::HTTP_11 && !header::has_token(&head.headers, &CONNECTION, "close");
     let stream = is_event_stream(&head.headers).then(|| {
         held.becomes_stream();
         conn.worker.streams.add(&held.endpoint().state)
@@ -168,11 +346,14 @@ fn relay(conn: &Conn, inbound: Inbound, passing: Passing) -> Response<ResponseBo
     head.version = Version::HTTP_11;
     let body = ResponseBody::relay(Relay {
         incoming,
-        idle: IdleLimit::new(passing.idle),
+        idle: IdleLimit::new(idle),
         held: Some(held),
-        sender: reusable.then_some(taken.sender),
         stream,
-        in_flight: Some(passing.in_flight),
+        upload,
+        room: conn.http2.then(|| Room::new(&conn.watch)),
+        in_flight: Some(in_flight),
+        last_words: LastWords::default(),
+        record: None,
     });
     Response::from_parts(head, body)
 }

@@ -1,6 +1,7 @@
 //! One client connection, from its worker's point of view: who it is, and the order to finish or be cut.
 
 use crate::edge::header::Peer;
+use crate::edge::unread::Unread;
 use crate::edge::watch::{Verdict, Watch};
 use crate::worker::{Accepted, Worker};
 use http::HeaderValue;
@@ -43,12 +44,16 @@ pub(crate) struct Conn {
     pub(crate) watch: Arc<Watch>,
     /// Where it came in.
     pub(crate) origin: Origin,
+    /// Its address, as its own socket says.
+    pub(crate) client: IpAddr,
     /// Absent for calls between services, which are carried as they are.
     pub(crate) peer: Option<Peer>,
     /// The name its TLS handshake asked for.
     pub(crate) server_name: Option<String>,
     /// HTTP/2.
     pub(crate) http2: bool,
+    /// Its answers that are not taken; in HTTP/1 the watch sees that.
+    pub(crate) unread: Rc<Unread>,
     requests: Cell<u64>,
     order: Cell<Order>,
     waker: RefCell<Option<Waker>>,
@@ -66,10 +71,12 @@ impl Conn {
         let address = HeaderValue::try_from(peer.to_canonical().to_string()).ok().filter(|_| claims);
         Self {
             watch: Watch::new(&accepted.worker().clock),
+            unread: Unread::new(&accepted.worker().clock),
             worker: Rc::clone(accepted.worker()),
             _accepted: accepted,
             origin,
-            peer: address.map(|address| Peer { address, scheme }),
+            client: peer.to_canonical(),
+            peer: address.map(|address| Peer { address, scheme, host: None }),
             server_name: None,
             http2: false,
             requests: Cell::new(0),
@@ -81,6 +88,11 @@ impl Conn {
     /// Counts a request and answers its number on this connection, from 1.
     pub(crate) fn count(&self) -> u64 {
         self.requests.set(self.requests.get() + 1);
+        self.requests.get()
+    }
+
+    /// Requests so far.
+    pub(crate) fn requests(&self) -> u64 {
         self.requests.get()
     }
 
@@ -111,7 +123,11 @@ impl Conn {
     /// Compares what it waits for with the limits, and acts. `idle` is the limit between two requests.
     pub(crate) fn sweep(&self, idle: Duration) {
         match self.watch.judge(idle, self.order.get() == Order::Finish) {
-            Verdict::Keep => {}
+            Verdict::Keep => match self.unread.stale() {
+                0 => {}
+                stale if stale == self.watch.in_flight() => self.command(Order::Cut),
+                _ => self.command(Order::Finish),
+            },
             Verdict::Finish => self.command(Order::Finish),
             Verdict::Cut => self.command(Order::Cut),
         }

@@ -4,11 +4,17 @@
 //! `Content-Length`, and it merges equal lengths (RFC 9112 §6.3 allows both). What it forwards is safe, but such a request is an attack or
 //! a bug, and is answered 400 here. The gate sees the same bytes, follows heads and bodies, and says which request, counted from 1, is
 //! ambiguous. It decides nothing else: what is carried is always what hyper parsed, so a disagreement can only refuse too much.
+//!
+//! In chunked bodies hyper takes an extension, a trailer or a space that others do not, and says of a broken chunk only that the body ended. So
+//! the gate follows those lines by the letter too: a request whose body breaks a rule is refused if it has not been forwarded, and every later one.
 
+use http::HeaderName;
 use memchr::memchr;
 
 /// Head bytes after which following ends; hyper refuses long before.
 const MAX_HEAD: usize = 64 * 1024;
+/// Bytes of a line between chunks and of all trailers, as in hyper.
+const MAX_TRAILER: usize = 16 * 1024;
 
 /// Follows one connection.
 #[derive(Debug, Default)]
@@ -25,14 +31,18 @@ enum State {
     /// Before the first byte of a head.
     #[default]
     Start,
+    /// Within an empty line before a head.
+    Blank,
     /// Within a head, on a line boundary or inside a line.
     Head,
     /// Within a body of known length.
     Length(u64),
     /// On the line that says how long a chunk is.
     ChunkSize,
-    /// Within a chunk and the line end after it.
+    /// Within a chunk.
     Chunk(u64),
+    /// On the line end after a chunk.
+    ChunkEnd,
     /// After the last chunk.
     Trailer,
     /// It cannot be followed any further.
@@ -63,10 +73,22 @@ impl Gate {
         while !bytes.is_empty() {
             match self.state {
                 State::Lost => break,
-                State::Start if matches!(bytes[0], b'\r' | b'\n') => bytes = &bytes[1..],
+                State::Start if bytes[0] == b'\r' => {
+                    bytes = &bytes[1..];
+                    self.state = State::Blank;
+                }
                 State::Start => {
+                    self.heads += 1;
                     self.head = Head::default();
                     self.state = State::Head;
+                }
+                State::Blank if bytes[0] == b'\n' => {
+                    bytes = &bytes[1..];
+                    self.state = State::Start;
+                }
+                State::Blank => {
+                    self.heads += 1;
+                    self.lose();
                 }
                 State::Length(left) => {
                     let taken = left.min(bytes.len() as u64);
@@ -76,16 +98,16 @@ impl Gate {
                 State::Chunk(left) => {
                     let taken = left.min(bytes.len() as u64);
                     bytes = &bytes[taken as usize..];
-                    self.state = if taken == left { State::ChunkSize } else { State::Chunk(left - taken) };
+                    self.state = if taken == left { State::ChunkEnd } else { State::Chunk(left - taken) };
                 }
-                State::Head | State::ChunkSize | State::Trailer => {
+                State::Head | State::ChunkSize | State::ChunkEnd | State::Trailer => {
                     seen.head |= self.state == State::Head;
                     bytes = self.line(bytes);
                 }
             }
         }
         if self.state == State::Lost {
-            seen.ambiguous = Some(self.heads + 1);
+            seen.ambiguous = Some(self.heads);
         }
         seen
     }
@@ -94,7 +116,7 @@ impl Gate {
     fn line<'a>(&mut self, bytes: &'a [u8]) -> &'a [u8] {
         let Some(end) = memchr(b'\n', bytes) else {
             self.partial.extend_from_slice(bytes);
-            if self.partial.len() > MAX_HEAD {
+            if self.partial.len() > if self.state == State::Head { MAX_HEAD } else { MAX_TRAILER } {
                 self.lose();
             }
             return &[];
@@ -115,13 +137,17 @@ impl Gate {
         match self.state {
             State::Head => self.head_line(line),
             State::ChunkSize => match chunk_size(line) {
-                Some(0) => self.state = State::Trailer,
-                // The line end after the chunk counts as part of it.
-                Some(size) => self.state = State::Chunk(size.saturating_add(2)),
+                Some(0) => {
+                    self.head.bytes = 0;
+                    self.state = State::Trailer;
+                }
+                Some(size) => self.state = State::Chunk(size),
                 None => self.lose(),
             },
-            State::Trailer if line == b"\r\n" || line == b"\n" => self.state = State::Start,
-            _ => {}
+            State::ChunkEnd if line == b"\r\n" => self.state = State::ChunkSize,
+            State::Trailer if line == b"\r\n" => self.state = State::Start,
+            State::Trailer if is_field(line) && self.head.bytes <= MAX_TRAILER => self.head.bytes += line.len(),
+            _ => self.lose(),
         }
     }
 
@@ -148,7 +174,6 @@ impl Gate {
         if self.head.ambiguous || (self.head.chunked && self.head.length.is_some()) {
             return self.lose();
         }
-        self.heads += 1;
         self.state = match (self.head.chunked, self.head.length) {
             (true, _) => State::ChunkSize,
             (false, None | Some(0)) => State::Start,
@@ -171,9 +196,9 @@ fn value_of<'a>(line: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
     Some(rest.strip_prefix(b":")?.trim_ascii())
 }
 
-/// A length in digits only: no sign, no space, no hexadecimal.
-fn decimal(value: &[u8]) -> Option<u64> {
-    if value.is_empty() || !value.iter().all(u8::is_ascii_digit) {
+/// A length in digits only: no sign, no space, no hexadecimal, and no zero before it, which makes it octal for some.
+pub(crate) fn decimal(value: &[u8]) -> Option<u64> {
+    if !value.iter().all(u8::is_ascii_digit) || value.len() > 1 && value.starts_with(b"0") {
         return None;
     }
     std::str::from_utf8(value).ok()?.parse().ok()
@@ -181,11 +206,25 @@ fn decimal(value: &[u8]) -> Option<u64> {
 
 /// The size on a chunk's first line; extensions are skipped.
 fn chunk_size(line: &[u8]) -> Option<u64> {
-    let size = line.split(|b| *b == b';').next()?.trim_ascii();
-    if size.is_empty() || !size.iter().all(u8::is_ascii_hexdigit) {
+    let line = line.strip_suffix(b"\r\n")?;
+    let digits = line.iter().take_while(|b| b.is_ascii_hexdigit()).count();
+    let (size, rest) = line.split_at_checked(digits)?;
+    let extension = rest.trim_ascii_start();
+    if !extension.is_empty() && !extension.starts_with(b";") || rest.iter().any(is_control) {
         return None;
     }
     u64::from_str_radix(std::str::from_utf8(size).ok()?, 16).ok()
+}
+
+/// A line of a trailer: a name, a colon, a value, and no line folded into another.
+fn is_field(line: &[u8]) -> bool {
+    let Some(text) = line.strip_suffix(b"\r\n") else { return false };
+    let name = text.split(|b| *b == b':').next().unwrap_or_default();
+    name.len() < text.len() && !text.iter().any(is_control) && HeaderName::from_bytes(name).is_ok()
+}
+
+fn is_control(byte: &u8) -> bool {
+    byte.is_ascii_control() && *byte != b'\t'
 }
 
 #[cfg(test)]
@@ -210,6 +249,7 @@ mod tests {
             "Content-Length: 3\r\nContent-Length: 3",
             "Content-Length: +3",
             "Content-Length: 0x3",
+            "Content-Length: 03",
             "Content-Length: 3, 3",
             "Content-Length:",
             "Transfer-Encoding: xchunked",
@@ -221,6 +261,30 @@ mod tests {
         }
         let second = "GET / HTTP/1.1\r\n\r\nPOST / HTTP/1.1\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n";
         assert_eq!(ambiguous(second), Some(2));
+        for between in ["\n", "\r\n\n", "\r\r\n"] {
+            assert_eq!(ambiguous(&format!("GET / HTTP/1.1\r\n\r\n{between}GET / HTTP/1.1\r\n\r\n")), Some(2), "{between:?}");
+        }
+    }
+
+    #[test]
+    fn broken_chunks_refuse_their_request_and_what_follows() {
+        for body in [
+            "5\nhello\r\n0\r\n\r\n",
+            " 5\r\nhello\r\n0\r\n\r\n",
+            "5 x\r\nhello\r\n0\r\n\r\n",
+            "5;\0\r\nhello\r\n0\r\n\r\n",
+            "5\r\nhello!\r\n0\r\n\r\n",
+            "5\r\nhello\n0\r\n\r\n",
+            "5\r\nhello\r\n0\n\n",
+            "0\r\nX: y\n\r\n",
+            "0\r\n X: y\r\n\r\n",
+            "0\r\nX : y\r\n\r\n",
+            "0\r\nno field\r\n\r\n",
+        ] {
+            let mut gate = Gate::default();
+            gate.read(b"GET / HTTP/1.1\r\n\r\nPOST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n");
+            assert_eq!(gate.read(body.as_bytes()).ambiguous, Some(2), "{body:?}");
+        }
     }
 
     #[test]

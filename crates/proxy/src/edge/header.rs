@@ -5,23 +5,28 @@
 
 use crate::edge::target::Host;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use landfall_model::route::Protocol;
 
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
-const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
-const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
-const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+pub(crate) const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+pub(crate) const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+pub(crate) const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const X_REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
 const WEBSOCKET: HeaderValue = HeaderValue::from_static("websocket");
 const UPGRADE: HeaderValue = HeaderValue::from_static("upgrade");
+const TRAILERS: HeaderValue = HeaderValue::from_static("trailers");
+const NAMES_TE: HeaderValue = HeaderValue::from_static("te");
 
-/// Who the client is, as its own socket says.
+/// Who the client is, as its own socket or a trusted proxy says.
 #[derive(Debug, Clone)]
 pub(crate) struct Peer {
     /// Its address.
     pub(crate) address: HeaderValue,
     /// `http` or `https`.
     pub(crate) scheme: &'static str,
+    /// The host a trusted proxy was asked for, if it says so.
+    pub(crate) host: Option<HeaderValue>,
 }
 
 /// True if a list header has this token.
@@ -34,10 +39,15 @@ pub(crate) fn has_token(headers: &HeaderMap, name: &HeaderName, token: &str) -> 
         .any(|part| part.trim().eq_ignore_ascii_case(token))
 }
 
-/// True if the client asks for a WebSocket. No other protocol is upgraded to: `h2c` is a way around every rule of this module.
+/// True if the client asks for a WebSocket.
 pub(crate) fn asks_for_websocket(headers: &HeaderMap) -> bool {
     headers.get(header::UPGRADE).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"websocket"))
         && has_token(headers, &header::CONNECTION, "upgrade")
+}
+
+/// True unless `Expect` says something that is not `100-continue`: what a server makes of that, and of the body after it, is anyone's guess.
+pub(crate) fn expects_nothing_else(headers: &HeaderMap) -> bool {
+    headers.get_all(header::EXPECT).iter().all(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"))
 }
 
 /// Removes what concerns only one connection.
@@ -48,7 +58,7 @@ pub(crate) fn remove_hop_by_hop(headers: &mut HeaderMap) {
         }
         headers.remove(header::CONNECTION);
     }
-    for name in [KEEP_ALIVE, PROXY_CONNECTION, header::TE, header::TRAILER, header::TRANSFER_ENCODING, header::UPGRADE] {
+    for name in [KEEP_ALIVE, PROXY_CONNECTION, header::TE, header::TRANSFER_ENCODING, header::UPGRADE] {
         headers.remove(name);
     }
 }
@@ -68,8 +78,10 @@ fn named_by_connection(headers: &HeaderMap) -> Vec<HeaderName> {
         .collect()
 }
 
-/// Prepares a request's headers for the application.
-pub(crate) fn to_upstream(headers: &mut HeaderMap, host: &Host, peer: Option<&Peer>, websocket: bool) {
+/// Prepares a request's headers for an application that speaks `protocol`.
+pub(crate) fn to_upstream(headers: &mut HeaderMap, host: &Host, peer: Option<&Peer>, protocol: Protocol) {
+    // A hop's own word, which this hop says again because it carries trailers (RFC 9110 §10.1.4).
+    let trailers = has_token(headers, &header::TE, "trailers");
     remove_hop_by_hop(headers);
     join_cookies(headers);
     if let Some(peer) = peer {
@@ -77,22 +89,37 @@ pub(crate) fn to_upstream(headers: &mut HeaderMap, host: &Host, peer: Option<&Pe
         headers.insert(X_FORWARDED_FOR, peer.address.clone());
         headers.insert(X_REAL_IP, peer.address.clone());
         headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static(peer.scheme));
-        headers.insert(X_FORWARDED_HOST, host.value().clone());
+        headers.insert(X_FORWARDED_HOST, peer.host.as_ref().unwrap_or(host.value()).clone());
     }
     if headers.get(header::HOST) != Some(host.value()) {
         headers.insert(header::HOST, host.value().clone());
     }
-    if websocket {
-        headers.insert(header::CONNECTION, UPGRADE);
-        headers.insert(header::UPGRADE, WEBSOCKET);
+    if trailers {
+        headers.insert(header::TE, TRAILERS);
+        if protocol == Protocol::Http1 {
+            headers.insert(header::CONNECTION, NAMES_TE);
+        }
     }
 }
 
-/// Prepares the headers of the 101 that turns a connection into a WebSocket.
-pub(crate) fn accept_websocket(headers: &mut HeaderMap) {
-    remove_hop_by_hop(headers);
+/// Marks a head, of a request or of its answer, as an upgrade to WebSocket.
+pub(crate) fn ask_for_websocket(headers: &mut HeaderMap) {
     headers.insert(header::CONNECTION, UPGRADE);
     headers.insert(header::UPGRADE, WEBSOCKET);
+    headers.remove(header::TE);
+}
+
+/// Removes what a trailer may not say (RFC 9110 §6.5.1): where a message ends, for whom and from whom it is. Some applications take a trailer's
+/// fields for fields of the head.
+pub(crate) fn clean_trailers(trailers: &mut HeaderMap) {
+    remove_hop_by_hop(trailers);
+    remove_client_claims(trailers);
+    for name in [header::HOST, header::CONTENT_LENGTH, header::CONTENT_ENCODING, header::CONTENT_TYPE, header::CONTENT_RANGE] {
+        trailers.remove(name);
+    }
+    for name in [header::AUTHORIZATION, header::COOKIE, header::EXPECT, header::RANGE, header::CACHE_CONTROL, header::MAX_FORWARDS] {
+        trailers.remove(name);
+    }
 }
 
 fn remove_client_claims(headers: &mut HeaderMap) {
@@ -129,8 +156,8 @@ mod tests {
             headers.append(HeaderName::from_static(name), HeaderValue::from_static(value));
         }
         let host = Host::of(&Uri::from_static("/"), &map(&[("host", "a")]), Version::HTTP_11).ok().unwrap();
-        let peer = Peer { address: HeaderValue::from_static("192.0.2.1"), scheme: "https" };
-        to_upstream(&mut headers, &host, Some(&peer), false);
+        let peer = Peer { address: HeaderValue::from_static("192.0.2.1"), scheme: "https", host: None };
+        to_upstream(&mut headers, &host, Some(&peer), Protocol::Http1);
         let mut lines: Vec<String> = headers.iter().map(|(n, v)| format!("{n}: {}", v.to_str().unwrap())).collect();
         lines.sort();
         lines
@@ -158,7 +185,7 @@ mod tests {
             ("connection", "close, X-Forwarded-For, x-hop, authorization"),
             ("x-hop", "1"),
             ("authorization", "secret"),
-            ("te", "trailers"),
+            ("te", "gzip"),
             ("keep-alive", "x"),
             ("upgrade", "h2c"),
             ("proxy-connection", "x"),
@@ -166,6 +193,20 @@ mod tests {
         let mut expected = vec!["authorization: secret"];
         expected.extend(OWN);
         assert_eq!(lines, expected);
+    }
+
+    #[test]
+    fn who_takes_trailers_is_said_again() {
+        let lines = prepared(&[("te", "deflate, trailers")]);
+        assert!(lines.contains(&"te: trailers".to_owned()) && lines.contains(&"connection: te".to_owned()), "{lines:?}");
+    }
+
+    #[test]
+    fn a_trailer_says_nothing_that_a_head_must_say() {
+        let mut trailers =
+            map(&[("content-length", "5"), ("x-forwarded-for", "10.0.0.1"), ("transfer_encoding", "chunked"), ("x-sum", "1")]);
+        clean_trailers(&mut trailers);
+        assert_eq!(trailers, map(&[("x-sum", "1")]));
     }
 
     #[test]

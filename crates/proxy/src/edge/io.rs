@@ -1,8 +1,10 @@
-//! A client's byte stream with two readers-along: the gate, which looks for ambiguous requests, and the watch, which keeps time.
+//! A client's byte stream with readers-along: the gate, which looks for ambiguous requests, or in HTTP/2 the follower of frames, and the
+//! watch, which keeps time.
 //!
 //! Closing takes two steps (RFC 9112 §9.6): our end first, then reading on until the client has closed too. A socket closed with bytes unread
 //! resets the connection, and a reset can take an answer away that the client has not read yet. The sweep bounds the wait.
 
+use crate::edge::frames::{Frames, REFUSED};
 use crate::edge::gate::Gate;
 use crate::edge::watch::Watch;
 use std::io::{self, IoSlice};
@@ -16,8 +18,10 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 pub(crate) struct ClientIo<S> {
     stream: S,
     watch: Arc<Watch>,
-    /// Absent for HTTP/2, whose frames have one length.
+    /// For HTTP/1.
     gate: Option<Gate>,
+    /// For HTTP/2.
+    frames: Option<Box<Frames>>,
     /// The client sends nothing any more.
     ended: bool,
     /// Nor do we.
@@ -27,13 +31,14 @@ pub(crate) struct ClientIo<S> {
 impl<S> ClientIo<S> {
     /// For HTTP/1.
     pub(crate) fn http1(stream: S, watch: Arc<Watch>) -> Self {
-        Self { stream, watch, gate: Some(Gate::default()), ended: false, closed: false }
+        Self { stream, watch, gate: Some(Gate::default()), frames: None, ended: false, closed: false }
     }
 
     /// For HTTP/2.
     pub(crate) fn http2(stream: S, watch: Arc<Watch>) -> Self {
         watch.no_head();
-        Self { stream, watch, gate: None, ended: false, closed: false }
+        let frames = Some(Box::new(Frames::new(watch.clock())));
+        Self { stream, watch, gate: None, frames, ended: false, closed: false }
     }
 
     fn look_at(&mut self, bytes: &[u8]) {
@@ -52,6 +57,31 @@ impl<S> ClientIo<S> {
     }
 }
 
+impl<S> ClientIo<S> {
+    /// Follows the frames among what was read after `before`.
+    fn follow(&mut self, buf: &mut ReadBuf<'_>, before: usize) -> io::Result<()> {
+        let Some(frames) = &mut self.frames else { return Ok(()) };
+        let Some(at) = frames.read(&buf.filled()[before..], self.watch.clock()) else { return Ok(()) };
+        // A frame of which a part has been passed on cannot be replaced; that is rare, and closing without a word is allowed (RFC 9113 §5.4.1).
+        let at = usize::try_from(at).map_err(|_| io::Error::from(io::ErrorKind::InvalidData))?;
+        buf.set_filled(before + at);
+        buf.put_slice(&REFUSED);
+        Ok(())
+    }
+
+    /// `slices` as they should be sent, if that is not as they are.
+    fn corrected<'a>(&self, slices: impl Iterator<Item = &'a [u8]> + Clone) -> Option<Vec<u8>> {
+        self.frames.as_ref()?.corrected(slices)
+    }
+
+    fn wrote<'a>(&mut self, slices: impl Iterator<Item = &'a [u8]>, poll: &Poll<io::Result<usize>>) {
+        self.watch.wrote(poll);
+        if let (Some(frames), Poll::Ready(Ok(count))) = (&mut self.frames, poll) {
+            frames.wrote(slices, *count);
+        }
+    }
+}
+
 impl<S: AsyncRead + Unpin> AsyncRead for ClientIo<S> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
@@ -59,6 +89,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for ClientIo<S> {
         if let Poll::Ready(Ok(())) = poll {
             self.ended |= buf.filled().len() == before && buf.remaining() > 0;
             self.look_at(&buf.filled()[before..]);
+            return Poll::Ready(self.follow(buf, before));
         }
         poll
     }
@@ -66,14 +97,22 @@ impl<S: AsyncRead + Unpin> AsyncRead for ClientIo<S> {
 
 impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for ClientIo<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        let poll = Pin::new(&mut self.stream).poll_write(cx, buf);
-        self.watch.set_blocked(poll.is_pending());
+        let slices = std::iter::once(buf);
+        let poll = match self.corrected(slices.clone()) {
+            Some(corrected) => Pin::new(&mut self.stream).poll_write(cx, &corrected),
+            None => Pin::new(&mut self.stream).poll_write(cx, buf),
+        };
+        self.wrote(slices, &poll);
         poll
     }
 
     fn poll_write_vectored(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bufs: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
-        let poll = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
-        self.watch.set_blocked(poll.is_pending());
+        let slices = bufs.iter().map(|slice| &**slice);
+        let poll = match self.corrected(slices.clone()) {
+            Some(corrected) => Pin::new(&mut self.stream).poll_write(cx, &corrected),
+            None => Pin::new(&mut self.stream).poll_write_vectored(cx, bufs),
+        };
+        self.wrote(slices, &poll);
         poll
     }
 
@@ -83,7 +122,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for ClientIo<S> {
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let poll = Pin::new(&mut self.stream).poll_flush(cx);
-        self.watch.set_blocked(poll.is_pending());
+        self.watch.flushed(&poll);
         poll
     }
 

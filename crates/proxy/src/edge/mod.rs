@@ -1,12 +1,23 @@
 //! The client's side: connections, what may be said on them, and what a request is made of.
 
+mod answer;
+mod batch;
 pub(crate) mod carry;
+mod client;
 pub(crate) mod connection;
+pub(crate) mod file;
+pub(crate) mod filter;
+mod frames;
+pub(crate) mod front;
 mod gate;
-mod header;
+pub(crate) mod header;
 mod io;
+pub(crate) mod prelude;
 pub(crate) mod quota;
+pub(crate) mod record;
 pub(crate) mod refusal;
 pub(crate) mod serve;
 mod target;
+pub(crate) mod unread;
 pub(crate) mod watch;
+mod websocket;

@@ -1,9 +1,14 @@
 //! Errors become answers here and nowhere else.
 
+use crate::edge::front::LocalSite;
 use crate::upstream::body::ResponseBody;
 use bytes::Bytes;
-use http::header::{self, HeaderMap, HeaderValue};
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, Response, StatusCode};
+use std::rc::Rc;
+
+const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
+const GRPC_MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
 
 /// Why a request is answered by the proxy itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -12,6 +17,10 @@ pub(crate) enum Refusal {
     Ambiguous(&'static str),
     /// CONNECT and TRACE are not for this server.
     Method,
+    /// A tunnel is asked for, for a protocol that is not spoken there.
+    Protocol,
+    /// It expects something else than `100-continue`.
+    Expectation,
     /// The proxy was never given a table.
     NoTable,
     /// No site has this host.
@@ -28,6 +37,28 @@ pub(crate) enum Refusal {
     Timeout,
     /// The client did not finish sending its request.
     Unfinished,
+    /// The body is larger than the route takes.
+    TooLarge,
+    /// Clients of this address are not served here.
+    Forbidden,
+    /// Who asks has not shown that they may.
+    Unauthorized,
+    /// There is no token.
+    NoToken,
+    /// There is one, and it is not valid.
+    BadToken,
+    /// Tokens cannot be checked for now.
+    NoKeys,
+    /// The app is closed for a while.
+    Maintenance {
+        /// Seconds.
+        retry_after: u32,
+    },
+    /// The client asks more often than the route allows.
+    TooMany {
+        /// Seconds.
+        retry_after: u32,
+    },
 }
 
 impl Refusal {
@@ -35,12 +66,18 @@ impl Refusal {
         match self {
             Refusal::Ambiguous(_) => StatusCode::BAD_REQUEST,
             Refusal::Method => StatusCode::METHOD_NOT_ALLOWED,
+            Refusal::Protocol => StatusCode::NOT_IMPLEMENTED,
+            Refusal::Expectation => StatusCode::EXPECTATION_FAILED,
             Refusal::NoSite | Refusal::NoRoute => StatusCode::NOT_FOUND,
             Refusal::Misdirected => StatusCode::MISDIRECTED_REQUEST,
-            Refusal::NoTable | Refusal::NoEndpoint => StatusCode::SERVICE_UNAVAILABLE,
+            Refusal::NoTable | Refusal::NoEndpoint | Refusal::NoKeys | Refusal::Maintenance { .. } => StatusCode::SERVICE_UNAVAILABLE,
             Refusal::BadGateway => StatusCode::BAD_GATEWAY,
             Refusal::Timeout => StatusCode::GATEWAY_TIMEOUT,
             Refusal::Unfinished => StatusCode::REQUEST_TIMEOUT,
+            Refusal::Forbidden => StatusCode::FORBIDDEN,
+            Refusal::Unauthorized | Refusal::NoToken | Refusal::BadToken => StatusCode::UNAUTHORIZED,
+            Refusal::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Refusal::TooMany { .. } => StatusCode::TOO_MANY_REQUESTS,
         }
     }
 
@@ -49,25 +86,40 @@ impl Refusal {
         match self {
             Refusal::Ambiguous(_) => "The request can be understood in more than one way",
             Refusal::Method => "This method is not served here",
+            Refusal::Protocol => "This protocol is not spoken here",
+            Refusal::Expectation => "What the request expects of the server is not done here",
             Refusal::NoSite | Refusal::Misdirected => "No site of this name is served here",
             Refusal::NoRoute => "There is nothing at this address",
             Refusal::NoTable => "The server is starting",
-            Refusal::NoEndpoint => "The service is not available at the moment",
+            Refusal::NoEndpoint | Refusal::NoKeys => "The service is not available at the moment",
             Refusal::BadGateway => "The service could not be reached",
             Refusal::Timeout => "The service did not answer in time",
             Refusal::Unfinished => "The request was not sent to its end in time",
+            Refusal::Forbidden => "This is not open to you",
+            Refusal::Unauthorized => "A name and a password are needed here",
+            Refusal::NoToken => "A token is needed here",
+            Refusal::BadToken => "The token is not valid here",
+            Refusal::Maintenance { .. } => "This is being worked on; come back in a while",
+            Refusal::TooLarge => "The request is too large",
+            Refusal::TooMany { .. } => "Too many requests; wait a little",
         }
     }
 
     /// True if the request failed for want of an application, as opposed to for what it asked.
     pub(crate) fn is_failure(self) -> bool {
-        matches!(self, Refusal::NoTable | Refusal::NoEndpoint | Refusal::BadGateway | Refusal::Timeout)
+        matches!(self, Refusal::NoTable | Refusal::NoEndpoint | Refusal::NoKeys | Refusal::BadGateway | Refusal::Timeout)
     }
 
     /// The answer.
     pub(crate) fn response(self, asked: &Asked) -> Response<ResponseBody> {
+        if asked.grpc {
+            return self.grpc();
+        }
         let status = self.status();
-        let (kind, text) = if asked.wants_html() {
+        let own = asked.site.as_ref().filter(|_| asked.wants_html()).and_then(|site| site.page(self, status.as_u16()));
+        let (kind, text) = if let Some(page) = own {
+            ("text/html; charset=utf-8", page)
+        } else if asked.wants_html() {
             let code = status.as_u16();
             let page =
                 format!("<!doctype html>\n<meta charset=\"utf-8\">\n<title>{code}</title>\n<h1>{code}</h1>\n<p>{}.</p>\n", self.text());
@@ -86,19 +138,56 @@ impl Refusal {
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
         headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         match self {
-            Refusal::NoTable | Refusal::NoEndpoint => {
+            Refusal::NoTable | Refusal::NoEndpoint | Refusal::NoKeys => {
                 headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
             }
             Refusal::Method => {
                 headers.insert(header::ALLOW, HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"));
+                if !asked.http2 {
+                    headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+                }
             }
-            // What follows on such a connection cannot be trusted. In HTTP/2 the header would itself be an error.
-            Refusal::Ambiguous(_) | Refusal::Unfinished if !asked.http2 => {
+            Refusal::Unauthorized => {
+                let challenge = HeaderValue::from_static("Basic realm=\"restricted\", charset=\"UTF-8\"");
+                headers.insert(header::WWW_AUTHENTICATE, challenge);
+            }
+            Refusal::NoToken => drop(headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))),
+            Refusal::BadToken => {
+                let challenge = HeaderValue::from_static("Bearer error=\"invalid_token\"");
+                headers.insert(header::WWW_AUTHENTICATE, challenge);
+            }
+            Refusal::TooMany { retry_after } | Refusal::Maintenance { retry_after } => {
+                drop(headers.insert(header::RETRY_AFTER, HeaderValue::from(retry_after)))
+            }
+            // What follows on such a connection cannot be trusted, or is a body nobody wants. In HTTP/2 the header would itself be an error.
+            Refusal::Ambiguous(_) | Refusal::Expectation | Refusal::Unfinished | Refusal::TooLarge if !asked.http2 => {
                 headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
             }
             _ => {}
         }
+        response
+    }
+}
+
+impl Refusal {
+    /// As a gRPC client reads it: success of HTTP, and a status in the place of trailers. The statuses are those its specification gives to HTTP's.
+    fn grpc(self) -> Response<ResponseBody> {
+        let status = match self.status().as_u16() {
+            400 => "13",
+            401 => "16",
+            403 => "7",
+            404 => "12",
+            413 => "8",
+            429 | 502..=504 => "14",
+            _ => "2",
+        };
+        let mut response = Response::new(ResponseBody::text(Bytes::new()));
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
+        headers.insert(GRPC_STATUS, HeaderValue::from_static(status));
+        headers.insert(GRPC_MESSAGE, HeaderValue::from_static(self.text()));
         response
     }
 }
@@ -109,18 +198,44 @@ pub(crate) struct Asked {
     accept: Option<HeaderValue>,
     head: bool,
     http2: bool,
+    grpc: bool,
+    /// Whose pages are shown, once that is known.
+    pub(crate) site: Option<Rc<LocalSite>>,
 }
 
 impl Asked {
     /// For this request.
     pub(crate) fn of(method: &Method, headers: &HeaderMap, http2: bool) -> Self {
         // Kept, not read: hardly any request is refused.
-        Self { accept: headers.get(header::ACCEPT).cloned(), head: method == Method::HEAD, http2 }
+        Self {
+            accept: headers.get(header::ACCEPT).cloned(),
+            head: method == Method::HEAD,
+            http2,
+            grpc: http2 && is_grpc(headers),
+            site: None,
+        }
     }
 
     fn wants_html(&self) -> bool {
         self.accept.as_ref().and_then(|value| value.to_str().ok()).is_some_and(|value| value.contains("text/html"))
     }
+}
+
+/// True for a gRPC call. gRPC-Web, which browsers speak, reads answers of HTTP.
+pub(crate) fn is_grpc(headers: &HeaderMap) -> bool {
+    let rest = headers.get(header::CONTENT_TYPE).and_then(|value| value.as_bytes().strip_prefix(b"application/grpc"));
+    rest.is_some_and(|rest| matches!(rest, [] | [b'+' | b';', ..]))
+}
+
+/// 200 with a text for a program, as HTTP-01 wants it (RFC 8555 §8.3).
+pub(crate) fn plain(text: Bytes) -> Response<ResponseBody> {
+    let length = text.len();
+    let mut response = Response::new(ResponseBody::text(text));
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
+    headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
 }
 
 /// 308 to another origin; path and query stay.

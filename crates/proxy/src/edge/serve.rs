@@ -1,5 +1,7 @@
 //! Speaks HTTP with one client: the handshake if there is one, then HTTP/1 or HTTP/2 until either side has enough.
 
+use crate::certificate::ACME_TLS;
+use crate::edge::batch::batched;
 use crate::edge::carry::carry;
 use crate::edge::connection::{Conn, Order, Origin};
 use crate::edge::io::ClientIo;
@@ -8,15 +10,16 @@ use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use std::future::{Future, poll_fn};
+use std::io;
 use std::net::IpAddr;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
-use std::task::Poll;
+use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 
-/// For a TLS handshake.
+/// For a TLS handshake, or the first bytes of a connection without.
 const HANDSHAKE_LIMIT: Duration = Duration::from_secs(10);
 /// Bytes of a request's head. More than 100 fields are refused too, which is hyper's default.
 const MAX_HEAD: usize = 32 * 1024;
@@ -28,7 +31,7 @@ const MAX_STREAMS: u32 = 250;
 const STREAM_WINDOW: u32 = 256 * 1024;
 const CONNECTION_WINDOW: u32 = 1024 * 1024;
 /// Of an answer's body that HTTP/2 keeps for a client that does not take it yet.
-const SEND_BUFFER: usize = 128 * 1024;
+const SEND_BUFFER: usize = 64 * 1024;
 const PING_INTERVAL: Duration = Duration::from_secs(20);
 const PING_LIMIT: Duration = Duration::from_secs(20);
 
@@ -50,19 +53,37 @@ pub(crate) fn http2_builder() -> http2::Builder<LocalExecutor> {
         .max_header_list_size(MAX_HEAD as u32)
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
-        .max_send_buf_size(SEND_BUFFER);
+        .max_send_buf_size(SEND_BUFFER)
+        .enable_connect_protocol();
     builder
 }
 
-/// Serves a connection without TLS.
+/// Serves a connection without TLS. Services may call each other by HTTP/2 from its first byte, as gRPC does; from outside that needs TLS.
 pub(crate) async fn serve_http(accepted: Accepted, stream: TcpStream, peer: IpAddr, origin: Origin) {
-    serve_http1(Conn::new(accepted, origin, peer), stream).await;
+    let mut conn = Conn::new(accepted, origin, peer);
+    if matches!(origin, Origin::Internal(_)) {
+        let Ok(http2) = tokio::time::timeout(HANDSHAKE_LIMIT, begins_http2(&stream)).await else { return };
+        conn.http2 = http2;
+    }
+    if conn.http2 { serve_http2(conn, stream).await } else { serve_http1(conn, stream).await }
+}
+
+/// No request of HTTP/1 begins so: the method is reserved (RFC 9113 §3.4).
+async fn begins_http2(stream: &TcpStream) -> bool {
+    let mut start = [0; 4];
+    matches!(stream.peek(&mut start).await, Ok(4)) && start == *b"PRI "
 }
 
 /// Shakes hands and serves.
 pub(crate) async fn serve_https(accepted: Accepted, stream: TcpStream, peer: IpAddr) {
     let accept = accepted.worker().tls.accept(stream);
-    let Ok(Ok(stream)) = tokio::time::timeout(HANDSHAKE_LIMIT, accept).await else { return };
+    let Ok(Ok(stream)) = tokio::time::timeout(HANDSHAKE_LIMIT, accept).await else {
+        return accepted.worker().count_handshake(None);
+    };
+    accepted.worker().count_handshake(stream.get_ref().1.handshake_kind());
+    if stream.get_ref().1.alpn_protocol() == Some(ACME_TLS) {
+        return;
+    }
     let mut conn = Conn::new(accepted, Origin::Https, peer);
     let (_, session) = stream.get_ref();
     conn.server_name = session.server_name().map(str::to_ascii_lowercase);
@@ -80,7 +101,7 @@ where
     // Boxed: hyper keeps room for the future in every connection, idle ones too.
     let service = service_fn(move |request| Box::pin(carry(Rc::clone(&carried), request)));
     let connection = conn.worker.http1.serve_connection(io, service).with_upgrades();
-    drive(&conn, connection, |connection| connection.graceful_shutdown()).await;
+    drive(&conn, connection, |connection| connection.graceful_shutdown(), |_| Poll::Pending).await;
 }
 
 async fn serve_http2<S>(conn: Conn, stream: S)
@@ -88,19 +109,25 @@ where
     S: AsyncRead + AsyncWrite + Unpin + 'static,
 {
     let conn = Rc::new(conn);
-    let io = TokioIo::new(ClientIo::http2(stream, conn.watch.clone()));
+    let (io, turn) = batched(ClientIo::http2(stream, conn.watch.clone()));
+    let io = TokioIo::new(io);
     let carried = Rc::clone(&conn);
     // Boxed: hyper and the task list would move all of it, several times.
     let service = service_fn(move |request| Box::pin(carry(Rc::clone(&carried), request)));
     let connection = conn.worker.http2.serve_connection(io, service);
-    drive(&conn, connection, |connection| connection.graceful_shutdown()).await;
+    drive(&conn, connection, |connection| connection.graceful_shutdown(), |cx| turn.poll_end(cx)).await;
 }
 
-/// Polls the connection until it ends, passing on orders.
+/// Polls the connection until it ends, passing on orders; `end` ends each of its turns.
 ///
 /// HTTP/2 has a way to end without losing a request (RFC 9113 §6.8: GOAWAY twice), so it is told at once. An idle HTTP/1 connection can only be
 /// closed, so what has arrived is read first: if it is a request, its answer says that it is the last one.
-async fn drive<C: Future>(conn: &Rc<Conn>, connection: C, finish: impl Fn(Pin<&mut C>)) {
+async fn drive<C: Future>(
+    conn: &Rc<Conn>,
+    connection: C,
+    finish: impl Fn(Pin<&mut C>),
+    end: impl Fn(&mut Context<'_>) -> Poll<io::Result<()>>,
+) {
     let _listed = conn.worker.list(conn);
     let mut connection = pin!(connection);
     let mut told = false;
@@ -113,9 +140,14 @@ async fn drive<C: Future>(conn: &Rc<Conn>, connection: C, finish: impl Fn(Pin<&m
         if order == Order::Finish && !told && (conn.http2 || conn.watch.is_idle()) {
             told = true;
             finish(connection.as_mut());
-            return connection.as_mut().poll(cx).map(drop);
+            if connection.as_mut().poll(cx).is_ready() {
+                return Poll::Ready(());
+            }
         }
-        Poll::Pending
+        match end(cx) {
+            Poll::Ready(Err(_)) => Poll::Ready(()),
+            Poll::Ready(Ok(())) | Poll::Pending => Poll::Pending,
+        }
     })
     .await;
 }

@@ -2,11 +2,11 @@
 //!
 //! Two spellings of one path that a router and an application read differently are how access rules are walked around (`field/
 //! reliability.md` §2 J). So: unreserved characters are decoded (RFC 3986 §6.2.2.2), and what could still mean two things (encoded slashes,
-//! backslashes, NUL, dot segments) is refused rather than repaired.
+//! backslashes, control characters, dot segments) is refused rather than repaired.
 
 use crate::edge::refusal::Refusal;
 use http::header::{HOST, HeaderValue};
-use http::uri::{Authority, PathAndQuery};
+use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderMap, Uri, Version};
 use std::borrow::Cow;
 
@@ -26,6 +26,8 @@ impl Host {
             return Err(Refusal::Ambiguous("more than one Host"));
         }
         match (uri.authority(), header) {
+            // RFC 9112 §3.2: HTTP/1.1 has a Host even if the target names it too.
+            (_, None) if version == Version::HTTP_11 => Err(Refusal::Ambiguous("no Host")),
             (Some(authority), None) => Self::parse_authority(authority),
             (Some(authority), Some(header)) => {
                 let host = Self::parse_authority(authority)?;
@@ -71,6 +73,11 @@ impl Host {
     }
 }
 
+/// It could be the host of a request.
+pub(crate) fn is_host(value: &HeaderValue) -> bool {
+    Host::parse(value).is_ok()
+}
+
 /// Where the host's name ends and its port begins; nothing if it is no host.
 fn name_end(bytes: &[u8]) -> Option<usize> {
     if bytes.len() > 261 {
@@ -91,13 +98,18 @@ fn name_end(bytes: &[u8]) -> Option<usize> {
 fn port_of(rest: &[u8]) -> Option<&[u8]> {
     match rest {
         [] | [b':'] => Some(&[]),
-        [b':', digits @ ..] if digits.len() <= 5 && digits.iter().all(u8::is_ascii_digit) => Some(rest),
+        [b':', digits @ ..] if digits.iter().all(u8::is_ascii_digit) => {
+            std::str::from_utf8(digits).is_ok_and(|text| text.parse::<u16>().is_ok()).then_some(rest)
+        }
         _ => None,
     }
 }
 
 /// The request's target in origin form with a canonical path. The query is left as it is.
 pub(crate) fn canonical_target(uri: &Uri) -> Result<PathAndQuery, Refusal> {
+    if uri.scheme().is_some_and(|scheme| *scheme != Scheme::HTTP && *scheme != Scheme::HTTPS) {
+        return Err(Refusal::Ambiguous("a target that is not of HTTP"));
+    }
     let given = uri.path_and_query().ok_or(Refusal::Ambiguous("no path"))?;
     match canonical_path(given.path())? {
         Cow::Borrowed(_) => Ok(given.clone()),
@@ -119,7 +131,9 @@ fn canonical_path(path: &str) -> Result<Cow<'_, str>, Refusal> {
         return Err(Refusal::Ambiguous("a backslash or control character in the path"));
     }
     let path = if path.contains('%') { decode_unreserved(path)? } else { Cow::Borrowed(path) };
-    if path.contains("/.") && path.split('/').any(|segment| segment == "." || segment == "..") {
+    // Some applications cut a segment at `;` before they look for dots.
+    let without_parameters = |segment: &'_ str| segment.split(';').next().is_some_and(|name| name == "." || name == "..");
+    if path.contains("/.") && path.split('/').any(without_parameters) {
         return Err(Refusal::Ambiguous("a dot segment in the path"));
     }
     Ok(path)
@@ -134,7 +148,8 @@ fn decode_unreserved(path: &str) -> Result<Cow<'_, str>, Refusal> {
         let code = bytes.get(at + 1..at + 3).and_then(hex_pair).ok_or(Refusal::Ambiguous("a percent sign without two digits"))?;
         decoded.push_str(&path[start..at]);
         match code {
-            b'/' | b'\\' | 0 => return Err(Refusal::Ambiguous("an encoded slash, backslash or NUL in the path")),
+            b'/' | b'\\' => return Err(Refusal::Ambiguous("an encoded slash or backslash in the path")),
+            code if code.is_ascii_control() => return Err(Refusal::Ambiguous("an encoded control character in the path")),
             b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => decoded.push(char::from(code)),
             _ => decoded.push_str(&path[at..at + 3]),
         }
@@ -166,7 +181,7 @@ mod tests {
         assert_eq!(host("tutor.example.com.:8080"), same("tutor.example.com", "tutor.example.com:8080"));
         assert_eq!(host("tutor.example.com:"), same("tutor.example.com", "tutor.example.com"));
         assert_eq!(host("[::1]:80"), same("[::1]", "[::1]:80"));
-        for bad in ["", ":80", "a b", "user@a", "a/b", "a:b", "a:123456", "[::1", "[x]", "a..b", ".a", "a,b", "a:80:80"] {
+        for bad in ["", ":80", "a b", "user@a", "a/b", "a:b", "a:65536", "a:123456", "[::1", "[x]", "a..b", ".a", "a,b", "a:80:80"] {
             assert_eq!(host(bad), None, "{bad}");
         }
     }
@@ -191,7 +206,25 @@ mod tests {
         {
             assert_eq!(canonical_path(given).ok().as_deref(), Some(canonical));
         }
-        for bad in ["*", "", "/a%2fb", "/a%2Fb", "/%5c", "/a\\b", "/%00", "/../a", "/a/..", "/a/%2e%2E/b", "/.", "/%", "/%2", "/%zz"] {
+        for bad in [
+            "*",
+            "",
+            "/a%2fb",
+            "/a%2Fb",
+            "/%5c",
+            "/a\\b",
+            "/%00",
+            "/../a",
+            "/a/..",
+            "/a/%2e%2E/b",
+            "/.",
+            "/a/..;x/b",
+            "/%0d%0a",
+            "/%7f",
+            "/%",
+            "/%2",
+            "/%zz",
+        ] {
             assert!(canonical_path(bad).is_err(), "{bad}");
         }
     }

@@ -5,6 +5,7 @@
 
 use crate::stream::StreamGuard;
 use crate::stream::frame::{CLOSE_TO_CLIENT, CLOSE_TO_SERVER, Follower};
+use crate::upstream::http1::Switched;
 use bytes::BytesMut;
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
@@ -12,7 +13,7 @@ use std::cell::Cell;
 use std::future::poll_fn;
 use std::io;
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf, split};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf, split};
 use tokio::time::Instant;
 
 /// For the frame under way to end, and for the client to answer a Close.
@@ -22,9 +23,9 @@ const SMALL_READ: usize = 1024;
 const LARGE_READ: usize = 32 * 1024;
 
 /// Carries until one side ends, `idle` passes without a byte, or `guard` is asked to end.
-pub(crate) async fn carry(client: Upgraded, upstream: Upgraded, guard: StreamGuard, idle: Duration) {
+pub(crate) async fn carry(client: Upgraded, upstream: Switched, guard: StreamGuard, idle: Duration) {
     let (client_read, client_write) = split(TokioIo::new(client));
-    let (upstream_read, upstream_write) = split(TokioIo::new(upstream));
+    let (upstream_read, upstream_write) = split(upstream);
     let shared = Shared { last: Cell::new(Instant::now()), ending: Cell::new(false) };
     let mut up = Direction::new(client_read, upstream_write, &CLOSE_TO_SERVER);
     let mut down = Direction::new(upstream_read, client_write, &CLOSE_TO_CLIENT);
@@ -66,20 +67,18 @@ async fn end_is_due(shared: &Shared, guard: &StreamGuard, idle: Duration) {
     }
 }
 
-type Stream = TokioIo<Upgraded>;
-
 /// One direction.
-struct Direction<'a> {
-    from: ReadHalf<Stream>,
-    to: WriteHalf<Stream>,
+struct Direction<'a, R, W> {
+    from: ReadHalf<R>,
+    to: WriteHalf<W>,
     close: &'a [u8],
     follower: Follower,
     buffer: BytesMut,
     want: usize,
 }
 
-impl<'a> Direction<'a> {
-    fn new(from: ReadHalf<Stream>, to: WriteHalf<Stream>, close: &'a [u8]) -> Self {
+impl<'a, R: AsyncRead, W: AsyncWrite> Direction<'a, R, W> {
+    fn new(from: ReadHalf<R>, to: WriteHalf<W>, close: &'a [u8]) -> Self {
         Self { from, to, close, follower: Follower::default(), buffer: BytesMut::new(), want: SMALL_READ }
     }
 

@@ -4,6 +4,7 @@
 //! slots up. States live as long as a table names them or a request holds them, which is what lets `Status` tell when a replica that left
 //! the table has been drained.
 
+use crate::meter::Meter;
 use landfall_model::control::EndpointStatus;
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -15,6 +16,8 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 pub(crate) struct EndpointState {
     /// `<app>/<replica>`.
     pub(crate) id: String,
+    /// What came of its requests.
+    pub(crate) meter: Meter,
     healthy: AtomicBool,
     slots: Box<[Slot]>,
 }
@@ -40,7 +43,7 @@ impl EndpointState {
     fn new(id: &str, workers: usize) -> Self {
         let slots = std::iter::repeat_with(Slot::default).take(workers).collect();
         // It was gated before it came into a table, so it starts healthy.
-        Self { id: id.to_owned(), healthy: AtomicBool::new(true), slots }
+        Self { id: id.to_owned(), meter: Meter::new(workers), healthy: AtomicBool::new(true), slots }
     }
 
     /// It answers, as far as is known.
@@ -96,6 +99,11 @@ impl Endpoints {
     /// For so many workers.
     pub(crate) fn new(workers: usize) -> Self {
         Self { workers, known: HashMap::new() }
+    }
+
+    /// How many.
+    pub(crate) fn workers(&self) -> usize {
+        self.workers
     }
 
     /// The state of endpoint `id`, made if it is new. A replica that came back at another address starts healthy again.

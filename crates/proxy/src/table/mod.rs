@@ -1,12 +1,18 @@
 //! The route table as workers read it: compiled once per swap, shared by all workers, never changed.
 //!
-//! Lookup is a hash of the host and a walk over that site's prefixes, longest first; a test proves it equal to `RouteTable::find`. The
+//! Lookup is a hash of the host and a walk over that site's paths, the most special first; a test proves it equal to `RouteTable::find`. The
 //! compiled table also names the live [`EndpointState`]s, which outlive tables: an endpoint keeps its counters through swaps.
 
 pub(crate) mod endpoint;
 
+use crate::edge::file::Folder;
+use crate::edge::filter;
+use crate::edge::front::LocalSite;
 use crate::table::endpoint::{EndpointState, Endpoints};
-use landfall_model::route::{RouteTable, Site, covers};
+use bytes::Bytes;
+use landfall_model::filter::{Answer, Network};
+use landfall_model::front::{AccessLog, Front};
+use landfall_model::route::{CHALLENGE_PATH, ChallengeAnswer, Protocol, RouteTable, Site, SiteRoute, covers, folder_key};
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -28,6 +34,10 @@ pub(crate) struct Compiled {
     pub(crate) upstreams: Vec<CompiledUpstream>,
     upstream_index: HashMap<String, usize>,
     internal: HashMap<SocketAddr, CompiledRoute>,
+    /// Host, token and answer of each HTTP-01 challenge. There are few, and mostly none.
+    challenges: Vec<(String, String, Bytes)>,
+    /// What routes do to requests and answers, by the index in the route.
+    pub(crate) filters: Vec<filter::Shared>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -43,20 +53,35 @@ pub(crate) struct CompiledSite {
     pub(crate) app: String,
     /// Plain HTTP is redirected to HTTPS.
     pub(crate) https: bool,
-    canonical: Option<String>,
+    /// No route says anything about HSTS of its own.
+    pub(crate) hsts: bool,
+    /// The first of its hosts; absent if it answers for every host.
+    pub(crate) canonical: Option<String>,
+    /// What it shows and whom it lets in.
+    front: Front,
+    /// Its place among the sites.
+    pub(crate) index: usize,
+    /// What is kept of its requests.
+    pub(crate) log: AccessLog,
+    /// Proxies before this one whose word about the client is taken.
+    pub(crate) trusted: Vec<Network>,
     routes: Vec<CompiledRoute>,
 }
 
 /// Where requests with one prefix go.
 #[derive(Debug, Clone)]
 pub(crate) struct CompiledRoute {
-    prefix: String,
+    /// A prefix, or one path alone.
+    path: String,
+    exact: bool,
     /// Index into `upstreams`; absent when the table names a service it does not list.
     pub(crate) upstream: Option<usize>,
     /// From the last byte of the request to the first of the answer.
     pub(crate) timeout: Duration,
     /// Of a body, stream or WebSocket without any byte.
     pub(crate) idle: Duration,
+    /// Index into `filters`; absent for calls between services.
+    pub(crate) filters: Option<usize>,
 }
 
 /// A service's endpoints.
@@ -66,6 +91,8 @@ pub(crate) struct CompiledUpstream {
     pub(crate) key: String,
     /// Path of active health checks; a TCP connection when absent.
     pub(crate) health_path: Option<String>,
+    /// What they speak.
+    pub(crate) protocol: Protocol,
     /// Ready replicas.
     pub(crate) endpoints: Vec<(Arc<EndpointState>, SocketAddr)>,
 }
@@ -83,34 +110,61 @@ pub(crate) enum Found<'a> {
     NoSite,
 }
 
+impl<'a> Found<'a> {
+    /// Whose site, if any.
+    pub(crate) fn site(&self) -> Option<&'a CompiledSite> {
+        match self {
+            Found::Route(site, _) | Found::Redirect(site, _) | Found::NoRoute(site) => Some(site),
+            Found::NoSite => None,
+        }
+    }
+}
+
 impl Compiled {
-    /// Compiles `table`; endpoint states are taken from, or added to, `endpoints`.
-    pub(crate) fn new(table: &RouteTable, endpoints: &mut Endpoints) -> Self {
+    /// Compiles `table`; endpoint states are taken from, or added to, `endpoints`, and what filters remember from the table `before`.
+    pub(crate) fn new(table: &RouteTable, endpoints: &mut Endpoints, before: &Self) -> Self {
         let mut compiled = Compiled { generation: table.generation, ..Compiled::default() };
         for (key, upstream) in &table.upstreams {
             compiled.upstream_index.insert(key.clone(), compiled.upstreams.len());
             compiled.upstreams.push(CompiledUpstream {
                 key: key.clone(),
                 health_path: upstream.health_path.clone(),
+                protocol: upstream.protocol,
                 endpoints: upstream.endpoints.iter().map(|e| (endpoints.state(&e.id, e.address), e.address)).collect(),
             });
         }
         for site in &table.sites {
-            compiled.add_site(site);
+            compiled.add_site(site, (table, endpoints.workers()), before);
         }
         for listener in &table.internal {
             let route = CompiledRoute {
-                prefix: String::new(),
+                path: String::new(),
+                exact: false,
                 upstream: compiled.upstream_index.get(&listener.upstream).copied(),
                 timeout: INTERNAL_LIMIT,
                 idle: INTERNAL_LIMIT,
+                filters: None,
             };
             compiled.internal.insert(listener.address, route);
+        }
+        for answer in &table.challenges {
+            if let ChallengeAnswer::Http { host, token, answer } = answer {
+                compiled.challenges.push((host.to_string(), token.clone(), Bytes::from(answer.clone())));
+            }
         }
         compiled
     }
 
-    fn add_site(&mut self, site: &Site) {
+    /// The answer to an authority that asks `host` for `path`. All other paths below the same are the app's.
+    pub(crate) fn challenge(&self, host: &str, path: &str) -> Option<&Bytes> {
+        if self.challenges.is_empty() {
+            return None;
+        }
+        let asked = path.strip_prefix(CHALLENGE_PATH)?;
+        self.challenges.iter().find(|(of, token, _)| of == host && token == asked).map(|(_, _, answer)| answer)
+    }
+
+    fn add_site(&mut self, site: &Site, (table, workers): (&RouteTable, usize), before: &Self) {
         let index = self.sites.len();
         for host in &site.hosts {
             // A host that one site serves and another redirects is served; the first site that names it wins.
@@ -125,23 +179,38 @@ impl Compiled {
         if site.hosts.is_empty() && self.any_host.is_none() {
             self.any_host = Some(index);
         }
+        // An app may have several sites: their routes remember nothing of each other.
+        let face = format!("{} {}", site.app, site.hosts.first().map_or("*", |host| host.as_str()));
         let mut routes: Vec<CompiledRoute> = site
             .routes
             .iter()
-            .map(|route| CompiledRoute {
-                prefix: route.path.as_str().trim_end_matches('/').to_owned(),
-                upstream: self.upstream_index.get(&route.upstream).copied(),
-                timeout: Duration::from_millis(route.timeout_ms),
-                idle: Duration::from_millis(route.idle_timeout_ms),
+            .map(|route| {
+                let known = (self.filters.as_slice(), before.filters.as_slice());
+                let whose = filter::Whose { app: &site.app, site: &face, path: &route.path, workers };
+                let shared = filter::Shared::new(whose, &route.filters, folder(table, route), known);
+                self.filters.push(shared);
+                CompiledRoute {
+                    path: route.path.path().to_owned(),
+                    exact: route.path.is_exact(),
+                    upstream: self.upstream_index.get(&route.upstream).copied(),
+                    timeout: Duration::from_millis(route.timeout_ms),
+                    idle: Duration::from_millis(route.idle_timeout_ms),
+                    filters: Some(self.filters.len() - 1),
+                }
             })
             .collect();
-        // Reversed before the stable sort: of two equal prefixes the last one wins, as `Iterator::max_by_key` has it in the model.
+        // Reversed before the stable sort: of two equal paths the last one wins, as `Iterator::max_by_key` has it in the model.
         routes.reverse();
-        routes.sort_by_key(|route| std::cmp::Reverse(route.prefix.len()));
+        routes.sort_by_key(|route| std::cmp::Reverse((route.exact, route.path.len())));
         self.sites.push(CompiledSite {
             app: site.app.clone(),
             https: site.https,
+            hsts: !site.routes.iter().any(|r| r.filters.headers.keys().any(|k| k.as_str() == "strict-transport-security")),
             canonical: site.hosts.first().map(|d| d.as_str().to_owned()),
+            front: site.front.clone(),
+            index,
+            log: site.front.access_log,
+            trusted: site.front.trusted_proxies.iter().copied().collect(),
             routes,
         });
     }
@@ -162,7 +231,7 @@ impl Compiled {
                 None => return Found::NoSite,
             },
         };
-        match site.routes.iter().find(|route| covers(&route.prefix, path)) {
+        match site.routes.iter().find(|route| if route.exact { route.path == path } else { covers(&route.path, path) }) {
             Some(route) => Found::Route(site, route),
             None => Found::NoRoute(site),
         }
@@ -173,17 +242,28 @@ impl Compiled {
         self.internal.get(&address)
     }
 
+    /// The sites, in order, as one worker uses them.
+    pub(crate) fn local_sites(&self) -> impl Iterator<Item = LocalSite> {
+        self.sites.iter().map(|site| LocalSite::new(&site.app, &site.front))
+    }
+
     /// The index of a service by name.
     pub(crate) fn upstream(&self, key: &str) -> Option<usize> {
         self.upstream_index.get(key).copied()
     }
 }
 
+/// The files of a route that serves some, opened.
+fn folder(table: &RouteTable, route: &SiteRoute) -> Option<Arc<Folder>> {
+    let Some(Answer::Files(files)) = &route.filters.answer else { return None };
+    table.folders.get(&folder_key(&route.upstream, &files.root)).and_then(Folder::open).map(Arc::new)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use landfall_model::name::{Domain, RoutePath};
-    use landfall_model::route::{self, SiteRoute, Upstream};
+    use landfall_model::name::{Domain, PathMatch};
+    use landfall_model::route::{self, Upstream};
     use proptest::prelude::*;
 
     /// Few names, so that hosts and prefixes collide.
@@ -201,7 +281,8 @@ mod tests {
     }
 
     fn site(index: usize) -> impl Strategy<Value = Site> {
-        let routes = proptest::collection::vec(path(), 0..5);
+        let exact = any::<bool>().prop_map(|exact| if exact { "=" } else { "" });
+        let routes = proptest::collection::vec((exact, path()).prop_map(|(exact, path)| format!("{exact}{path}")), 0..5);
         let hosts = proptest::collection::vec(host(), 0..3);
         let redirects = proptest::collection::vec(host(), 0..3);
         (hosts, redirects, routes).prop_map(move |(hosts, redirect_hosts, routes)| Site {
@@ -213,12 +294,14 @@ mod tests {
                 .iter()
                 .enumerate()
                 .map(|(i, path)| SiteRoute {
-                    path: path.parse::<RoutePath>().unwrap(),
+                    path: path.parse::<PathMatch>().unwrap(),
                     upstream: format!("app{index}/{i}"),
                     timeout_ms: i as u64,
                     idle_timeout_ms: 1,
+                    filters: Default::default(),
                 })
                 .collect(),
+            front: Default::default(),
         })
     }
 
@@ -237,7 +320,7 @@ mod tests {
             host in prop_oneof![host().prop_map(String::from), Just("other.example".to_owned())],
             path in path(),
         ) {
-            let compiled = Compiled::new(&table, &mut Endpoints::new(1));
+            let compiled = Compiled::new(&table, &mut Endpoints::new(1), &Compiled::default());
             let expected = match table.find(&host, &path) {
                 route::Found::Route(site, route) => format!("route {} {}", site.app, route.upstream),
                 route::Found::Redirect(site, domain) => format!("redirect {} {domain}", site.app),

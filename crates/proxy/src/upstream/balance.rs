@@ -1,5 +1,7 @@
 //! One worker's copy of the table, and which replica gets a request.
 
+use crate::edge::filter::Filters;
+use crate::edge::front::LocalSite;
 use crate::table::Compiled;
 use crate::upstream::pool::LocalEndpoint;
 use std::cell::Cell;
@@ -13,6 +15,10 @@ pub(crate) struct LocalTable {
     pub(crate) compiled: Arc<Compiled>,
     /// In the order of the compiled table's upstreams.
     pub(crate) upstreams: Vec<LocalUpstream>,
+    /// In the order of the compiled table's filters.
+    pub(crate) filters: Vec<Filters>,
+    /// In the order of the compiled table's sites.
+    pub(crate) sites: Vec<Rc<LocalSite>>,
 }
 
 /// A service's endpoints.
@@ -48,11 +54,13 @@ impl LocalUpstream {
 mod tests {
     use super::*;
     use crate::table::endpoint::{Endpoints, Kind};
+    use landfall_model::route::Protocol;
 
     fn three() -> (LocalUpstream, Vec<Rc<LocalEndpoint>>) {
         let mut states = Endpoints::new(1);
         let address = "127.0.0.1:1".parse().unwrap();
-        let endpoints: Vec<_> = ["a", "b", "c"].iter().map(|id| LocalEndpoint::new(states.state(id, address), address, 0)).collect();
+        let endpoints: Vec<_> =
+            ["a", "b", "c"].iter().map(|id| LocalEndpoint::new(states.state(id, address), (address, Protocol::Http1), 0)).collect();
         (LocalUpstream::new(endpoints.clone()), endpoints)
     }
 

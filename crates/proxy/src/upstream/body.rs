@@ -3,22 +3,24 @@
 //! A body that ends too early ends as an error on the other side too (the connection is aborted, the HTTP/2 stream reset): a short answer
 //! must never look like a whole one.
 
-use crate::edge::watch::InFlight;
+use crate::edge::file::FileBody;
+use crate::edge::filter::{Compressed, throw_away};
+use crate::edge::header::clean_trailers;
+use crate::edge::record::Record;
+use crate::edge::watch::{InFlight, Room};
 use crate::stream::StreamGuard;
-use crate::upstream::pool::{Held, Sender};
+use crate::upstream::coming::Coming;
+use crate::upstream::pace::{Pace, SILENCE};
+use crate::upstream::patience::IdleLimit;
+use crate::upstream::pool::Held;
+use crate::upstream::upload::Upload;
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
-use std::cell::Cell;
-use std::future::Future as _;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
-use std::time::{Duration, Instant};
-use tokio::time::Sleep;
-
-/// Without a byte of a request's body.
-const UPLOAD_IDLE: Duration = Duration::from_secs(60);
+use std::time::Duration;
 
 /// Why a body ended early.
 #[derive(Debug, thiserror::Error)]
@@ -29,6 +31,24 @@ pub(crate) enum BodyError {
     /// Nothing came for too long.
     #[error("the body stalled")]
     Stalled,
+    /// It is larger than the route takes.
+    #[error("the body is too large")]
+    TooLarge,
+    /// It could not be read from its file.
+    #[error("the file could not be read to its end")]
+    File(#[source] std::io::Error),
+    /// The application ended the connection before the body's end.
+    #[error("the body is shorter than it says")]
+    Short,
+    /// The application's connection broke.
+    #[error("the application's connection broke")]
+    Upstream(#[source] std::io::Error),
+    /// It is not what HTTP/1.1 says a body is.
+    #[error("the body is malformed: {0}")]
+    Malformed(&'static str),
+    /// It could not be compressed.
+    #[error("the body could not be compressed")]
+    Encoder(#[source] std::io::Error),
 }
 
 /// A request's body on its way to the application.
@@ -42,46 +62,61 @@ pub(crate) enum RequestBody {
 pub(crate) struct ClientBody {
     incoming: Incoming,
     upload: Rc<Upload>,
-    idle: IdleLimit,
+    pace: Pace,
+    limits: Limits,
 }
 
-/// What became of a request's body.
-#[derive(Debug, Default)]
-pub(crate) struct Upload {
-    ended: Cell<Option<Instant>>,
-    failed: Cell<bool>,
-}
-
-impl Upload {
-    /// When its last byte was taken.
-    pub(crate) fn ended(&self) -> Option<Instant> {
-        self.ended.get()
-    }
-
-    /// Its last byte was taken now.
-    pub(crate) fn end(&self) {
-        self.ended.set(Some(Instant::now()));
-    }
-
-    /// The client broke off or stalled.
-    pub(crate) fn failed(&self) -> bool {
-        self.failed.get()
-    }
+/// What a request's body may be.
+pub(crate) struct Limits {
+    /// In all.
+    pub(crate) bytes: u64,
+    /// Without a byte, once there is an answer and both sides speak when they like.
+    pub(crate) idle: Duration,
+    /// That is so from the beginning.
+    pub(crate) streams: bool,
+    /// It is HTTP/2, whose bodies need no length.
+    pub(crate) http2: bool,
 }
 
 impl RequestBody {
     /// Wraps what the client sends; the second value tells how it goes and is absent when there is no body.
-    pub(crate) fn new(incoming: Incoming) -> (Self, Option<Rc<Upload>>) {
+    pub(crate) fn new(incoming: Incoming, limits: Limits) -> (Self, Option<Rc<Upload>>) {
         if incoming.is_end_stream() {
             return (RequestBody::Empty, None);
         }
         let upload = Rc::new(Upload::default());
-        let body = ClientBody { incoming, upload: Rc::clone(&upload), idle: IdleLimit::new(UPLOAD_IDLE) };
+        let streams = limits.http2 && incoming.size_hint().exact().is_none();
+        let pace = Pace::new(if limits.streams { Some(limits.idle) } else { streams.then_some(SILENCE) });
+        let body = ClientBody { incoming, upload: Rc::clone(&upload), pace, limits };
         (RequestBody::Client(Box::new(body)), Some(upload))
+    }
+
+    /// The application wants it.
+    pub(crate) fn go(&self) {
+        if let RequestBody::Client(body) = self {
+            body.upload.go();
+        }
     }
 
     pub(crate) fn is_empty(&self) -> bool {
         matches!(self, RequestBody::Empty)
+    }
+}
+
+impl ClientBody {
+    fn poll_incoming(&mut self, cx: &mut Context<'_>) -> Poll<FrameResult> {
+        if self.upload.poll_go(cx).is_ready()
+            && let Poll::Ready(frame) = Pin::new(&mut self.incoming).poll_frame(cx)
+        {
+            return Poll::Ready(frame.map(|frame| frame.map(clean).map_err(BodyError::from)));
+        }
+        loop {
+            ready!(self.pace.poll_exceeded(cx));
+            match self.upload.patience(self.limits.idle) {
+                Some(longer) => self.pace.extend(longer),
+                None => return Poll::Ready(Some(Err(BodyError::Stalled))),
+            }
+        }
     }
 }
 
@@ -90,18 +125,23 @@ impl Body for RequestBody {
     type Error = BodyError;
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        let RequestBody::Client(body) = self.get_mut() else { return Poll::Ready(None) };
-        let frame = match Pin::new(&mut body.incoming).poll_frame(cx) {
-            Poll::Ready(Some(frame)) => Some(frame.map_err(BodyError::from)),
-            Poll::Ready(None) => None,
-            Poll::Pending => {
-                ready!(body.idle.poll_exceeded(cx));
-                Some(Err(BodyError::Stalled))
+        let this = self.get_mut();
+        let RequestBody::Client(body) = this else { return Poll::Ready(None) };
+        let frame = ready!(body.poll_incoming(cx));
+        let length = frame.as_ref().and_then(|f| f.as_ref().ok()?.data_ref()).map_or(0, |data| data.len() as u64);
+        body.pace.received(length);
+        body.upload.hear_client();
+        let Some(left) = body.limits.bytes.checked_sub(length) else {
+            body.upload.exceed();
+            if let RequestBody::Client(body) = std::mem::replace(this, RequestBody::Empty) {
+                throw_away(body.incoming);
             }
+            return Poll::Ready(Some(Err(BodyError::TooLarge)));
         };
-        body.idle.progress();
+        body.limits.bytes = left;
+        body.upload.took(length);
         match &frame {
-            Some(Err(_)) => body.upload.failed.set(true),
+            Some(Err(_)) => body.upload.fail(),
             Some(Ok(_)) if !body.incoming.is_end_stream() => {}
             _ => body.upload.end(),
         }
@@ -123,38 +163,101 @@ impl Body for RequestBody {
     }
 }
 
+/// What a client says behind a body, as far as an application may hear it.
+fn clean(mut frame: Frame<Bytes>) -> Frame<Bytes> {
+    if let Some(trailers) = frame.trailers_mut() {
+        clean_trailers(trailers);
+    }
+    frame
+}
+
+/// A failure told one turn late. hyper forgets what it has not written yet when a body fails, so what came before would never be seen.
+#[derive(Debug, Default)]
+pub(crate) struct LastWords(Option<BodyError>);
+
+impl LastWords {
+    /// A failure that waited for its turn.
+    pub(crate) fn take(&mut self) -> Option<BodyError> {
+        self.0.take()
+    }
+
+    /// Holds a failure back until the next poll, which is asked for.
+    pub(crate) fn hold(&mut self, cx: &Context<'_>, frame: FrameResult) -> Poll<FrameResult> {
+        match frame {
+            Some(Err(error)) => {
+                self.0 = Some(error);
+                cx.waker().wake_by_ref();
+                Poll::Pending
+            }
+            frame => Poll::Ready(frame),
+        }
+    }
+}
+
+/// What a body gives when asked for more.
+pub(crate) type FrameResult = Option<Result<Frame<Bytes>, BodyError>>;
+
 /// An answer's body on its way to the client.
 pub(crate) enum ResponseBody {
     /// The proxy's own words.
     Text(Option<Bytes>),
     /// The application's.
     Relay(Box<Relay>),
+    /// A file's.
+    File(Box<FileBody>),
+    /// The application's or a file's, made smaller.
+    Compressed(Box<Compressed>),
+    /// There is none: what follows is a WebSocket's.
+    Tunnel,
 }
 
 /// An application's body and everything that is held until it ends.
 pub(crate) struct Relay {
     /// What comes.
-    pub(crate) incoming: Incoming,
+    pub(crate) incoming: Coming,
     /// Without a byte.
     pub(crate) idle: IdleLimit,
     /// The endpoint's counter.
     pub(crate) held: Option<Held>,
-    /// The connection, kept for the next request if the body ends as it should.
-    pub(crate) sender: Option<Sender>,
     /// Present for an event stream, which can be asked to end.
     pub(crate) stream: Option<StreamGuard>,
+    /// The request's body, if it has not ended yet.
+    pub(crate) upload: Option<Rc<Upload>>,
+    /// For a client whose connection carries other answers too.
+    pub(crate) room: Option<Room>,
     /// The client's connection is busy as long as this lives.
     pub(crate) in_flight: Option<InFlight>,
+    /// How it failed.
+    pub(crate) last_words: LastWords,
+    /// What is known of the request.
+    pub(crate) record: Option<Record>,
 }
 
 impl Relay {
     fn ended(&mut self) {
         let held = self.held.take();
-        if let (Some(sender), Some(held)) = (self.sender.take(), &held) {
-            held.endpoint().give_back(sender);
+        if let (Some(connection), Some(held)) = (self.incoming.take_connection(), &held) {
+            held.endpoint().give_back(connection);
         }
         self.stream = None;
         self.in_flight = None;
+    }
+
+    /// The next frame.
+    pub(crate) fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        if let Some(room) = &mut self.room {
+            ready!(room.poll(cx));
+        }
+        self.in_flight.iter().for_each(InFlight::asked);
+        let frame = ready!(self.poll_incoming(cx));
+        self.in_flight.iter().for_each(InFlight::gave);
+        match &frame {
+            None => self.ended(),
+            Some(Ok(_)) if self.incoming.is_ended() => self.ended(),
+            // The connection and everything else is released with the body.
+            Some(_) => {}
+        }
+        Poll::Ready(frame)
     }
 
     fn poll_incoming(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
@@ -162,18 +265,23 @@ impl Relay {
             && stream.poll_asked(cx).is_ready()
         {
             // Between two chunks: the client sees a whole answer and, if it is an EventSource, comes back.
-            self.sender = None;
             return Poll::Ready(None);
         }
-        match Pin::new(&mut self.incoming).poll_frame(cx) {
+        match self.incoming.poll_frame(cx) {
             Poll::Ready(frame) => {
                 self.idle.progress();
-                Poll::Ready(frame.map(|frame| frame.map_err(BodyError::from)))
+                if let Some(upload) = &self.upload {
+                    upload.hear_application();
+                }
+                Poll::Ready(frame)
             }
-            Poll::Pending => {
+            Poll::Pending => loop {
                 ready!(self.idle.poll_exceeded(cx));
-                Poll::Ready(Some(Err(BodyError::Stalled)))
-            }
+                match self.upload.as_ref().and_then(|upload| upload.patience(self.idle.limit())) {
+                    Some(longer) => self.idle.extend(longer),
+                    None => return Poll::Ready(Some(Err(BodyError::Stalled))),
+                }
+            },
         }
     }
 }
@@ -184,11 +292,51 @@ impl ResponseBody {
         ResponseBody::Text((!text.is_empty()).then_some(text))
     }
 
+    /// Takes the record along until the last byte is sent.
+    pub(crate) fn keep(&mut self, mut record: Record) {
+        if let ResponseBody::Text(text) = self {
+            record.sent(text.as_ref().map_or(0, Bytes::len));
+            return record.completed();
+        }
+        if self.is_end_stream() {
+            record.completed();
+        }
+        if let Some(place) = self.record() {
+            *place = Some(record);
+        }
+    }
+
+    fn record(&mut self) -> Option<&mut Option<Record>> {
+        match self {
+            ResponseBody::Text(_) | ResponseBody::Tunnel => None,
+            ResponseBody::Relay(relay) => Some(&mut relay.record),
+            ResponseBody::File(file) => Some(&mut file.record),
+            ResponseBody::Compressed(compressed) => Some(&mut compressed.record),
+        }
+    }
+
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<FrameResult> {
+        match self {
+            ResponseBody::Text(text) => Poll::Ready(text.take().map(|text| Ok(Frame::data(text)))),
+            ResponseBody::Relay(relay) => match relay.last_words.take() {
+                Some(error) => Poll::Ready(Some(Err(error))),
+                None => {
+                    let frame = ready!(relay.poll_frame(cx));
+                    relay.last_words.hold(cx, frame)
+                }
+            },
+            ResponseBody::File(file) => file.poll_last(cx),
+            ResponseBody::Compressed(compressed) => compressed.poll_frame(cx),
+            ResponseBody::Tunnel => Poll::Ready(None),
+        }
+    }
+
     /// Forwards `relay`; one without a body has ended already.
     pub(crate) fn relay(mut relay: Relay) -> Self {
-        if relay.incoming.is_end_stream() {
+        if relay.incoming.is_ended() {
             relay.ended();
         }
+        relay.in_flight.iter().for_each(InFlight::gave);
         ResponseBody::Relay(Box::new(relay))
     }
 }
@@ -198,60 +346,35 @@ impl Body for ResponseBody {
     type Error = BodyError;
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        match self.get_mut() {
-            ResponseBody::Text(text) => Poll::Ready(text.take().map(|text| Ok(Frame::data(text)))),
-            ResponseBody::Relay(relay) => {
-                let frame = ready!(relay.poll_incoming(cx));
-                match &frame {
-                    None => relay.ended(),
-                    Some(Ok(_)) if relay.incoming.is_end_stream() => relay.ended(),
-                    // The connection is not worth keeping; everything else is released with the body.
-                    Some(Err(_)) => relay.sender = None,
-                    Some(Ok(_)) => {}
-                }
-                Poll::Ready(frame)
+        let this = self.get_mut();
+        let frame = ready!(this.poll_next(cx));
+        let ended = frame.is_none() || this.is_end_stream();
+        if let Some(Some(record)) = this.record() {
+            record.sent(frame.as_ref().and_then(|f| f.as_ref().ok()?.data_ref()).map_or(0, Bytes::len));
+            if ended {
+                record.completed();
             }
         }
+        Poll::Ready(frame)
     }
 
     fn is_end_stream(&self) -> bool {
         match self {
             ResponseBody::Text(text) => text.is_none(),
-            ResponseBody::Relay(relay) => relay.incoming.is_end_stream(),
+            ResponseBody::Relay(relay) => relay.incoming.is_ended(),
+            ResponseBody::File(file) => file.left() == 0,
+            ResponseBody::Compressed(compressed) => compressed.is_end_stream(),
+            ResponseBody::Tunnel => true,
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match self {
             ResponseBody::Text(text) => SizeHint::with_exact(text.as_ref().map_or(0, |t| t.len() as u64)),
-            ResponseBody::Relay(relay) => relay.incoming.size_hint(),
+            ResponseBody::Relay(relay) => relay.incoming.left().map_or_else(SizeHint::default, SizeHint::with_exact),
+            ResponseBody::File(file) => SizeHint::with_exact(file.left()),
+            ResponseBody::Compressed(_) => SizeHint::default(),
+            ResponseBody::Tunnel => SizeHint::with_exact(0),
         }
-    }
-}
-
-/// Ends a wait in which nothing happens. The timer is made at the first wait, so a body that arrives at once costs none.
-pub(crate) struct IdleLimit {
-    limit: Duration,
-    timer: Option<Pin<Box<Sleep>>>,
-    progressed: bool,
-}
-
-impl IdleLimit {
-    pub(crate) fn new(limit: Duration) -> Self {
-        Self { limit, timer: None, progressed: false }
-    }
-
-    /// Something came; the next wait starts anew.
-    pub(crate) fn progress(&mut self) {
-        self.progressed = true;
-    }
-
-    /// Ready when the present wait has lasted too long.
-    pub(crate) fn poll_exceeded(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep(self.limit)));
-        if std::mem::take(&mut self.progressed) {
-            timer.as_mut().reset(tokio::time::Instant::now() + self.limit);
-        }
-        timer.as_mut().poll(cx)
     }
 }

@@ -3,14 +3,20 @@
 //! A request that no application can have seen is sent elsewhere, at most three times, and each time the endpoints come from the table of
 //! that moment: during a rollout the replica picked first may be gone by now.
 
+use crate::edge::record::Record;
 use crate::edge::refusal::Refusal;
 use crate::upstream::balance::LocalTable;
-use crate::upstream::body::{RequestBody, Upload};
-use crate::upstream::pool::{Held, LocalEndpoint, Taken};
+use crate::upstream::body::RequestBody;
+use crate::upstream::call::{Called, call};
+use crate::upstream::coming::Coming;
+use crate::upstream::http1::{Answer, Outgoing, Switched};
+use crate::upstream::pool::{Held, LocalEndpoint};
 use crate::upstream::send::{Sent, is_repeatable, send};
+use crate::upstream::upload::Upload;
 use crate::worker::Worker;
 use http::{Request, Response};
-use hyper::body::Incoming;
+use landfall_model::route::Protocol;
+use std::io;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -30,47 +36,116 @@ pub(crate) struct Outbound {
     pub(crate) timeout: Duration,
 }
 
-/// An answer's head and what its body needs.
+/// What the application answered.
+pub(crate) enum Came {
+    /// An ordinary answer.
+    Http(Response<Coming>),
+    /// It speaks another protocol from here on.
+    Switched(Response<()>, Switched),
+}
+
+impl From<Answer> for Came {
+    fn from(answer: Answer) -> Self {
+        match answer {
+            Answer::Http(response) => Came::Http(response.map(Coming::Http1)),
+            Answer::Switched(response, upstream) => Came::Switched(response, upstream),
+        }
+    }
+}
+
+/// A request as it goes to endpoints of its service's protocol.
+enum Message {
+    Http1(Outgoing),
+    H2c(Request<RequestBody>),
+}
+
+/// An answer and the place it holds.
 pub(crate) struct Inbound {
-    pub(crate) response: Response<Incoming>,
-    pub(crate) taken: Taken,
+    pub(crate) answer: Came,
     pub(crate) held: Held,
 }
 
 /// Sends `outbound` to an endpoint of its service.
-pub(crate) async fn forward(worker: &Worker, table: &Rc<LocalTable>, outbound: Outbound) -> Result<Inbound, Refusal> {
-    let Outbound { mut request, upload, upstream, timeout } = outbound;
+pub(crate) async fn forward(worker: &Worker, table: &Rc<LocalTable>, outbound: Outbound, record: &mut Record) -> Result<Inbound, Refusal> {
+    let Outbound { request, upload, upstream, timeout } = outbound;
     let repeatable = is_repeatable(&request);
+    let mut message = match table.compiled.upstreams.get(upstream).map(|upstream| upstream.protocol).unwrap_or_default() {
+        Protocol::Http1 => Message::Http1(Outgoing::new(request)),
+        Protocol::H2c => Message::H2c(request),
+    };
     let mut failed: Vec<Rc<LocalEndpoint>> = Vec::new();
     for _ in 0..TRIES {
         let endpoint = pick(worker, table, upstream, &failed).ok_or(Refusal::NoEndpoint)?;
         // Counted before the first wait: whoever sees zero may stop the replica.
         let held = Held::request(&endpoint);
+        record.sent_to(&endpoint);
         if failed.iter().any(|f| Rc::ptr_eq(f, &endpoint)) {
             tokio::time::sleep(PAUSE).await;
         }
-        let taken = match endpoint.take(repeatable).await {
-            Ok(taken) => taken,
-            Err(error) => {
+        let sent = match message {
+            Message::Http1(outgoing) if endpoint.protocol == Protocol::Http1 => match endpoint.take(repeatable).await {
+                Ok(taken) => send(taken, outgoing, repeatable, upload.as_ref(), timeout).await.into(),
+                Err(error) => Tried::Unreached(Message::Http1(outgoing), error),
+            },
+            Message::H2c(request) if endpoint.protocol == Protocol::H2c => match endpoint.place().await {
+                Ok(place) => call(place, request, upload.as_ref(), timeout).await.into(),
+                Err(error) => Tried::Unreached(Message::H2c(request), error),
+            },
+            // The service speaks something else since a moment ago.
+            _ => return Err(Refusal::BadGateway),
+        };
+        match sent {
+            Tried::Answered(answer) => return Ok(Inbound { answer, held }),
+            Tried::Unsent(again) => message = again,
+            Tried::Unreached(again, error) => {
                 if endpoint.state.set_healthy(false) {
                     tracing::info!(endpoint = endpoint.state.id, %error, "cannot be reached");
                 }
                 failed.push(endpoint);
-                continue;
+                message = again;
             }
-        };
-        match send(taken, request, upload.as_ref(), timeout).await {
-            Sent::Answered(response, taken) => return Ok(Inbound { response, taken, held }),
-            Sent::Unsent(again) => request = again,
-            Sent::TimedOut => return Err(Refusal::Timeout),
-            Sent::Lost(_) if upload.as_ref().is_some_and(|upload| upload.failed()) => return Err(Refusal::Unfinished),
-            Sent::Lost(error) => {
+            Tried::TimedOut => return Err(Refusal::Timeout),
+            Tried::Lost(_) if upload.as_ref().is_some_and(|upload| upload.is_too_large()) => return Err(Refusal::TooLarge),
+            Tried::Lost(_) if upload.as_ref().is_some_and(|upload| upload.failed()) => return Err(Refusal::Unfinished),
+            Tried::Lost(error) => {
                 tracing::debug!(endpoint = endpoint.state.id, %error, "broke off before answering");
                 return Err(Refusal::BadGateway);
             }
         }
     }
     Err(Refusal::BadGateway)
+}
+
+/// How one try went.
+enum Tried {
+    Answered(Came),
+    Unsent(Message),
+    /// No connection could be made.
+    Unreached(Message, io::Error),
+    Lost(Box<dyn std::error::Error>),
+    TimedOut,
+}
+
+impl From<Sent> for Tried {
+    fn from(sent: Sent) -> Self {
+        match sent {
+            Sent::Answered(answer) => Tried::Answered(answer.into()),
+            Sent::Unsent(outgoing) => Tried::Unsent(Message::Http1(outgoing)),
+            Sent::Lost(failure) => Tried::Lost(Box::new(failure)),
+            Sent::TimedOut => Tried::TimedOut,
+        }
+    }
+}
+
+impl From<Called> for Tried {
+    fn from(called: Called) -> Self {
+        match called {
+            Called::Answered(response) => Tried::Answered(Came::Http(response)),
+            Called::Unsent(request) => Tried::Unsent(Message::H2c(request)),
+            Called::Lost(error) => Tried::Lost(Box::new(error)),
+            Called::TimedOut => Tried::TimedOut,
+        }
+    }
 }
 
 /// Picks from the table in use now, which is the request's own unless a swap came between.

@@ -2,6 +2,13 @@
 
 pub(crate) mod balance;
 pub(crate) mod body;
+mod call;
+pub(crate) mod coming;
 pub(crate) mod forward;
+pub(crate) mod http1;
+pub(crate) mod multiplex;
+mod pace;
+pub(crate) mod patience;
 pub(crate) mod pool;
 pub(crate) mod send;
+pub(crate) mod upload;

@@ -4,10 +4,11 @@
 //! close idle connections after a few seconds (gunicorn 2, Node and uvicorn 5), and a request written into a connection that is being closed is lost;
 //! so connections are kept only briefly, and a request that must not be sent twice gets one that was used a moment ago or a new one.
 
+use crate::meter::Slot;
 use crate::table::endpoint::{EndpointState, Kind};
-use crate::upstream::body::RequestBody;
-use hyper::client::conn::http1;
-use hyper_util::rt::TokioIo;
+use crate::upstream::http1::Connection;
+use crate::upstream::multiplex::{Multiplex, Place};
+use landfall_model::route::Protocol;
 use std::cell::{Cell, RefCell};
 use std::io;
 use std::net::SocketAddr;
@@ -16,46 +17,50 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::net::TcpStream;
 
-/// A connection to an application.
-pub(crate) type Sender = http1::SendRequest<RequestBody>;
-
 /// For a connection to be made.
-const CONNECT_LIMIT: Duration = Duration::from_secs(2);
+pub(crate) const CONNECT_LIMIT: Duration = Duration::from_secs(2);
 /// How long a connection may lie idle before it is closed.
 const IDLE_LIMIT: Duration = Duration::from_secs(4);
 /// How long it may have lain idle for a request that cannot be repeated.
 const FRESH_LIMIT: Duration = Duration::from_secs(1);
 /// Idle connections kept per endpoint and worker.
 const MAX_IDLE: usize = 256;
-/// Largest response head, and largest piece of a body read at once.
-const MAX_BUFFER: usize = 64 * 1024;
 
 /// One endpoint, as one worker sees it.
 pub(crate) struct LocalEndpoint {
     /// What all threads know of it.
     pub(crate) state: Arc<EndpointState>,
     address: SocketAddr,
+    /// What it speaks.
+    pub(crate) protocol: Protocol,
     worker: usize,
     idle: RefCell<Vec<Idle>>,
+    multiplex: Multiplex,
     retired: Cell<bool>,
 }
 
 struct Idle {
-    sender: Sender,
+    connection: Connection,
     since: Instant,
 }
 
 /// A connection taken for one request.
 pub(crate) struct Taken {
     /// The connection.
-    pub(crate) sender: Sender,
+    pub(crate) connection: Connection,
     /// It was used before, so the application may be closing it right now.
     pub(crate) reused: bool,
 }
 
 impl LocalEndpoint {
-    pub(crate) fn new(state: Arc<EndpointState>, address: SocketAddr, worker: usize) -> Rc<Self> {
-        Rc::new(Self { state, address, worker, idle: RefCell::default(), retired: Cell::new(false) })
+    pub(crate) fn new(state: Arc<EndpointState>, (address, protocol): (SocketAddr, Protocol), worker: usize) -> Rc<Self> {
+        let (idle, multiplex, retired) = (RefCell::default(), Multiplex::default(), Cell::new(false));
+        Rc::new(Self { state, address, protocol, worker, idle, multiplex, retired })
+    }
+
+    /// This worker's counts of it.
+    pub(crate) fn slot(&self) -> &Slot {
+        self.state.meter.slot(self.worker)
     }
 
     /// Requests and streams this worker holds here.
@@ -66,51 +71,51 @@ impl LocalEndpoint {
     /// An idle connection, or a new one.
     pub(crate) async fn take(&self, repeatable: bool) -> io::Result<Taken> {
         let limit = if repeatable { IDLE_LIMIT } else { FRESH_LIMIT };
-        while let Some(mut sender) = self.pop(limit) {
-            // Its task may not have run since the last answer ended; `ready` waits for that and for nothing else.
-            if sender.ready().await.is_ok() {
-                return Ok(Taken { sender, reused: true });
+        while let Some(connection) = self.pop(limit) {
+            if connection.is_usable() {
+                return Ok(Taken { connection, reused: true });
             }
         }
-        Ok(Taken { sender: self.connect().await?, reused: false })
+        Ok(Taken { connection: self.connect().await?, reused: false })
     }
 
-    fn pop(&self, limit: Duration) -> Option<Sender> {
+    /// A place among other requests, where that is the protocol.
+    pub(crate) async fn place(&self) -> io::Result<Place> {
+        self.multiplex.take(self.address).await
+    }
+
+    fn pop(&self, limit: Duration) -> Option<Connection> {
         let mut idle = self.idle.borrow_mut();
         // The newest is last: if it is too old, so are the others, but another request may still use them.
         if idle.last()?.since.elapsed() > limit {
             return None;
         }
-        idle.pop().map(|idle| idle.sender)
+        idle.pop().map(|idle| idle.connection)
     }
 
-    async fn connect(&self) -> io::Result<Sender> {
+    async fn connect(&self) -> io::Result<Connection> {
         let stream = tokio::time::timeout(CONNECT_LIMIT, TcpStream::connect(self.address))
             .await
             .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
         stream.set_nodelay(true)?;
-        let (sender, connection) =
-            http1::Builder::new().max_buf_size(MAX_BUFFER).handshake(TokioIo::new(stream)).await.map_err(io::Error::other)?;
-        tokio::task::spawn_local(async move {
-            // Its errors reach whoever waits for the answer; an idle connection's end is nobody's concern.
-            let _ = connection.with_upgrades().await;
-        });
-        Ok(sender)
+        Ok(Connection::new(stream))
     }
 
     /// Keeps a connection whose answer has been read to its end.
-    pub(crate) fn give_back(&self, sender: Sender) {
+    pub(crate) fn give_back(&self, mut connection: Connection) {
         let mut idle = self.idle.borrow_mut();
-        if !self.retired.get() && !sender.is_closed() && idle.len() < MAX_IDLE {
-            idle.push(Idle { sender, since: Instant::now() });
+        if !self.retired.get() && idle.len() < MAX_IDLE {
+            connection.rest();
+            idle.push(Idle { connection, since: Instant::now() });
         }
     }
 
     /// Closes connections that were idle for too long.
     pub(crate) fn sweep(&self) {
+        self.multiplex.sweep();
         let mut idle = self.idle.borrow_mut();
         if !idle.is_empty() {
-            idle.retain(|idle| idle.since.elapsed() < IDLE_LIMIT && !idle.sender.is_closed());
+            idle.retain(|idle| idle.since.elapsed() < IDLE_LIMIT && idle.connection.is_usable());
             if idle.is_empty() {
                 idle.shrink_to_fit();
             }
@@ -120,6 +125,7 @@ impl LocalEndpoint {
     /// It left the table: no connection is kept any more.
     pub(crate) fn retire(&self) {
         self.retired.set(true);
+        self.multiplex.clear();
         self.idle.borrow_mut().clear();
     }
 }

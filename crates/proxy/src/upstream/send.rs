@@ -1,22 +1,25 @@
 //! One request to one endpoint, and what can be said about it if no answer comes: only a request of which the application cannot have
 //! seen anything, or that may be repeated and met a connection that was being closed, is handed back for another try.
 
-use crate::upstream::body::{RequestBody, Upload};
+use crate::upstream::body::RequestBody;
+use crate::upstream::http1::{Answer, Exchange, Failure, Outgoing};
 use crate::upstream::pool::Taken;
-use http::{Method, Request, Response};
-use hyper::body::Incoming;
+use crate::upstream::upload::Upload;
+use http::{Method, Request};
+use std::future::{Future, poll_fn};
+use std::pin::pin;
 use std::rc::Rc;
 use std::time::Duration;
 use tokio::time::Instant;
 
 /// How it went.
 pub(crate) enum Sent {
-    /// The head of an answer came; the connection belongs to its body.
-    Answered(Response<Incoming>, Taken),
+    /// The head of an answer came.
+    Answered(Answer),
     /// The application has not acted on it; it can go elsewhere.
-    Unsent(Request<RequestBody>),
+    Unsent(Outgoing),
     /// It was sent, and no answer came.
-    Lost(hyper::Error),
+    Lost(Failure),
     /// No answer within the route's time.
     TimedOut,
 }
@@ -26,33 +29,31 @@ pub(crate) fn is_repeatable(request: &Request<RequestBody>) -> bool {
     matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS) && request.body().is_empty()
 }
 
-/// Sends `request` over `taken` and waits for the head of the answer, at most `timeout` after the request's last byte.
-pub(crate) async fn send(mut taken: Taken, request: Request<RequestBody>, upload: Option<&Rc<Upload>>, timeout: Duration) -> Sent {
-    // Only a reused connection can be closed under our hands, so only then is a copy worth making.
-    let copy = (taken.reused && is_repeatable(&request)).then(|| copy_of(&request));
-    let result = {
-        let answer = taken.sender.try_send_request(request);
-        tokio::pin!(answer);
-        let timer = tokio::time::sleep(timeout);
-        tokio::pin!(timer);
-        loop {
-            tokio::select! {
-                biased;
-                result = &mut answer => break result,
-                () = &mut timer => match later(upload, timeout) {
-                    Some(deadline) => timer.as_mut().reset(deadline),
-                    None => return Sent::TimedOut,
-                },
-            }
-        }
+/// Sends `outgoing` over `taken` and waits for the head of the answer, at most `timeout` after the request's last byte.
+pub(crate) async fn send(taken: Taken, outgoing: Outgoing, repeatable: bool, upload: Option<&Rc<Upload>>, timeout: Duration) -> Sent {
+    let reused = taken.reused;
+    let mut exchange = Exchange::new(taken.connection, outgoing);
+    let Some(result) = within(poll_fn(|cx| exchange.poll_head(cx)), upload, timeout).await else { return Sent::TimedOut };
+    let failure = match result {
+        Ok(head) => return Sent::Answered(exchange.answer(head)),
+        Err(failure) => failure,
     };
-    match result {
-        Ok(response) => Sent::Answered(response, taken),
-        Err(mut failure) => match (failure.take_message(), copy) {
-            (Some(request), _) => Sent::Unsent(request),
-            (None, Some(copy)) if !failure.error().is_parse() => Sent::Unsent(copy),
-            (None, _) => Sent::Lost(failure.into_error()),
-        },
+    // Only a reused connection can be closed under our hands.
+    let closed = matches!(failure, Failure::Broken { silent, untouched, .. } if silent && (untouched || repeatable && reused));
+    let mut outgoing = exchange.into_outgoing();
+    if closed && outgoing.rewind() { Sent::Unsent(outgoing) } else { Sent::Lost(failure) }
+}
+
+/// Waits for an answer's head, at most `timeout` after the request's last byte.
+pub(super) async fn within<F: Future>(answer: F, upload: Option<&Rc<Upload>>, timeout: Duration) -> Option<F::Output> {
+    let mut answer = pin!(answer);
+    let mut timer = pin!(tokio::time::sleep(timeout));
+    loop {
+        tokio::select! {
+            biased;
+            result = &mut answer => return Some(result),
+            () = &mut timer => timer.as_mut().reset(later(upload, timeout)?),
+        }
     }
 }
 
@@ -64,14 +65,6 @@ fn later(upload: Option<&Rc<Upload>>, timeout: Duration) -> Option<Instant> {
         None => now + timeout,
     };
     (deadline > now).then_some(deadline)
-}
-
-fn copy_of(request: &Request<RequestBody>) -> Request<RequestBody> {
-    let mut copy = Request::new(RequestBody::Empty);
-    copy.method_mut().clone_from(request.method());
-    copy.uri_mut().clone_from(request.uri());
-    copy.headers_mut().clone_from(request.headers());
-    copy
 }
 
 #[cfg(test)]

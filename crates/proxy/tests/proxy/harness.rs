@@ -7,6 +7,8 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use landfall_model::control::{Answer, Ask, EndpointStatus, ProxyStatus};
+use landfall_model::filter::{Filters, Network};
+use landfall_model::front::Front;
 use landfall_model::route::{Endpoint, RouteTable, Site, SiteRoute, Upstream};
 use landfall_proxy::{Config, Handle, Listeners, NameServers, Proxy, Settings};
 use std::convert::Infallible;
@@ -38,6 +40,7 @@ pub(crate) struct Options {
     pub(crate) names_port: u16,
     pub(crate) notify: Option<std::ffi::OsString>,
     pub(crate) max_per_address: Option<u32>,
+    pub(crate) proxied_by: Vec<Network>,
 }
 
 impl Default for Options {
@@ -49,6 +52,7 @@ impl Default for Options {
             names_port: 53,
             notify: None,
             max_per_address: None,
+            proxied_by: Vec::new(),
         }
     }
 }
@@ -72,9 +76,10 @@ pub(crate) fn start_with(home: impl Into<Arc<TempDir>>, mut options: Options) ->
     let address = |sockets: &[StdListener]| sockets[0].local_addr().unwrap();
     let addresses = (address(&options.listeners.http), address(&options.listeners.https));
     let config = Config {
-        settings: Settings { home: home.path().to_owned(), drain: options.drain, workers: 2 },
+        settings: Settings { home: home.path().to_owned(), drain: options.drain, workers: 2, proxied_by: options.proxied_by },
         listeners: options.listeners,
         notify: options.notify,
+        watchdog: None,
         name_servers: options.name_servers,
         names_port: options.names_port,
         signals: false,
@@ -126,7 +131,7 @@ impl Running {
     }
 }
 
-async fn ask_at(home: &Path, ask: &Ask) -> Answer {
+pub(crate) async fn ask_at(home: &Path, ask: &Ask) -> Answer {
     let mut stream = UnixStream::connect(home.join("run/proxy.sock")).await.unwrap();
     let text = serde_json::to_vec(ask).unwrap();
     stream.write_all(&u32::try_from(text.len()).unwrap().to_be_bytes()).await.unwrap();
@@ -251,10 +256,17 @@ pub(crate) fn table(generation: u64, routes: &[(&str, &str, SocketAddr)]) -> Rou
         redirect_hosts: vec!["www.shop.example".parse().unwrap()],
         https: false,
         routes: Vec::new(),
+        front: Front::default(),
     };
     for (path, id, address) in routes {
         let key = format!("shop{path}");
-        site.routes.push(SiteRoute { path: path.parse().unwrap(), upstream: key.clone(), timeout_ms: 20_000, idle_timeout_ms: 60_000 });
+        site.routes.push(SiteRoute {
+            path: path.parse().unwrap(),
+            upstream: key.clone(),
+            timeout_ms: 20_000,
+            idle_timeout_ms: 60_000,
+            filters: Filters::default(),
+        });
         let upstream: &mut Upstream = table.upstreams.entry(key).or_default();
         upstream.endpoints.push(Endpoint { id: (*id).to_owned(), address: *address });
     }

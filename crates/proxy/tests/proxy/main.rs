@@ -2,9 +2,22 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod answers;
+mod challenge;
+mod client;
+mod compression;
 mod control;
+mod exchange;
+mod files;
+mod filters;
+mod floods;
+mod front;
+mod grpc;
 mod harness;
+mod http2;
+mod jwt;
 mod names;
+mod records;
 mod routing;
 mod stopping;
 mod streams;
@@ -12,3 +25,4 @@ mod strict;
 mod swap;
 mod tls;
 mod upstream;
+mod websocket;

@@ -3,6 +3,7 @@
 use crate::harness::{application, named, start, table};
 use http::{Response, StatusCode};
 use http_body_util::Full;
+use landfall_model::filter::{Answer, Filters, Redirect, Respond};
 use tokio::sync::mpsc;
 
 #[tokio::test]
@@ -76,16 +77,54 @@ async fn the_application_learns_who_the_client_is_from_the_proxy_only() {
     crate::harness::talk(proxy.http, &format!("GET / HTTP/1.1\r\nHost: SHOP.example:81\r\n{claims}\r\n\r\n")).await;
     let head = heads.recv().await.unwrap();
     let mut lines: Vec<String> = head.iter().map(|(name, value)| format!("{name}: {}", value.to_str().unwrap())).collect();
+    lines.retain(|line| !line.starts_with("x-request-id: "));
     lines.sort();
     assert_eq!(
         lines,
         [
             "accept: a/b",
+            // This hop's own words: it takes trailers.
+            "connection: te",
             "host: shop.example:81",
+            "te: trailers",
             "x-forwarded-for: 127.0.0.1",
             "x-forwarded-host: shop.example:81",
             "x-forwarded-proto: http",
             "x-real-ip: 127.0.0.1",
         ]
     );
+}
+
+#[tokio::test]
+async fn routes_that_answer_by_themselves_need_no_application() {
+    let proxy = start();
+    let web = named("web").await;
+    let nobody = "127.0.0.1:1".parse().unwrap();
+    let mut table =
+        table(1, &[("/", "shop/web", web), ("=/health", "shop/a", nobody), ("/old", "shop/b", nobody), ("=/docs", "shop/c", nobody)]);
+    let redirect = |to: &str, status, keep_rest| Answer::Redirect(Redirect { to: to.parse().unwrap(), status, keep_rest });
+    let text = Respond { status: 200, body: "healthy\n".into(), content_type: "text/plain".parse().unwrap() };
+    let answers = [Answer::Respond(text), redirect("/new", 301, true), redirect("https://docs.example.com/?v=2", 302, false)];
+    for (route, answer) in table.sites[0].routes.iter_mut().skip(1).zip(answers) {
+        route.filters = Filters { answer: Some(answer), ..Filters::default() };
+    }
+    proxy.swap(&table).await;
+
+    let (status, text) = proxy.get("shop.example", "/health?x").await;
+    assert_eq!(status, StatusCode::OK);
+    assert!(
+        text.ends_with("\r\n\r\nhealthy\n") && text.contains("content-type: text/plain\r\n") && text.contains("x-request-id: "),
+        "{text}"
+    );
+    assert!(proxy.get("shop.example", "/health/x").await.1.ends_with("web /health/x"), "one path alone");
+    let head = crate::harness::talk(proxy.http, "HEAD /health HTTP/1.1\r\nHost: shop.example\r\nConnection: close\r\n\r\n").await;
+    assert!(head.contains("content-length: 8\r\n") && head.ends_with("\r\n\r\n"), "{head}");
+
+    let port = proxy.http.port();
+    let (status, text) = proxy.get("shop.example", "/old//evil.example?q").await;
+    assert_eq!(status, StatusCode::MOVED_PERMANENTLY);
+    assert!(text.contains(&format!("location: http://shop.example:{port}/new//evil.example?q\r\n")), "{text}");
+    let (status, text) = proxy.get("shop.example", "/docs?q").await;
+    assert_eq!(status, StatusCode::FOUND);
+    assert!(text.contains("location: https://docs.example.com/?v=2\r\n"), "{text}");
 }

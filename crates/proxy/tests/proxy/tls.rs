@@ -22,13 +22,13 @@ use tokio::task::LocalSet;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-struct Authority {
+pub(crate) struct Authority {
     issuer: Issuer<'static, KeyPair>,
     certificate: CertificateDer<'static>,
 }
 
 impl Authority {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let key = KeyPair::generate().unwrap();
         let mut params = CertificateParams::default();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -57,25 +57,27 @@ impl Authority {
         TlsConnector::from(Arc::new(config))
     }
 
-    async fn connect(&self, proxy: &Running, name: &str, protocol: &str) -> std::io::Result<TlsStream<TcpStream>> {
+    pub(crate) async fn connect(&self, proxy: &Running, name: &str, protocol: &str) -> std::io::Result<TlsStream<TcpStream>> {
         self.connect_to(proxy.https, name, protocol).await
     }
 
-    async fn connect_to(&self, https: SocketAddr, name: &str, protocol: &str) -> std::io::Result<TlsStream<TcpStream>> {
+    pub(crate) async fn connect_to(&self, https: SocketAddr, name: &str, protocol: &str) -> std::io::Result<TlsStream<TcpStream>> {
         let stream = TcpStream::connect(https).await?;
         self.connector(protocol).connect(ServerName::try_from(name.to_owned()).unwrap(), stream).await
     }
 }
 
-async fn secured(proxy: &Running, authority: &Authority, application: std::net::SocketAddr) -> RouteTable {
+pub(crate) async fn secured(proxy: &Running, authority: &Authority, application: std::net::SocketAddr) -> RouteTable {
+    let table = secured_table(proxy.home.path(), authority, application);
+    proxy.swap(&table).await;
+    table
+}
+
+/// The same for a proxy that is told it some other way.
+pub(crate) fn secured_table(home: &Path, authority: &Authority, application: SocketAddr) -> RouteTable {
     let mut table = table(1, &[("/", "shop/web", application)]);
     table.sites[0].https = true;
-    table.certificates = vec![
-        authority.issue(proxy.home.path(), "shop.example"),
-        authority.issue(proxy.home.path(), "*.shop.example"),
-        authority.issue(proxy.home.path(), "*.other.example"),
-    ];
-    proxy.swap(&table).await;
+    table.certificates = ["shop.example", "*.shop.example", "*.other.example"].map(|host| authority.issue(home, host)).to_vec();
     table
 }
 
@@ -85,7 +87,12 @@ async fn http1_over_tls_with_certificates_by_name() {
     secured(&proxy, &authority, named("web").await).await;
     let mut stream = authority.connect(&proxy, "shop.example", "http/1.1").await.unwrap();
     stream.write_all(b"GET / HTTP/1.1\r\nHost: shop.example\r\nConnection: close\r\n\r\n").await.unwrap();
-    assert!(read_to_end(&mut stream).await.ends_with("web /"));
+    let answer = read_to_end(&mut stream).await;
+    assert!(answer.ends_with("web /") && answer.contains("strict-transport-security: max-age=31536000\r\n"), "{answer}");
+    let mut other = authority.connect(&proxy, "www.shop.example", "http/1.1").await.unwrap();
+    other.write_all(b"GET / HTTP/1.1\r\nHost: www.shop.example\r\nConnection: close\r\n\r\n").await.unwrap();
+    let answer = read_to_end(&mut other).await;
+    assert!(answer.starts_with("HTTP/1.1 308 ") && answer.contains("strict-transport-security: "), "{answer}");
     authority.connect(&proxy, "www.shop.example", "http/1.1").await.unwrap();
     let stranger = authority.connect(&proxy, "stranger.example", "http/1.1").await;
     assert!(stranger.is_err(), "the first certificate is shown, and is not for this name");
@@ -157,6 +164,12 @@ async fn a_renewed_certificate_is_used_after_the_swap() {
     assert!(new.connect(&proxy, "shop.example", "h2").await.is_ok());
 }
 
+/// The server's last word names an earlier request than this one.
+fn is_unseen(error: &hyper::Error) -> bool {
+    let cause = std::error::Error::source(error).and_then(|cause| cause.downcast_ref::<h2::Error>());
+    cause.is_some_and(|cause| cause.is_go_away() && cause.is_remote() && cause.reason() == Some(h2::Reason::NO_ERROR))
+}
+
 /// One HTTP/2 client: asks without pause until told to stop, and connects anew when it is told that its connection ends.
 async fn keeps_asking(authority: Rc<Authority>, https: SocketAddr, answered: Rc<Cell<usize>>, done: Rc<Cell<bool>>) {
     let mut connections = 0;
@@ -173,9 +186,11 @@ async fn keeps_asking(authority: Rc<Authority>, https: SocketAddr, answered: Rc<
                     response.into_body().collect().await.unwrap();
                     answered.set(answered.get() + 1);
                 }
-                // Given back unsent: the connection was known to end.
+                // Given back unsent, because the connection was known to end; or told that nobody has seen it (RFC 9113 §6.8), because its frames were
+                // still on their way out when the client answered the question that ends the connection.
                 Err(mut failure) => {
-                    assert!(failure.take_message().is_some(), "lost on connection {connections}: {:?}", failure.error());
+                    let unseen = failure.take_message().is_some() || is_unseen(failure.error());
+                    assert!(unseen, "lost on connection {connections}: {:?}", failure.error());
                     break;
                 }
             }

@@ -15,6 +15,7 @@ mod image;
 mod log;
 mod network;
 mod observe;
+mod unpack;
 
 use crate::{Exit, Launch, LogEntry, Runtime, RuntimeError, Session, listener, signal};
 use async_trait::async_trait;
@@ -36,6 +37,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
+use tokio::io::AsyncWrite;
 
 /// Questions asked side by side.
 const SIDE_BY_SIDE: usize = 8;
@@ -228,6 +230,10 @@ impl Runtime for DockerRuntime {
 
     async fn pull(&self, image: &ImageRef, policy: PullPolicy, progress: &(dyn Fn(String) + Send + Sync)) -> Result<ImageId, RuntimeError> {
         image::pull(&self.engine, image, policy, progress).await
+    }
+
+    async fn files(&self, image: &ImageId, path: &str, into: &mut (dyn AsyncWrite + Send + Unpin)) -> Result<(), RuntimeError> {
+        unpack::files(&self.engine, image, path, into).await
     }
 
     async fn ensure_network(&self, app: &AppName, key: &NetworkName, network: &Network) -> Result<(), RuntimeError> {

@@ -21,6 +21,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+use tokio::io::{AsyncWrite, AsyncWriteExt as _};
 use tokio::sync::watch;
 use world::{Key, Made, World};
 
@@ -118,6 +119,21 @@ impl FakeRuntime {
         let id = image_id(image, 0);
         self.change(|w| drop(w.here.insert(image.clone(), id.clone())));
         id
+    }
+
+    /// An image has this directory; `archive` is a tar archive as the trait wants it.
+    pub fn put_files(&self, image: &ImageId, path: &str, archive: Vec<u8>) {
+        self.change(|w| drop(w.files.insert((image.clone(), path.to_owned()), archive)));
+    }
+
+    /// Replicas of a service have this address, where a test listens in their place.
+    pub fn put_address(&self, service: &ServiceName, address: IpAddr) {
+        self.change(|w| w.addresses.insert(service.clone(), address));
+    }
+
+    /// The host's address in every network, where a test can listen.
+    pub fn put_gateway(&self, gateway: IpAddr) {
+        self.change(|w| w.gateway = Some(gateway));
     }
 
     /// The registry has newer content under this reference; `None`: it has nothing.
@@ -230,7 +246,8 @@ impl Runtime for FakeRuntime {
     async fn observe(&self, app: &AppName, images: &BTreeSet<ImageRef>) -> Result<Observed, RuntimeError> {
         self.check(Call::Observe, &[app.as_str()])?;
         let world = self.world();
-        let network = || ObservedNetwork { gateway: Some(IpAddr::V4(Ipv4Addr::new(10, 0, 255, 254))), subnet: Some("10.0.0.0/16".into()) };
+        let gateway = world.gateway.unwrap_or(IpAddr::V4(Ipv4Addr::new(10, 0, 255, 254)));
+        let network = || ObservedNetwork { gateway: Some(gateway), subnet: Some("10.0.0.0/16".into()) };
         Ok(Observed {
             replicas: world
                 .replicas
@@ -269,6 +286,14 @@ impl Runtime for FakeRuntime {
         Ok(id)
     }
 
+    async fn files(&self, image: &ImageId, path: &str, into: &mut (dyn AsyncWrite + Send + Unpin)) -> Result<(), RuntimeError> {
+        let archive = self.world().files.get(&(image.clone(), path.to_owned())).cloned();
+        let archive =
+            archive.ok_or_else(|| RuntimeError::failed(format!("copy `{path}` out of the image"), "the image has no such directory"))?;
+        self.change(|w| w.journal.push(format!("unpack {path}")));
+        into.write_all(&archive).await.map_err(|e| RuntimeError::failed(format!("copy `{path}` out of the image"), e))
+    }
+
     async fn ensure_network(&self, app: &AppName, key: &NetworkName, _network: &Network) -> Result<(), RuntimeError> {
         self.check(Call::EnsureNetwork, &[key.as_str()])?;
         self.change(|w| {
@@ -299,7 +324,8 @@ impl Runtime for FakeRuntime {
                 return Err(RuntimeError::NoImage { image: reference.to_string(), reason: "it is not on this server".into() });
             }
             if !w.replicas.contains_key(&key) {
-                let address = w.next_address();
+                let next = w.next_address();
+                let address = w.addresses.get(&launch.service).copied().unwrap_or(next);
                 let made = Made {
                     launch: launch.clone(),
                     state: ReplicaState::Created,

@@ -255,6 +255,15 @@ impl Runtime for ProcessRuntime {
         Err(RuntimeError::NoImage { image: image.to_string(), reason: "the process runtime runs programs, not images".into() })
     }
 
+    async fn files(
+        &self,
+        image: &ImageId,
+        _path: &str,
+        _into: &mut (dyn tokio::io::AsyncWrite + Send + Unpin),
+    ) -> Result<(), RuntimeError> {
+        Err(RuntimeError::NoImage { image: image.to_string(), reason: "the process runtime runs programs, not images".into() })
+    }
+
     async fn ensure_network(&self, app: &AppName, key: &NetworkName, _network: &Network) -> Result<(), RuntimeError> {
         let path = self.network(app, key);
         let made = path.parent().map_or(Ok(()), private_dir).and_then(|()| fs::write(&path, ""));

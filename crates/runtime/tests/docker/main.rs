@@ -6,6 +6,7 @@
 
 mod bench;
 mod detail;
+mod unpack;
 
 use bench::{IMAGE, bench, bind, engine};
 use bollard::query_parameters::{InspectContainerOptions, RemoveContainerOptionsBuilder, RemoveImageOptions};

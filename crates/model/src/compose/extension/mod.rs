@@ -4,6 +4,7 @@
 //! exactly these keys. Keys of `PRODUCT.md` that this version does not honour yet are in it too, and say so.
 
 mod reference;
+mod route;
 mod schema;
 mod table;
 

@@ -74,7 +74,13 @@ fn keys(all: &[Key], level: Level, out: &mut String) {
                 let _ = writeln!(out, "{pad}  # A path alone is a route too.\n{pad}  - /ws");
             }
             _ if key.example.is_empty() => {
-                let _ = writeln!(out, "{pad}# {name}: …");
+                let _ = writeln!(out, "{pad}# {name}:{}", if key.keys().is_empty() { " …" } else { "" });
+                // It excludes what stands beside it, so its own keys are comments too.
+                let mut inner = String::new();
+                keys(key.keys(), below(1), &mut inner);
+                for line in inner.lines().filter_map(|line| line.strip_prefix(pad.as_str())) {
+                    let _ = writeln!(out, "{pad}# {line}");
+                }
             }
             _ => {
                 let _ = writeln!(out, "{pad}{name}: {}", key.example);
@@ -109,6 +115,7 @@ fn example_name(key: &Key) -> &'static str {
     match key.keys().first().map(|first| first.name) {
         Some("secret") => "MODEL",
         Some("slack") => "ops",
+        Some("rate") => "api",
         _ => "staging",
     }
 }

@@ -1,11 +1,13 @@
 //! The table itself, in the order a person writes the keys.
 
+use super::route::{NETWORK, RATE, RATE_LIMIT, ROUTE, ROUTES};
 use super::{Key, Shape};
-use Shape::{Argv, Boolean, Duration, Integer, List, Map, Pattern, Size, Text, Word};
+use Shape::{Argv, Boolean, Duration, Integer, List, Map, Pattern, Text, Word};
 
+const SHARE: Shape = Pattern("a share: `10%`", r"^[0-9]+(\.[0-9]+)?\s*%$");
 const PORT: Shape = Integer(1, 65535);
-const DOMAIN: Shape = Pattern("a domain", r"^[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*$");
-const ROUTE: Shape = Pattern("a path that begins with `/`", r"^/[^*?#\s]*$");
+pub(super) const DOMAIN: Shape =
+    Pattern("a domain", r"^[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*$");
 const PATH: Shape = Pattern("a path to ask for", r"^/[!-~]*$");
 
 /// `x-landfall` at the top of the file.
@@ -29,9 +31,51 @@ pub const APP: &[Key] = &[
     Key {
         name: "tls",
         shapes: &[Map(TLS), Word(&["internal", "off", "acme"])],
-        default: "internal",
-        about: "Who signs the certificates: `internal` is this server's own authority, `off` is plain HTTP. Public certificates (`acme`, `email`) \
-                come with a later Landfall; until then they are signed internally.",
+        default: "acme, for public domains",
+        about: "Who signs the certificates: a public authority by ACME, `internal`, this server's own authority, or nobody, `off`, which is plain \
+                HTTP. See docs/guides/certificates.md.",
+        example: "",
+        honoured: true,
+    },
+    Key {
+        name: "trusted_proxies",
+        shapes: &[List(&[NETWORK]), NETWORK],
+        default: "nobody",
+        about: "Load balancers and CDNs before this server whose X-Forwarded-For, -Proto and -Host are believed. From others they are deleted.",
+        example: "[10.0.0.0/8]",
+        honoured: true,
+    },
+    Key {
+        name: "access_log",
+        shapes: &[Map(ACCESS_LOG), Word(&["errors", "all", "off"])],
+        default: "errors",
+        about: "Which requests get a line in the access log of the server: those that failed, all, none, or those that failed and a share of the others. \
+                See docs/guides/edge.md.",
+        example: "",
+        honoured: true,
+    },
+    Key {
+        name: "error_pages",
+        shapes: &[Text],
+        default: "one sentence, as HTML or text",
+        about: "In place of all the proxy would say itself: a directory of the project with any of 400, 401, 403, 404, 408, 413, 429, 502, 503 and 504.html, at \
+                most 64 KiB each. Programs, which do not ask for HTML, get one line of text.",
+        example: "",
+        honoured: true,
+    },
+    Key {
+        name: "maintenance",
+        shapes: &[Map(MAINTENANCE), Boolean],
+        default: "false",
+        about: "Closes the app for everybody but a few: 503, and a page. A deploy with it replaces no replica.",
+        example: "",
+        honoured: true,
+    },
+    Key {
+        name: "rate_limits",
+        shapes: &[Map(BUCKETS)],
+        default: "none",
+        about: "Limits that several routes share: `rate_limit: { bucket: NAME }` puts a route under one.",
         example: "",
         honoured: true,
     },
@@ -69,6 +113,57 @@ pub const APP: &[Key] = &[
     },
 ];
 
+const BUCKETS: &[Key] =
+    &[Key { name: "*", shapes: &[Map(RATE_LIMIT), RATE], default: "none", about: "A limit, by its name.", example: "", honoured: true }];
+
+const MAINTENANCE: &[Key] = &[
+    Key { name: "on", shapes: &[Boolean], default: "true", about: "So that a variable can say it.", example: "false", honoured: true },
+    Key {
+        name: "page",
+        shapes: &[Text],
+        default: "that of `error_pages` for 503",
+        about: "In place of all others: an HTML file of the project.",
+        example: "",
+        honoured: true,
+    },
+    Key {
+        name: "allow",
+        shapes: &[List(&[NETWORK]), NETWORK],
+        default: "nobody",
+        about: "Clients of these addresses come in.",
+        example: "[192.0.2.0/24]",
+        honoured: true,
+    },
+    Key {
+        name: "key",
+        shapes: &[Text],
+        default: "none",
+        about: "Who sends it in the header X-Maintenance-Key or the cookie maintenance_key comes in.",
+        example: "\"${MAINTENANCE_KEY:-open sesame}\"",
+        honoured: true,
+    },
+    Key { name: "retry_after", shapes: &[Duration], default: "5m", about: "When to come back.", example: "10m", honoured: true },
+];
+
+const ACCESS_LOG: &[Key] = &[
+    Key {
+        name: "sample",
+        shapes: &[SHARE],
+        default: "0%",
+        about: "How many of the requests that did not fail.",
+        example: "10%",
+        honoured: true,
+    },
+    Key {
+        name: "query",
+        shapes: &[Boolean],
+        default: "false",
+        about: "With what is behind the `?`, where people are often named.",
+        example: "false",
+        honoured: true,
+    },
+];
+
 const TLS: &[Key] = &[
     Key {
         name: "email",
@@ -79,14 +174,54 @@ const TLS: &[Key] = &[
         honoured: true,
     },
     Key {
+        name: "ca",
+        shapes: &[Pattern("the address of an ACME directory", r"^https://[^\s#]+$")],
+        default: "Let's Encrypt",
+        about: "Another authority that speaks ACME (RFC 8555).",
+        example: "\"https://acme-staging-v02.api.letsencrypt.org/directory\"",
+        honoured: true,
+    },
+    Key {
+        name: "challenge",
+        shapes: &[Word(&["http", "tls-alpn", "dns"])],
+        default: "`dns` with a `hook`, otherwise `http` and `tls-alpn` in turn",
+        about: "How the authority is shown that a name is yours.",
+        example: "dns",
+        honoured: true,
+    },
+    Key {
+        name: "hook",
+        shapes: &[Argv],
+        default: "none",
+        about: "A program on the server that puts a record into your DNS. It gets `present` or `cleanup`, the record's name and its value as \
+                further arguments. The server's owner must grant it.",
+        example: "[/usr/local/bin/dns-record, zone-1]",
+        honoured: true,
+    },
+    Key {
+        name: "names",
+        shapes: &[List(&[Text])],
+        default: "none",
+        about: "Wildcards to have certificates for, in place of one for each domain they cover.",
+        example: "[\"*.example.com\"]",
+        honoured: true,
+    },
+    Key {
         name: "cert",
         shapes: &[Text],
         default: "none",
-        about: "File of a certificate of your own. Refused for now: this version takes none from files.",
+        about: "In place of all these: the file of a certificate of your own with its chain, PEM, below the project directory.",
         example: "",
         honoured: true,
     },
-    Key { name: "key", shapes: &[Text], default: "none", about: "File of its private key. Refused for now.", example: "", honoured: true },
+    Key {
+        name: "key",
+        shapes: &[Text],
+        default: "none",
+        about: "In place of all these: the file of its private key.",
+        example: "",
+        honoured: true,
+    },
 ];
 
 const ENV: &[Key] = &[Key {
@@ -239,6 +374,14 @@ pub const SERVICE: &[Key] = &[
         honoured: true,
     },
     Key {
+        name: "protocol",
+        shapes: &[Word(&["http1", "h2c"])],
+        default: "http1",
+        about: "What the program speaks on that port: HTTP/1.1, or `h2c`, HTTP/2 without TLS, which gRPC needs. Clients speak what they like.",
+        example: "http1",
+        honoured: true,
+    },
+    Key {
         name: "routes",
         shapes: &[List(&[ROUTE, Map(ROUTES)]), ROUTE],
         default: "none: not reached from outside",
@@ -283,52 +426,6 @@ pub const SERVICE: &[Key] = &[
         shapes: &[Map(BACKUP)],
         default: "none",
         about: "How the data of this service is copied. No backup is made yet.",
-        example: "",
-        honoured: false,
-    },
-];
-
-const ROUTES: &[Key] = &[
-    Key { name: "path", shapes: &[ROUTE], default: "it must be there", about: "The path.", example: "/api", honoured: true },
-    Key {
-        name: "timeout",
-        shapes: &[Duration],
-        default: "60s",
-        about: "How long the service may take to begin its answer.",
-        example: "120s",
-        honoured: true,
-    },
-    Key {
-        name: "idle_timeout",
-        shapes: &[Duration],
-        default: "1h",
-        about: "How long a stream or WebSocket may be silent.",
-        example: "1h",
-        honoured: true,
-    },
-    Key { name: "max_body", shapes: &[Size], default: "none", about: "Largest request body.", example: "16m", honoured: false },
-    Key {
-        name: "rate_limit",
-        shapes: &[Map(&[
-            Key {
-                name: "rate",
-                shapes: &[Text],
-                default: "it must be there",
-                about: "Requests of one client in a time.",
-                example: "10/s",
-                honoured: false,
-            },
-            Key {
-                name: "burst",
-                shapes: &[Integer(0, 1_000_000)],
-                default: "0",
-                about: "So many more at once.",
-                example: "20",
-                honoured: false,
-            },
-        ])],
-        default: "none",
-        about: "How many requests one client may make.",
         example: "",
         honoured: false,
     },

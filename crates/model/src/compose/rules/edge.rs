@@ -153,7 +153,7 @@ fn placeholder(view: &View<'_>, out: &mut Findings) {
 }
 
 fn uncertified(view: &View<'_>, out: &mut Findings) {
-    let own = view.landfall.and_then(|l| l.get("tls")).is_some_and(|t| t.get("cert").is_some());
+    let own = view.landfall.and_then(|l| l.get("tls")).is_some_and(|t| t.get("cert").is_some() || t.get("ca").is_some());
     if tls(view) != "acme" || own {
         return;
     }

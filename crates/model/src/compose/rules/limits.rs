@@ -101,7 +101,7 @@ pub(super) const RULES: &[Rule] = &[
 ];
 
 fn no_limit(_: &View<'_>, service: &Service<'_>, out: &mut Findings) {
-    if service.memory().is_none() && !service.job {
+    if service.memory().is_none() && !service.job && !service.is_files_only() {
         out.at(service.place, format!("`{}` has no memory limit", service.name));
     }
 }

@@ -161,6 +161,11 @@ impl<'a> Route<'a> {
         let path = node.scalar().map(|s| s.text.as_str()).or_else(|| Some(text(node, "path")).filter(|p| !p.is_empty()))?;
         Some(Self { place: node.get("path").map_or(node.place, |n| n.place), path, node })
     }
+
+    /// The service answers, not the proxy by itself.
+    pub(super) fn is_forwarded(&self) -> bool {
+        ["redirect", "respond", "static"].iter().all(|key| self.node.get(key).is_none())
+    }
 }
 
 /// The text of a key's scalar, or nothing.

@@ -185,6 +185,12 @@ impl<'a> Service<'a> {
         self.by_variable.get(name).and_then(|i| self.vars.get(*i)).copied()
     }
 
+    /// The proxy answers all of its routes, so nothing of it is run.
+    pub(super) fn is_files_only(&self) -> bool {
+        let own = |route: &Route<'_>| ["static", "respond", "redirect"].iter().any(|key| route.node.get(key).is_some());
+        !self.routes.is_empty() && self.routes.iter().all(own)
+    }
+
     /// A variable that is there and not empty.
     pub(super) fn set(&self, name: &str) -> bool {
         self.var(name).is_some_and(|v| !v.text.is_empty())
@@ -260,7 +266,7 @@ impl<'a> Service<'a> {
 
     /// True when requests from outside come to it: by a route, or by a port of the host.
     pub(super) fn is_public(&self) -> bool {
-        !self.routes.is_empty() || self.ports.iter().any(|p| !p.is_loopback())
+        self.routes.iter().any(Route::is_forwarded) || self.ports.iter().any(|p| !p.is_loopback())
     }
 }
 

@@ -3,6 +3,7 @@
 //! The authority's key is made on first use, lies in the home with mode 600 and signs only names of apps on this server. Nobody trusts it unless
 //! told to (`landfall ca`).
 
+use super::file::write_private;
 use crate::error::CertError;
 use landfall_model::digest::digest;
 use landfall_model::route::CertificateFiles;
@@ -11,8 +12,6 @@ use rcgen::{
     PKCS_ECDSA_P256_SHA256,
 };
 use std::error::Error;
-use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -27,18 +26,18 @@ const BEFORE: Duration = Duration::from_secs(24 * 3600);
 
 /// The authority and what it signed.
 #[derive(Debug, Clone)]
-pub(crate) struct Certs {
+pub(super) struct Internal {
     dir: PathBuf,
 }
 
-impl Certs {
+impl Internal {
     /// Names the directory.
-    pub(crate) fn new(dir: PathBuf) -> Self {
+    pub(super) fn new(dir: PathBuf) -> Self {
         Self { dir }
     }
 
     /// The certificate of an app for these names, made when there is none, when the names changed, or when a third of its life is left.
-    pub(crate) fn for_app(&self, app: &str, hosts: &[String]) -> Result<CertificateFiles, CertError> {
+    pub(super) fn for_app(&self, app: &str, hosts: &[String]) -> Result<CertificateFiles, CertError> {
         let names = digest(&hosts);
         let chain = self.dir.join(format!("{app}-{}.pem", names.short()));
         let key = self.dir.join(format!("{app}-{}.key", names.short()));
@@ -113,16 +112,6 @@ fn fresh(path: &Path) -> bool {
     modified.is_ok_and(|at| SystemTime::now().duration_since(at).is_ok_and(|age| age < RENEW_AFTER))
 }
 
-/// Whole or not at all, readable by its owner only.
-fn write_private(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    let half = path.with_extension("new");
-    let mut file = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&half)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    std::fs::rename(&half, path)?;
-    std::fs::File::open(path.parent().unwrap_or(Path::new("/")))?.sync_all()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -131,7 +120,7 @@ mod tests {
     #[test]
     fn a_certificate_is_made_once_kept_private_and_made_anew_for_other_names() {
         let dir = tempfile::tempdir().unwrap();
-        let certs = Certs::new(dir.path().to_owned());
+        let certs = Internal::new(dir.path().to_owned());
         let hosts = vec!["localhost".to_owned(), "127.0.0.1".to_owned()];
         let first = certs.for_app("tutor", &hosts).unwrap();
         assert_eq!(certs.for_app("tutor", &hosts).unwrap(), first);

@@ -1,0 +1,98 @@
+//! How a WebSocket is opened: by an upgrade in HTTP/1.1 (RFC 6455 §4), by extended CONNECT in HTTP/2 (RFC 8441 §5).
+//!
+//! The application sees an upgrade either way. A client of HTTP/2 has no key for it, so the proxy makes one and checks the answer in the
+//! client's place. No other protocol is upgraded to: `h2c` is a way around every rule about headers.
+
+use crate::edge::header;
+use aws_lc_rs::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
+use aws_lc_rs::rand;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use http::header::{SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, UPGRADE};
+use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Version, response};
+use hyper::body::{Body as _, Incoming};
+use hyper::ext::Protocol;
+use hyper::upgrade::OnUpgrade;
+
+/// What every accept is made with (RFC 6455 §1.3).
+const GUID: &str = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
+const VERSION: HeaderValue = HeaderValue::from_static("13");
+
+/// True for a CONNECT that names a protocol, which is a request for a path like any other.
+pub(crate) fn is_extended_connect(request: &Request<Incoming>) -> bool {
+    *request.method() == Method::CONNECT && request.extensions().get::<Protocol>().is_some()
+}
+
+/// A client's wish for a WebSocket.
+pub(crate) struct Opening {
+    /// The client's side, once it has the answer.
+    pub(crate) client: OnUpgrade,
+    /// The proxy's own key; absent in HTTP/1.1, where the client has sent one and checks the answer itself.
+    key: Option<HeaderValue>,
+}
+
+impl Opening {
+    /// Nothing if `request` asks for none.
+    pub(crate) fn of(request: &mut Request<Incoming>) -> Option<Self> {
+        // A body would have to be read to its end before its connection becomes a tunnel; no client sends one.
+        let may_upgrade = request.version() == Version::HTTP_11 && *request.method() == Method::GET && request.body().is_end_stream();
+        if may_upgrade && header::asks_for_websocket(request.headers()) {
+            return Some(Self { client: hyper::upgrade::on(request), key: None });
+        }
+        let connect = is_extended_connect(request) && request.extensions().get::<Protocol>()?.as_str().eq_ignore_ascii_case("websocket");
+        if !connect {
+            return None;
+        }
+        let mut key = [0; 16];
+        rand::fill(&mut key).ok()?;
+        let key = HeaderValue::try_from(STANDARD.encode(key)).ok()?;
+        Some(Self { client: hyper::upgrade::on(request), key: Some(key) })
+    }
+
+    /// Makes an upgrade of the request.
+    pub(crate) fn prepare(&self, method: &mut Method, headers: &mut HeaderMap) {
+        header::ask_for_websocket(headers);
+        if let Some(key) = &self.key {
+            *method = Method::GET;
+            headers.insert(SEC_WEBSOCKET_KEY, key.clone());
+            headers.entry(SEC_WEBSOCKET_VERSION).or_insert(VERSION);
+        }
+    }
+
+    /// The client takes any success for a tunnel, and only 101 is one.
+    pub(crate) fn misleads(&self, status: StatusCode) -> bool {
+        self.key.is_some() && status.is_success()
+    }
+
+    /// The application has agreed to this opening, and not to something else.
+    pub(crate) fn is_accepted(&self, headers: &HeaderMap) -> bool {
+        let agreed = headers.get(UPGRADE).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"websocket"));
+        let expected = self.key.as_ref().map(accept_of);
+        agreed && expected.is_none_or(|expected| headers.get(SEC_WEBSOCKET_ACCEPT).is_some_and(|got| got.as_bytes() == expected.as_bytes()))
+    }
+
+    /// The answer for the client.
+    pub(crate) fn answer(&self, head: &mut response::Parts) {
+        header::remove_hop_by_hop(&mut head.headers);
+        if self.key.is_some() {
+            head.status = StatusCode::OK;
+            head.headers.remove(SEC_WEBSOCKET_ACCEPT);
+        } else {
+            header::ask_for_websocket(&mut head.headers);
+        }
+    }
+}
+
+fn accept_of(key: &HeaderValue) -> String {
+    STANDARD.encode(digest(&SHA1_FOR_LEGACY_USE_ONLY, &[key.as_bytes(), GUID.as_bytes()].concat()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_answered_as_the_rfc_shows() {
+        assert_eq!(accept_of(&HeaderValue::from_static("dGhlIHNhbXBsZSBub25jZQ==")), "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
+    }
+}

@@ -1,0 +1,93 @@
+//! A connection and what was read from it too early.
+
+use bytes::{Bytes, BytesMut};
+use std::io::{self, ErrorKind, IoSlice};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio_util::io::poll_read_buf;
+
+/// Read at once; grows to what is left of a body.
+pub(super) const SMALL_READ: usize = 8 * 1024;
+pub(super) const LARGE_READ: usize = 256 * 1024;
+
+/// A connection to an application, between two requests or in the middle of one.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    pub(super) stream: TcpStream,
+    /// Read and not used yet.
+    pub(super) input: BytesMut,
+}
+
+impl Connection {
+    pub(crate) fn new(stream: TcpStream) -> Self {
+        Self { stream, input: BytesMut::new() }
+    }
+
+    /// Open and silent. An application that ends the connection, or speaks without being asked, cannot be asked any more.
+    pub(crate) fn is_usable(&self) -> bool {
+        // Costs a system call only if something happened.
+        self.input.is_empty() && self.stream.try_read(&mut [0]).is_err_and(|error| error.kind() == ErrorKind::WouldBlock)
+    }
+
+    /// Gives memory back that only a large answer needed.
+    pub(crate) fn rest(&mut self) {
+        if self.input.capacity() > SMALL_READ {
+            self.input = BytesMut::new();
+        }
+    }
+
+    /// Reads what there is, at most about `room` bytes; 0 is the end.
+    pub(super) fn poll_fill(&mut self, cx: &mut Context<'_>, room: usize) -> Poll<io::Result<usize>> {
+        self.input.reserve(room.clamp(SMALL_READ, LARGE_READ));
+        poll_read_buf(Pin::new(&mut self.stream), cx, &mut self.input)
+    }
+}
+
+/// A connection that speaks another protocol from here on.
+#[derive(Debug)]
+pub(crate) struct Switched {
+    stream: TcpStream,
+    /// What came right behind the head of the answer.
+    early: Bytes,
+}
+
+impl Switched {
+    pub(super) fn new(connection: Connection) -> Self {
+        Self { stream: connection.stream, early: connection.input.freeze() }
+    }
+}
+
+impl AsyncRead for Switched {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if self.early.is_empty() {
+            return Pin::new(&mut self.stream).poll_read(cx, buf);
+        }
+        let early = self.early.len().min(buf.remaining());
+        buf.put_slice(&self.early.split_to(early));
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Switched {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, buf)
+    }
+
+    fn poll_write_vectored(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bufs: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}

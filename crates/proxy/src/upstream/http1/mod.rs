@@ -1,0 +1,15 @@
+//! HTTP/1.1 with applications, spoken in the task that carries the request.
+//!
+//! hyper's client gives every connection a task of its own and talks to it through channels: two more wakes and a handful of allocations for each
+//! request (decision 7). Here the request's own task writes, waits and reads. What applications say is
+//! judged strictly: an answer whose end is in doubt, or that something follows, costs the connection and never looks whole.
+
+mod chunked;
+mod connection;
+mod exchange;
+mod head;
+mod outgoing;
+
+pub(crate) use connection::{Connection, Switched};
+pub(crate) use exchange::{Answer, AnswerBody, Exchange, Failure};
+pub(crate) use outgoing::Outgoing;

@@ -1,0 +1,188 @@
+//! A request on its way to an application: its head as bytes, made once however often it is tried, and its body, forwarded as it comes.
+
+use crate::upstream::body::{BodyError, RequestBody};
+use bytes::Bytes;
+use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
+use http::{HeaderMap, Method, Request};
+use http_body::Body as _;
+use std::io::{self, IoSlice, Write as _};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use tokio::io::AsyncWrite;
+use tokio::net::TcpStream;
+
+/// Why a request could not be sent to its end.
+#[derive(Debug)]
+pub(super) enum Unsent {
+    /// The client's part of it.
+    Body(BodyError),
+    /// The application's.
+    Io(io::Error),
+}
+
+/// A request, as far as it is not sent yet.
+pub(crate) struct Outgoing {
+    /// The head, later what stands before a chunk.
+    text: Vec<u8>,
+    /// Of `text`.
+    written: usize,
+    piece: Bytes,
+    /// What stands behind a chunk.
+    after: &'static [u8],
+    body: RequestBody,
+    chunked: bool,
+    /// All of the body is in `text` and `piece`, or further.
+    ended: bool,
+    /// Something was taken from the body, so it cannot be sent from its beginning again.
+    touched: bool,
+    pub(super) head_only: bool,
+}
+
+impl Outgoing {
+    /// Encodes the head of `request`. Its headers are clean: no hop-by-hop header is in them but what asks for a WebSocket.
+    pub(crate) fn new(request: Request<RequestBody>) -> Self {
+        let (mut head, body) = request.into_parts();
+        let chunked = set_length(&head.method, &mut head.headers, &body);
+        let mut text = Vec::with_capacity(1024);
+        text.extend_from_slice(head.method.as_str().as_bytes());
+        text.push(b' ');
+        text.extend_from_slice(head.uri.path_and_query().map_or("/", |target| target.as_str()).as_bytes());
+        text.extend_from_slice(b" HTTP/1.1\r\n");
+        write_fields(&mut text, &head.headers);
+        let ended = body.is_empty();
+        Self {
+            text,
+            written: 0,
+            piece: Bytes::new(),
+            after: b"",
+            body,
+            chunked,
+            ended,
+            touched: false,
+            head_only: head.method == Method::HEAD,
+        }
+    }
+
+    /// The application wants the body.
+    pub(super) fn go(&self) {
+        self.body.go();
+    }
+
+    /// Begins again, on another connection; false if that cannot be.
+    pub(crate) fn rewind(&mut self) -> bool {
+        if !self.touched {
+            self.written = 0;
+        }
+        !self.touched
+    }
+
+    /// Nothing of it has left.
+    pub(super) fn is_untouched(&self) -> bool {
+        self.written == 0 && !self.touched
+    }
+
+    /// All of it has left.
+    pub(super) fn is_sent(&self) -> bool {
+        self.ended && self.written == self.text.len() && self.piece.is_empty() && self.after.is_empty()
+    }
+
+    /// Writes what can be written; ready when all of it has left.
+    pub(super) fn poll_send(&mut self, stream: &mut TcpStream, cx: &mut Context<'_>) -> Poll<Result<(), Unsent>> {
+        loop {
+            let waiting = !self.ended && self.piece.is_empty() && self.after.is_empty() && self.poll_body(cx)?.is_pending();
+            if self.written < self.text.len() || !self.piece.is_empty() || !self.after.is_empty() {
+                ready!(self.poll_write(stream, cx)).map_err(Unsent::Io)?;
+            } else if self.ended {
+                return Poll::Ready(Ok(()));
+            } else if waiting {
+                return Poll::Pending;
+            }
+        }
+    }
+
+    /// Takes the next piece of the body, or its end.
+    fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Unsent>> {
+        let frame = ready!(Pin::new(&mut self.body).poll_frame(cx)).transpose().map_err(Unsent::Body)?;
+        self.touched = true;
+        if self.written == self.text.len() {
+            self.text.clear();
+            self.written = 0;
+        }
+        match frame.map(http_body::Frame::into_data) {
+            Some(Ok(data)) if data.is_empty() => {}
+            Some(Ok(data)) => {
+                if self.chunked {
+                    // Writing into memory does not fail.
+                    let _ = write!(self.text, "{:x}\r\n", data.len());
+                    self.after = b"\r\n";
+                }
+                self.piece = data;
+            }
+            Some(Err(frame)) => self.end(frame.into_trailers().ok().as_ref()),
+            None => self.end(None),
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn end(&mut self, trailers: Option<&HeaderMap>) {
+        self.ended = true;
+        if self.chunked {
+            self.text.extend_from_slice(b"0\r\n");
+            match trailers {
+                Some(trailers) => write_fields(&mut self.text, trailers),
+                None => self.text.extend_from_slice(b"\r\n"),
+            }
+        }
+    }
+
+    fn poll_write(&mut self, stream: &mut TcpStream, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let parts = [IoSlice::new(&self.text[self.written..]), IoSlice::new(&self.piece), IoSlice::new(self.after)];
+        let mut written = ready!(Pin::new(stream).poll_write_vectored(cx, &parts))?;
+        if written == 0 {
+            return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+        }
+        let mut took = |length: usize| {
+            let part = written.min(length);
+            written -= part;
+            part
+        };
+        self.written += took(self.text.len() - self.written);
+        let part = took(self.piece.len());
+        let _ = self.piece.split_to(part);
+        let part = took(self.after.len());
+        self.after = &self.after[part..];
+        Poll::Ready(Ok(()))
+    }
+}
+
+/// Makes the headers say how long the body is; true if it is to be sent in chunks.
+fn set_length(method: &Method, headers: &mut HeaderMap, body: &RequestBody) -> bool {
+    if body.is_empty() {
+        // Some applications wait for a body that these methods usually have.
+        if matches!(*method, Method::POST | Method::PUT | Method::PATCH) && !headers.contains_key(CONTENT_LENGTH) {
+            headers.insert(CONTENT_LENGTH, 0.into());
+        }
+        return false;
+    }
+    match body.size_hint().exact() {
+        Some(length) => {
+            headers.insert(CONTENT_LENGTH, length.into());
+            false
+        }
+        None => {
+            headers.remove(CONTENT_LENGTH);
+            headers.insert(TRANSFER_ENCODING, http::HeaderValue::from_static("chunked"));
+            true
+        }
+    }
+}
+
+fn write_fields(text: &mut Vec<u8>, headers: &HeaderMap) {
+    for (name, value) in headers {
+        text.extend_from_slice(name.as_str().as_bytes());
+        text.extend_from_slice(b": ");
+        text.extend_from_slice(value.as_bytes());
+        text.extend_from_slice(b"\r\n");
+    }
+    text.extend_from_slice(b"\r\n");
+}

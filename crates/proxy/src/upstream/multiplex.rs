@@ -1,0 +1,145 @@
+//! HTTP/2 without TLS to one endpoint: connections that carry many requests at once (RFC 9113 §3.3, prior knowledge).
+//!
+//! A connection takes only so many requests that the windows of all of them fit into its own: a client that does not read its answer then holds
+//! up nobody who shares the connection. There is no PING to find out whether the application lives: gRPC servers take PINGs of an idle
+//! connection for an attack, and the health checks ask anyway.
+
+use crate::upstream::body::RequestBody;
+use crate::upstream::pool::CONNECT_LIMIT;
+use crate::worker::LocalExecutor;
+use http::{Request, Response};
+use hyper::body::Incoming;
+use hyper::client::conn::TrySendError;
+use hyper::client::conn::http2::{self, SendRequest};
+use hyper_util::rt::TokioIo;
+use std::cell::{Cell, RefCell};
+use std::future::{Future, poll_fn};
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+use tokio::net::TcpStream;
+use tokio::sync::Mutex;
+
+/// Largest head of an answer.
+const MAX_HEAD: u32 = 64 * 1024;
+/// Requests on one connection, as far as the application allows so many.
+const MAX_STREAMS: usize = 64;
+/// Of an answer that may be under way, per request and per connection.
+const STREAM_WINDOW: u32 = 64 * 1024;
+const CONNECTION_WINDOW: u32 = STREAM_WINDOW * MAX_STREAMS as u32;
+/// Of a request's body that is kept for an application that does not take it yet.
+const SEND_BUFFER: usize = 64 * 1024;
+/// How long a connection may carry nothing before it is closed.
+const IDLE_LIMIT: Duration = Duration::from_secs(60);
+
+/// One worker's connections to one endpoint.
+#[derive(Default)]
+pub(crate) struct Multiplex {
+    open: RefCell<Vec<Rc<Line>>>,
+    /// Held by whoever makes a connection, so that a burst of requests shares one.
+    making: Mutex<()>,
+    /// Attempts that failed: who waited for one need not try the same.
+    failed: Cell<u64>,
+}
+
+/// One connection.
+struct Line {
+    sender: SendRequest<RequestBody>,
+    /// Streams the application allows.
+    allowed: Rc<Cell<usize>>,
+    busy: Cell<usize>,
+    since: Cell<Instant>,
+}
+
+impl Line {
+    fn has_room(&self) -> bool {
+        !self.sender.is_closed() && self.busy.get() < MAX_STREAMS.min(self.allowed.get())
+    }
+}
+
+/// One request's place on a connection, until its answer has ended.
+pub(crate) struct Place {
+    line: Rc<Line>,
+    /// The connection has carried requests before this one.
+    pub(crate) reused: bool,
+}
+
+impl Place {
+    fn new(line: &Rc<Line>, reused: bool) -> Self {
+        line.busy.set(line.busy.get() + 1);
+        Self { line: Rc::clone(line), reused }
+    }
+
+    /// Sends a request whose target is absolute.
+    pub(crate) async fn send(&self, request: Request<RequestBody>) -> Result<Response<Incoming>, TrySendError<Request<RequestBody>>> {
+        self.line.sender.clone().try_send_request(request).await
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.line.busy.set(self.line.busy.get() - 1);
+        self.line.since.set(Instant::now());
+    }
+}
+
+impl Multiplex {
+    /// A place on a connection that has room, or on a new one.
+    pub(crate) async fn take(&self, address: SocketAddr) -> io::Result<Place> {
+        if let Some(line) = self.with_room() {
+            return Ok(Place::new(&line, true));
+        }
+        let failed = self.failed.get();
+        let _making = self.making.lock().await;
+        if let Some(line) = self.with_room() {
+            return Ok(Place::new(&line, true));
+        }
+        if self.failed.get() != failed {
+            return Err(io::ErrorKind::ConnectionRefused.into());
+        }
+        let line = Rc::new(connect(address).await.inspect_err(|_| self.failed.set(self.failed.get().wrapping_add(1)))?);
+        self.open.borrow_mut().push(Rc::clone(&line));
+        Ok(Place::new(&line, false))
+    }
+
+    fn with_room(&self) -> Option<Rc<Line>> {
+        self.open.borrow().iter().find(|line| line.has_room()).cloned()
+    }
+
+    /// Closes connections that carried nothing for too long.
+    pub(crate) fn sweep(&self) {
+        self.open.borrow_mut().retain(|line| !line.sender.is_closed() && (line.busy.get() > 0 || line.since.get().elapsed() < IDLE_LIMIT));
+    }
+
+    /// Keeps no connection any more; what is carried is carried to its end.
+    pub(crate) fn clear(&self) {
+        self.open.borrow_mut().clear();
+    }
+}
+
+async fn connect(address: SocketAddr) -> io::Result<Line> {
+    let made = async {
+        let stream = TcpStream::connect(address).await?;
+        stream.set_nodelay(true)?;
+        let mut builder = http2::Builder::new(LocalExecutor);
+        builder
+            .initial_stream_window_size(STREAM_WINDOW)
+            .initial_connection_window_size(CONNECTION_WINDOW)
+            .max_header_list_size(MAX_HEAD)
+            .max_send_buf_size(SEND_BUFFER);
+        builder.handshake(TokioIo::new(stream)).await.map_err(io::Error::other)
+    };
+    let (sender, mut connection) =
+        tokio::time::timeout(CONNECT_LIMIT, made).await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
+    let allowed = Rc::new(Cell::new(connection.current_max_send_streams()));
+    let told = Rc::clone(&allowed);
+    tokio::task::spawn_local(poll_fn(move |cx| {
+        // Its errors reach whoever waits for an answer.
+        let ended = Pin::new(&mut connection).poll(cx).map(drop);
+        told.set(connection.current_max_send_streams());
+        ended
+    }));
+    Ok(Line { sender, allowed, busy: Cell::new(0), since: Cell::new(Instant::now()) })
+}
