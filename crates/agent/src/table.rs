@@ -208,6 +208,11 @@ impl Table {
         self.parts.lock().await.apps.insert(app.clone(), part);
     }
 
+    /// Every app of the start is in place, so the proxy may be told.
+    pub(crate) fn is_complete(&self) -> bool {
+        *self.complete.borrow()
+    }
+
     /// Every app is in place.
     pub(crate) fn complete(&self) {
         self.complete.send_replace(true);

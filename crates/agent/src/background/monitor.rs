@@ -25,7 +25,7 @@ const LAST_PAUSE: Duration = Duration::from_secs(600);
 /// The task.
 pub(super) struct Monitor {
     core: Arc<Core>,
-    /// Apps that were put into the table since the start.
+    /// Apps that were put into the table at the start, before the proxy was told of any.
     primed: BTreeSet<AppName>,
     repairs: BTreeMap<AppName, Repairs>,
     /// Deaths already told of.
@@ -48,16 +48,21 @@ impl Monitor {
             Ok(apps) => apps,
             Err(e) => return tracing::error!(error = %e, "the monitor cannot read the store"),
         };
+        let complete = self.core.table.is_complete();
         for row in &apps {
-            let result = if self.primed.contains(&row.name) { self.look(row).await } else { self.prime(row).await };
+            // Once the proxy has been told, an app that is new is looked at like any other: what is only prepared would be told to nobody.
+            let known = complete || self.primed.contains(&row.name);
+            let result = if known { self.look(row).await } else { self.prime(row).await };
             if let Err(e) = result {
                 tracing::warn!(app = %row.name, error = %e, cause = ?std::error::Error::source(&e).map(ToString::to_string), "the monitor cannot look at an app");
             }
         }
-        if !apps.iter().all(|a| self.primed.contains(&a.name)) {
-            return;
+        if !complete {
+            if !apps.iter().all(|a| self.primed.contains(&a.name)) {
+                return;
+            }
+            self.core.table.complete();
         }
-        self.core.table.complete();
         if let Err(e) = self.core.table.reconcile().await {
             tracing::warn!(error = %e, "the proxy does not answer");
         }
