@@ -21,5 +21,6 @@ pub mod observed;
 pub mod plan;
 pub mod power;
 pub mod route;
+pub mod secret;
 pub mod spec;
 pub mod tls;
