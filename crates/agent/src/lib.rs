@@ -15,6 +15,8 @@ mod grant;
 mod home;
 mod keys;
 mod rollout;
+#[cfg_attr(not(test), expect(dead_code, reason = "the store of registry logins and of secrets is its user"))]
+mod seal;
 mod store;
 mod table;
 
