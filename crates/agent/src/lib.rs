@@ -17,6 +17,7 @@ mod keys;
 mod rollout;
 #[cfg_attr(not(test), expect(dead_code, reason = "the store of registry logins and of secrets is its user"))]
 mod seal;
+mod secret;
 mod store;
 mod table;
 
@@ -39,7 +40,7 @@ use landfall_runtime::docker::DockerRuntime;
 use landfall_runtime::process::ProcessRuntime;
 use std::path::PathBuf;
 use std::sync::Arc;
-use store::Store;
+use store::{Of, Store};
 use table::Table;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -147,7 +148,7 @@ impl Agent {
 
     /// What happened to an app after the event `after`, at most a thousand events.
     pub fn events(&self, app: &AppName, after: u64) -> Result<Vec<Event>, AgentError> {
-        Ok(self.core.store.events(Some(app), None, after, 1000)?)
+        Ok(self.core.store.events(&Of { app: Some(app.clone()), ..Of::default() }, after, 1000)?)
     }
 
     /// The release of an app that serves.

@@ -80,6 +80,7 @@ impl Case {
             profiles: self.list("profiles").into_iter().collect(),
             reader: self,
             rules: None,
+            environment: None,
         })
     }
 

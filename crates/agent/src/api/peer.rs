@@ -26,6 +26,13 @@ impl Peer {
     }
 }
 
+impl Peer {
+    /// From where it speaks.
+    pub(crate) fn from(&self) -> String {
+        "this machine".to_owned()
+    }
+}
+
 /// The API's socket. Connections of users who may not are closed at once.
 pub(crate) struct Listener {
     socket: UnixListener,

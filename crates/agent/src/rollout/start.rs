@@ -5,6 +5,7 @@ use crate::clock::now_ms;
 use crate::core::Core;
 use crate::error::RequestError;
 use crate::grant;
+use crate::secret::Pinned;
 use crate::store::{AppRow, Kind, RolloutRow};
 use landfall_model::api::{Accepted, Planned, RolloutRequest, RolloutState, Want, What};
 use landfall_model::name::{AppName, Domain, ReleaseNumber, RolloutId};
@@ -22,6 +23,7 @@ struct Considered {
     app: AppRow,
     row: RolloutRow,
     plan: Plan,
+    pinned: Pinned,
 }
 
 /// Plans a request and leaves it at that.
@@ -36,12 +38,17 @@ pub(crate) async fn begin(core: &Arc<Core>, name: &AppName, request: RolloutRequ
         return Ok(Accepted::Rollout { id: known.id, release: known.release });
     }
     let held = core.hold(name, &request.id, who)?;
-    let Considered { app, row, plan } = consider(core, name, request, who).await?;
+    let Considered { app, row, plan, pinned } = consider(core, name, request, who).await?;
     if let (true, Some(release)) = (plan.is_empty(), app.release) {
         return Ok(Accepted::Unchanged { release });
     }
+    core.store.put_secrets(name, &pinned.rows)?;
     core.store.put_app(&app)?;
     core.store.begin(&row)?;
+    for secret in &pinned.overruled {
+        let line = format!("the value of {secret} on this server is used, and not the one the project has");
+        core.tell(name, Some(&row.id), None, &What::Progress { service: None, line });
+    }
     core.tell(name, Some(&row.id), Some(who), &What::RolloutStarted { purpose: row.purpose.clone(), release: row.release });
     let begun = Accepted::Rollout { id: row.id.clone(), release: row.release };
     tokio::spawn(drive(Arc::clone(core), row, held));
@@ -87,6 +94,15 @@ async fn consider(core: &Arc<Core>, name: &AppName, request: RolloutRequest, who
     let (mut spec, purpose) = wanted(core, name, known.as_ref(), &request.want)?;
     let mut app = known.unwrap_or_else(|| AppRow::new(name.clone(), spec.runtime));
     let down = matches!(request.want, Want::Down { .. });
+    let pinned = match &request.want {
+        Want::Deploy { given, .. } => core.secrets.pin(&core.store, (name, &mut spec), given, who)?,
+        Want::Renew { .. } => core.secrets.pin(&core.store, (name, &mut spec), &BTreeMap::new(), who)?,
+        Want::Rollback { .. } => {
+            core.secrets.check(&core.store, name, &spec)?;
+            Pinned::default()
+        }
+        Want::Down { .. } => Pinned::default(),
+    };
     if app.runtime != spec.runtime && app.release.is_some() {
         return Err(RequestError::Bad(format!(
             "{name} runs under the {} runtime and the file says {}: take it down first (`landfall down {name}`)",
@@ -114,7 +130,7 @@ async fn consider(core: &Arc<Core>, name: &AppName, request: RolloutRequest, who
     };
     let (kind, plan) = match request.want {
         Want::Down { volumes } => (Kind::Down { volumes }, plan_down(&input, volumes)),
-        Want::Deploy { .. } | Want::Rollback { .. } => (Kind::Release, plan(&input, &core.policy)),
+        Want::Deploy { .. } | Want::Renew { .. } | Want::Rollback { .. } => (Kind::Release, plan(&input, &core.policy)),
     };
     let row = RolloutRow {
         id: request.id,
@@ -130,15 +146,19 @@ async fn consider(core: &Arc<Core>, name: &AppName, request: RolloutRequest, who
         started_ms: now_ms(),
         failure: None,
     };
-    Ok(Considered { app, row, plan })
+    Ok(Considered { app, row, plan, pinned })
 }
 
 /// The spec a request leads to, and its purpose in words.
 fn wanted(core: &Core, name: &AppName, app: Option<&AppRow>, want: &Want) -> Result<(Spec, String), RequestError> {
     let no_app = || RequestError::NoApp(name.clone());
     match want {
-        Want::Deploy { spec } if spec.app != *name => Err(RequestError::Bad(format!("the spec is of {}, the request of {name}", spec.app))),
-        Want::Deploy { spec } => Ok(((**spec).clone(), "deploy".to_owned())),
+        Want::Deploy { spec, .. } if spec.app != *name => Err(RequestError::Bad(format!("the spec is of {}, the request of {name}", spec.app))),
+        Want::Deploy { spec, .. } => Ok(((**spec).clone(), want.to_string())),
+        Want::Renew { .. } => {
+            let spec = core.current_spec(app.ok_or_else(no_app)?)?.ok_or_else(no_app)?;
+            Ok((spec, want.to_string()))
+        }
         Want::Rollback { release } => {
             let current = app.and_then(|a| a.release).ok_or_else(no_app)?;
             let release = match release {

@@ -3,13 +3,17 @@
 //! Only declarations: a verb's behaviour is in `command/<verb>.rs`, and what was typed becomes [`crate::settings::Settings`] before
 //! any of it is used. Doc comments here are the help text, which a golden test keeps.
 
+mod environment;
 mod listen;
 mod project;
+mod secret;
 
+pub use environment::{Promote, Reset};
 #[cfg(test)]
 pub use listen::ListenAddress;
 pub use listen::ListenArgs;
 pub use project::{AppArgs, ProjectArgs};
+pub use secret::{Secret, SecretVerb};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
@@ -70,6 +74,8 @@ pub enum Verb {
     Up(Up),
     /// Stop an app
     Down(Down),
+    /// Stop an app and delete all its data
+    Reset(Reset),
     /// Say what is wrong with a Compose file
     Check(Check),
     /// Say what a complaint means and what to do about it
@@ -84,8 +90,12 @@ pub enum Verb {
     Plan(Plan),
     /// Make a release
     Deploy(Deploy),
+    /// Deploy the images one environment runs to another
+    Promote(Promote),
     /// Go back to an earlier release
     Rollback(Rollback),
+    /// Keep values on the server that nobody gets to see
+    Secret(Secret),
     /// List releases
     Releases(Releases),
     /// Show what runs
@@ -281,8 +291,12 @@ pub struct Plan {
 /// `landfall deploy`
 #[derive(Debug, Args)]
 pub struct Deploy {
-    /// Directory or Compose file
-    pub path: Option<PathBuf>,
+    /// Environment that the Compose file here declares; or directory or Compose file
+    #[arg(value_name = "ENVIRONMENT|PATH")]
+    pub what: Option<String>,
+    /// Agree to the deploy where `approve: true` asks for it
+    #[arg(long)]
+    pub approve: bool,
     #[command(flatten)]
     #[allow(missing_docs)]
     pub project: ProjectArgs,
@@ -348,6 +362,9 @@ pub struct Events {
     /// So many from the past
     #[arg(short = 'n', long, value_name = "N", default_value_t = 50)]
     pub limit: u32,
+    /// Only who asked for what, and from where
+    #[arg(long)]
+    pub audit: bool,
     #[command(flatten)]
     #[allow(missing_docs)]
     pub app: AppArgs,
@@ -373,7 +390,9 @@ pub struct Exec {
 }
 
 /// `landfall run`
+// `-e` is a variable here, as for `docker compose run`.
 #[derive(Debug, Args)]
+#[command(mut_arg("environment", |arg| arg.short(None)))]
 pub struct RunIn {
     /// Of which service
     pub service: ServiceName,
@@ -381,8 +400,8 @@ pub struct RunIn {
     #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGV")]
     pub argv: Vec<String>,
     /// Variable added to the environment
-    #[arg(short, long = "env", value_name = "KEY=VALUE")]
-    pub environment: Vec<String>,
+    #[arg(short = 'e', long = "env", value_name = "KEY=VALUE")]
+    pub variables: Vec<String>,
     #[command(flatten)]
     #[allow(missing_docs)]
     pub app: AppArgs,

@@ -194,6 +194,15 @@ pub(super) const CODES: &[Code] = &[
         good: "services:\n  web:\n    image: nginx:1.27\n    x-landfall: { port: 80, routes: [/] }\n  api:\n    image: api:1\n    x-landfall: { port: 80, routes: [/api] }\n",
     },
     Code {
+        code: "secret-misplaced",
+        severity: Error,
+        title: "a secret would end up where everybody can see it",
+        reason: "Arguments stand in process lists, images and labels are copied about, and Landfall keeps what it deploys: only references to secrets, never their values.",
+        remedy: "Put it into `environment`, or into a file with `secrets`; a command can read it there.",
+        bad: "x-landfall: { env: { DB_PASSWORD: { secret: true } } }\nservices:\n  cache:\n    image: redis:7\n    command: [redis-server, --requirepass, \"${DB_PASSWORD}\"]\n",
+        good: "x-landfall: { env: { DB_PASSWORD: { secret: true } } }\nservices:\n  cache:\n    image: redis:7\n    environment: { DB_PASSWORD: \"${DB_PASSWORD}\" }\n    command: [sh, -c, 'exec redis-server --requirepass \"$$DB_PASSWORD\"']\n",
+    },
+    Code {
         code: "shared-volume",
         severity: Warning,
         title: "several replicas write to one volume",

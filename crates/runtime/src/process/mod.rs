@@ -15,6 +15,8 @@ mod session;
 mod shim;
 mod volume;
 
+pub(crate) use volume::bytes as directory_bytes;
+
 pub use shim::{shim_exec, shim_run};
 
 use crate::{Exit, Launch, LogEntry, Runtime, RuntimeError, Session, listener, signal};
@@ -327,6 +329,10 @@ impl Runtime for ProcessRuntime {
 
     async fn remove_volume(&self, app: &AppName, key: &VolumeName, volume: &Volume) -> Result<(), RuntimeError> {
         volume::remove(&self.volumes(), app, key, volume)
+    }
+
+    async fn volume_bytes(&self, _app: &AppName, _key: &VolumeName, volume: &Volume) -> Option<u64> {
+        volume::bytes(&volume::dir(&self.volumes(), volume).ok()?)
     }
 
     async fn remove_network(&self, app: &AppName, key: &NetworkName, _network: &Network) -> Result<(), RuntimeError> {

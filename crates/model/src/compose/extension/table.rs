@@ -107,9 +107,9 @@ pub const APP: &[Key] = &[
         name: "environments",
         shapes: &[Map(ENVIRONMENTS)],
         default: "one, without a name",
-        about: "Named variants of the app with values of their own.",
+        about: "Named variants of the app with values of their own: `landfall deploy staging`. Each is an app of its own on its server, `<app>-<environment>`.",
         example: "",
-        honoured: false,
+        honoured: true,
     },
 ];
 
@@ -238,7 +238,7 @@ const ENV_RULE: &[Key] = &[
         name: "secret",
         shapes: &[Boolean],
         default: "false",
-        about: "Its value is never shown, and must not be a placeholder such as `changeme`.",
+        about: "Its value lives on the server, encrypted, and is never shown: `landfall secret set NAME`. One that is set here is brought along. It must not be a placeholder such as `changeme`.",
         example: "true",
         honoured: true,
     },
@@ -257,6 +257,14 @@ const ENV_RULE: &[Key] = &[
         default: "none",
         about: "The value it has when nobody sets it, also for `${…}` in this file.",
         example: "google",
+        honoured: true,
+    },
+    Key {
+        name: "from",
+        shapes: &[Argv],
+        default: "none",
+        about: "A program of the machine that deploys, which writes the value of a secret to its standard output. No shell reads the words.",
+        example: "[op, read, \"op://vault/tutor/jwt\"]",
         honoured: true,
     },
     Key {
@@ -346,7 +354,7 @@ const ENVIRONMENTS: &[Key] = &[Key {
             default: "this machine",
             about: "The server it is deployed to.",
             example: "\"ssh://deploy@staging.example.com\"",
-            honoured: false,
+            honoured: true,
         },
         Key {
             name: "domains",
@@ -354,14 +362,33 @@ const ENVIRONMENTS: &[Key] = &[Key {
             default: "those of the app",
             about: "Names it is reached by.",
             example: "[staging.tutor.example.com]",
-            honoured: false,
+            honoured: true,
+        },
+        Key {
+            name: "values",
+            shapes: &[Map(VALUES)],
+            default: "none",
+            about: "Variables for `${…}` in this file. They win over `.env`, and give way to the environment of the command.",
+            example: "",
+            honoured: true,
+        },
+        Key {
+            name: "approve",
+            shapes: &[Boolean],
+            default: "false",
+            about: "A person must agree to each deploy: `--approve`, or a typed yes.",
+            example: "true",
+            honoured: true,
         },
     ])],
     default: "none",
     about: "An environment, by its name.",
     example: "",
-    honoured: false,
+    honoured: true,
 }];
+
+const VALUES: &[Key] =
+    &[Key { name: "*", shapes: &[Text], default: "none", about: "A value, by the variable's name.", example: "info", honoured: true }];
 
 /// `x-landfall` of a service.
 pub const SERVICE: &[Key] = &[
