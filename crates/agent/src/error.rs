@@ -341,6 +341,14 @@ pub(crate) enum RequestError {
         /// Who has it.
         by: AppName,
     },
+    /// Two apps would write into one volume.
+    #[error("the volume {volume} belongs to app {by}")]
+    VolumeTaken {
+        /// Its name outside the apps.
+        volume: String,
+        /// Whose it is.
+        by: AppName,
+    },
     /// The request itself is wrong.
     #[error("{0}")]
     Bad(String),
@@ -365,7 +373,7 @@ impl RequestError {
     /// HTTP status of the answer.
     pub(crate) fn status(&self) -> u16 {
         match self {
-            Self::Busy { .. } | Self::HostTaken { .. } => 409,
+            Self::Busy { .. } | Self::HostTaken { .. } | Self::VolumeTaken { .. } => 409,
             Self::NoApp(_)
             | Self::NoCertificate(_)
             | Self::NoRelease { .. }
@@ -395,6 +403,12 @@ impl RequestError {
             Self::HostTaken { .. } => {
                 ("host-taken", Some("give this app `x-landfall: { domains: […] }` of its own, or take the other down"))
             }
+            Self::VolumeTaken { .. } => (
+                "volume-taken",
+                Some(
+                    "give it a name of this app's own: `name: ${COMPOSE_PROJECT_NAME}_data`; or write `external: true` where both are meant to have it",
+                ),
+            ),
             Self::Bad(_) => ("bad-request", None),
             Self::Grant(e) => return e.failure(),
             Self::Secret(e) => return e.failure(),

@@ -16,7 +16,6 @@ mod home;
 mod keys;
 mod rollout;
 #[cfg_attr(not(test), expect(dead_code, reason = "the store of registry logins and of secrets is its user"))]
-mod seal;
 mod secret;
 mod store;
 mod table;
@@ -38,6 +37,7 @@ use landfall_model::name::{AppName, ReleaseNumber};
 use landfall_model::plan::Serving;
 use landfall_runtime::docker::DockerRuntime;
 use landfall_runtime::process::ProcessRuntime;
+pub(crate) use landfall_runtime::seal;
 use std::path::PathBuf;
 use std::sync::Arc;
 use store::{Of, Store};

@@ -76,12 +76,15 @@ impl Spec {
 
     /// Likewise for all services, to decide which version they name.
     pub fn secrets_mut(&mut self) -> impl Iterator<Item = &mut SecretRef> {
-        self.services.values_mut().flat_map(|service| {
-            let template = &mut service.template;
-            let values = template.environment.values_mut().flat_map(EnvValue::parts_mut);
-            let files = template.container.files.iter_mut().flat_map(|f| f.content.parts_mut());
-            values.chain(files)
-        }).filter_map(|part| if let Part::Secret(secret) = part { Some(secret) } else { None })
+        self.services
+            .values_mut()
+            .flat_map(|service| {
+                let template = &mut service.template;
+                let values = template.environment.values_mut().flat_map(EnvValue::parts_mut);
+                let files = template.container.files.iter_mut().flat_map(|f| f.content.parts_mut());
+                values.chain(files)
+            })
+            .filter_map(|part| if let Part::Secret(secret) = part { Some(secret) } else { None })
     }
 
     /// Which desired state this is.

@@ -10,6 +10,7 @@ mod error;
 pub mod fake;
 mod listener;
 pub mod process;
+pub mod seal;
 mod signal;
 
 pub use error::RuntimeError;

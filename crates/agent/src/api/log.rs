@@ -111,13 +111,7 @@ impl Follower {
     }
 }
 
-async fn copy(
-    runtime: Arc<dyn Runtime>,
-    (app, id): (AppName, ReplicaId),
-    tail: u32,
-    redactor: Redactor,
-    out: mpsc::Sender<LogLine>,
-) {
+async fn copy(runtime: Arc<dyn Runtime>, (app, id): (AppName, ReplicaId), tail: u32, redactor: Redactor, out: mpsc::Sender<LogLine>) {
     let Ok(mut entries) = runtime.logs(&app, &id, tail, true).await else { return };
     loop {
         let entry = tokio::select! {

@@ -6,8 +6,8 @@ use super::peer::Peer;
 use crate::core::Core;
 use crate::error::RequestError;
 use crate::rollout;
-use axum::{Extension, Json};
 use axum::extract::{ConnectInfo, Path, State};
+use axum::{Extension, Json};
 use landfall_model::api::{Accepted, Planned, RolloutRequest};
 use std::sync::Arc;
 

@@ -115,9 +115,22 @@ async fn consider(core: &Arc<Core>, name: &AppName, request: RolloutRequest, who
     if !down {
         grant::check(&core.grants, name, &spec)?;
         hosts_are_free(core, name, &spec)?;
+        volumes_are_free(core, name, &spec)?;
         assign_internal_ports(&mut app, &spec, &observed, core.policy.first_port);
     }
     let previous = core.current_spec(&app)?;
+    if let (Some(previous), Want::Deploy { .. }) = (&previous, &request.want)
+        && previous.environment != spec.environment
+    {
+        let words = |spec: &Spec| {
+            spec.environment.as_ref().map_or_else(|| "an app of its own".to_owned(), |e| format!("the environment {e} of another"))
+        };
+        return Err(RequestError::Bad(format!(
+            "{name} is {} on this server, and would become {}: give one of them another name",
+            words(previous),
+            words(&spec)
+        )));
+    }
     let release = if down { app.release.unwrap_or(ReleaseNumber(0)) } else { core.store.next_release(name)? };
     let input = Input {
         spec: &spec,
@@ -153,7 +166,9 @@ async fn consider(core: &Arc<Core>, name: &AppName, request: RolloutRequest, who
 fn wanted(core: &Core, name: &AppName, app: Option<&AppRow>, want: &Want) -> Result<(Spec, String), RequestError> {
     let no_app = || RequestError::NoApp(name.clone());
     match want {
-        Want::Deploy { spec, .. } if spec.app != *name => Err(RequestError::Bad(format!("the spec is of {}, the request of {name}", spec.app))),
+        Want::Deploy { spec, .. } if spec.app != *name => {
+            Err(RequestError::Bad(format!("the spec is of {}, the request of {name}", spec.app)))
+        }
         Want::Deploy { spec, .. } => Ok(((**spec).clone(), want.to_string())),
         Want::Renew { .. } => {
             let spec = core.current_spec(app.ok_or_else(no_app)?)?.ok_or_else(no_app)?;
@@ -196,6 +211,21 @@ fn hosts_are_free(core: &Core, name: &AppName, spec: &Spec) -> Result<(), Reques
         }
         if let Some(host) = hosts.iter().chain(&redirected).chain(theirs.route_hosts()).find(|h| mine.contains(h)) {
             return Err(RequestError::HostTaken { host: host.to_string(), by: other.name });
+        }
+    }
+    Ok(())
+}
+
+/// A volume belongs to one app: what another writes would be its loss, and a reset of one would delete the data of both.
+fn volumes_are_free(core: &Core, name: &AppName, spec: &Spec) -> Result<(), RequestError> {
+    let own: Vec<&str> = spec.volumes.values().filter(|v| !v.external).map(|v| v.external_name.as_str()).collect();
+    if own.is_empty() {
+        return Ok(());
+    }
+    for other in core.store.apps()?.into_iter().filter(|a| a.name != *name && a.runtime == spec.runtime) {
+        let Some(theirs) = core.current_spec(&other)? else { continue };
+        if let Some(taken) = theirs.volumes.values().find(|v| !v.external && own.contains(&v.external_name.as_str())) {
+            return Err(RequestError::VolumeTaken { volume: taken.external_name.clone(), by: other.name });
         }
     }
     Ok(())

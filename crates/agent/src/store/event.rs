@@ -56,7 +56,10 @@ impl Store {
             )
             .map_err(fail("read events"))?;
         let rows = query
-            .query_map(params![after, of.app.as_ref().map(AppName::as_str), of.rollout.as_ref().map(RolloutId::as_str), limit, of.audit], read)
+            .query_map(
+                params![after, of.app.as_ref().map(AppName::as_str), of.rollout.as_ref().map(RolloutId::as_str), limit, of.audit],
+                read,
+            )
             .map_err(fail("read events"))?;
         rows.collect::<Result<_, _>>().map_err(fail("read events"))
     }

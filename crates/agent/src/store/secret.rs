@@ -27,9 +27,8 @@ impl Store {
     /// What a deploy would use, by name.
     pub(crate) fn secrets(&self, app: &AppName) -> Result<Vec<SecretRow>, StoreError> {
         let connection = self.lock();
-        let mut query = connection
-            .prepare_cached("SELECT * FROM secret WHERE app = ?1 AND current = 1 ORDER BY name")
-            .map_err(fail("list secrets"))?;
+        let mut query =
+            connection.prepare_cached("SELECT * FROM secret WHERE app = ?1 AND current = 1 ORDER BY name").map_err(fail("list secrets"))?;
         let rows = query.query_map([app.as_str()], read).map_err(fail("list secrets"))?;
         rows.collect::<Result<_, _>>().map_err(fail("list secrets"))
     }

@@ -4,11 +4,13 @@
 //! any of it is used. Doc comments here are the help text, which a golden test keeps.
 
 mod environment;
+mod exec;
 mod listen;
 mod project;
 mod secret;
 
 pub use environment::{Promote, Reset};
+pub use exec::{Exec, RunIn};
 #[cfg(test)]
 pub use listen::ListenAddress;
 pub use listen::ListenArgs;
@@ -18,7 +20,7 @@ pub use secret::{Secret, SecretVerb};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use landfall_model::filter::Network;
-use landfall_model::name::{AppName, CertificateName, ReplicaId, ServiceName};
+use landfall_model::name::{AppName, CertificateName, ServiceName};
 use std::path::PathBuf;
 
 /// Puts a compose.yaml into production on your own server and keeps it there.
@@ -365,43 +367,6 @@ pub struct Events {
     /// Only who asked for what, and from where
     #[arg(long)]
     pub audit: bool,
-    #[command(flatten)]
-    #[allow(missing_docs)]
-    pub app: AppArgs,
-}
-
-/// `landfall exec`
-#[derive(Debug, Args)]
-pub struct Exec {
-    /// In which service
-    pub service: ServiceName,
-    /// Program and arguments; nothing is interpreted by a shell
-    #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGV")]
-    pub argv: Vec<String>,
-    /// In which replica [default: the first that serves]
-    #[arg(long, value_name = "ID")]
-    pub replica: Option<ReplicaId>,
-    /// No terminal, even when there is one
-    #[arg(short = 'T', long)]
-    pub no_tty: bool,
-    #[command(flatten)]
-    #[allow(missing_docs)]
-    pub app: AppArgs,
-}
-
-/// `landfall run`
-// `-e` is a variable here, as for `docker compose run`.
-#[derive(Debug, Args)]
-#[command(mut_arg("environment", |arg| arg.short(None)))]
-pub struct RunIn {
-    /// Of which service
-    pub service: ServiceName,
-    /// Program and arguments; nothing is interpreted by a shell
-    #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGV")]
-    pub argv: Vec<String>,
-    /// Variable added to the environment
-    #[arg(short = 'e', long = "env", value_name = "KEY=VALUE")]
-    pub variables: Vec<String>,
     #[command(flatten)]
     #[allow(missing_docs)]
     pub app: AppArgs,

@@ -63,14 +63,18 @@ impl SecretVerb {
     /// Which app is meant.
     pub fn app(&self) -> &AppArgs {
         match self {
-            Self::List { app } | Self::Set { app, .. } | Self::Import { app, .. } | Self::Rotate { app, .. } | Self::Unset { app, .. } => app,
+            Self::List { app } | Self::Set { app, .. } | Self::Import { app, .. } | Self::Rotate { app, .. } | Self::Unset { app, .. } => {
+                app
+            }
         }
     }
 
     /// Likewise, to complete it.
     pub fn app_mut(&mut self) -> &mut AppArgs {
         match self {
-            Self::List { app } | Self::Set { app, .. } | Self::Import { app, .. } | Self::Rotate { app, .. } | Self::Unset { app, .. } => app,
+            Self::List { app } | Self::Set { app, .. } | Self::Import { app, .. } | Self::Rotate { app, .. } | Self::Unset { app, .. } => {
+                app
+            }
         }
     }
 }

@@ -48,9 +48,11 @@ fn meant(context: &Context, what: Option<&str>, mut args: ProjectArgs) -> Outcom
     let is_path = context.settings.cwd.join(word).exists();
     let declared = locate(None, &args).map(|project| project.resolve().environments).unwrap_or_default();
     match (declared.contains_key(&name), is_path) {
-        (true, true) => Err(Plain::usage("ambiguous", format!("`{word}` is an environment of the Compose file here, and there is `./{word}`"))
-            .hint(format!("write `-e {word}` for the environment, `./{word}` for the path"))
-            .into()),
+        (true, true) => {
+            Err(Plain::usage("ambiguous", format!("`{word}` is an environment of the Compose file here, and there is `./{word}`"))
+                .hint(format!("write `-e {word}` for the environment, `./{word}` for the path"))
+                .into())
+        }
         (true, false) if args.environment.is_some() => {
             Err(Plain::usage("ambiguous", format!("which environment? `{word}` is one, and `-e` names another")).into())
         }
@@ -72,7 +74,14 @@ impl Ready {
     /// Compiles the files and shows every complaint.
     pub fn check(context: &Context, project: Project) -> Outcome<Self> {
         let (spec, output) = project.spec(&context.printer)?;
-        Ok(Self { project, spec, builds: output.builds, given: output.given, sources: output.sources_of, environments: output.environments })
+        Ok(Self {
+            project,
+            spec,
+            builds: output.builds,
+            given: output.given,
+            sources: output.sources_of,
+            environments: output.environments,
+        })
     }
 
     /// Which app it is.

@@ -100,8 +100,17 @@ impl Context {
         Client::new(&self.settings.home)
     }
 
-    fn client_at(&self, _server: Option<&str>) -> Outcome<Client> {
-        Ok(self.client())
+    /// A client of the agent of a server, or of the one here.
+    fn client_at(&self, server: Option<&str>) -> Outcome<Client> {
+        match server {
+            None => Ok(self.client()),
+            Some(server) => Err(Plain::usage(
+                "server-not-reached",
+                format!("the environment is on {server}, and this version reaches no other machine"),
+            )
+            .hint("run the command on that server, in a file whose environment has no `server`")
+            .into()),
+        }
     }
 
     /// A client of the agent of the environment that is meant, for verbs that need no more than the app's name.

@@ -35,7 +35,8 @@ pub async fn run(context: &Context, mut args: Promote) -> Outcome<ExitCode> {
 /// The spec of the release that serves in an environment.
 async fn running(context: &Context, source: &Project, from: &EnvironmentName) -> Outcome<Spec> {
     let (client, app) = (context.client_of_project(source)?, source.app()?);
-    let nothing = || Plain::usage("no-release", format!("{from} runs no release to promote")).hint(format!("`landfall deploy {from}` makes one"));
+    let nothing =
+        || Plain::usage("no-release", format!("{from} runs no release to promote")).hint(format!("`landfall deploy {from}` makes one"));
     let release = client.app(&app).await?.release.ok_or_else(nothing)?;
     Ok(client.release_spec(&app, release).await?)
 }
@@ -44,7 +45,9 @@ async fn running(context: &Context, source: &Project, from: &EnvironmentName) ->
 fn pin(spec: &mut Spec, tried: &Spec, from: &EnvironmentName) -> Outcome {
     for (name, service) in &mut spec.services {
         let there = tried.services.get(name).map(|s| &s.template.program);
-        let refused = |why: &str| Plain::usage("not-tried", format!("`{name}` cannot be promoted: {why}")).hint(format!("`landfall deploy {from}` first"));
+        let refused = |why: &str| {
+            Plain::usage("not-tried", format!("`{name}` cannot be promoted: {why}")).hint(format!("`landfall deploy {from}` first"))
+        };
         match (&mut service.template.program, there) {
             (_, None) => return Err(refused(&format!("{from} does not run it")).into()),
             (Program::Image { reference, pinned, .. }, Some(Program::Image { reference: other, pinned: Some(content), .. })) => {

@@ -128,7 +128,10 @@ fn from_file(cwd: &Path, path: Option<&Path>) -> Outcome<BTreeMap<SecretName, Se
     })?;
     let mut values = BTreeMap::new();
     for (name, value) in variables.into_iter().filter(|(_, value)| !value.is_empty()) {
-        values.insert(name.parse().map_err(|e: landfall_model::name::NameError| Plain::usage("bad-name", e.to_string()))?, SecretValue::new(value));
+        values.insert(
+            name.parse().map_err(|e: landfall_model::name::NameError| Plain::usage("bad-name", e.to_string()))?,
+            SecretValue::new(value),
+        );
     }
     if values.is_empty() {
         return Err(Plain::usage("no-value", format!("{shown} has no variable with a value")).into());
@@ -139,7 +142,9 @@ fn from_file(cwd: &Path, path: Option<&Path>) -> Outcome<BTreeMap<SecretName, Se
 /// Names with what became of them.
 fn told(context: &Context, app: &AppName, set: &SecretsSet) -> Outcome {
     if context.printer.is_json() {
-        return context.printer.json_line(&serde_json::json!({ "app": app, "added": set.added, "changed": set.changed, "unchanged": set.unchanged }));
+        return context
+            .printer
+            .json_line(&serde_json::json!({ "app": app, "added": set.added, "changed": set.changed, "unchanged": set.unchanged }));
     }
     for (mark, names) in [("+", &set.added), ("~", &set.changed), ("=", &set.unchanged)] {
         for name in names {

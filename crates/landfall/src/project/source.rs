@@ -25,11 +25,13 @@ pub async fn ask(dir: &Path, sources: &BTreeMap<SecretName, Vec<String>>) -> Out
 }
 
 async fn one(dir: &Path, name: &SecretName, argv: &[String]) -> Outcome<SecretValue> {
-    let (program, arguments) = argv.split_first().ok_or_else(|| Plain::usage("no-program", format!("`from` of {name} names no program")))?;
+    let (program, arguments) =
+        argv.split_first().ok_or_else(|| Plain::usage("no-program", format!("`from` of {name} names no program")))?;
     let failed = |what: String| Plain::failed("secret-source", format!("the value of {name} cannot be had: {what}"));
     let mut command = tokio::process::Command::new(program);
     command.args(arguments).current_dir(dir).stdin(Stdio::null()).stdout(Stdio::piped()).kill_on_drop(true);
-    let mut child = command.spawn().map_err(|e| failed(format!("`{program}` cannot be started")).because(e).hint("is it installed and in PATH?"))?;
+    let mut child =
+        command.spawn().map_err(|e| failed(format!("`{program}` cannot be started")).because(e).hint("is it installed and in PATH?"))?;
     let stdout = child.stdout.take();
     let mut bytes = Vec::new();
     let said = async {

@@ -12,7 +12,7 @@ mod proxy;
 mod record;
 mod store;
 
-pub use child::open_log;
+pub use child::{environment, open_log};
 pub use listen::Listeners;
 pub use record::{Lock, Record, Started};
 

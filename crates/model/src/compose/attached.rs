@@ -96,7 +96,9 @@ pub(crate) fn declared(field: &Field<'_>, sort: Sort, out: &mut Declared, report
                 (Some(content), ..) => Origin::Text(content.value),
                 (_, Some(variable), _) => Origin::Variable(variable),
                 (.., Some(file)) => Origin::File(file),
-                _ if external && sort == Sort::Secret => kept(named.unwrap_or_else(|| Located::new(name.to_owned(), entry.key_place)), report),
+                _ if external && sort == Sort::Secret => {
+                    kept(named.unwrap_or_else(|| Located::new(name.to_owned(), entry.key_place)), report)
+                }
                 _ if external => Origin::None,
                 _ => no_value(sort, name, entry, report),
             };
@@ -179,7 +181,11 @@ impl AttachedFile {
 }
 
 /// Files of every service that takes part, with what they hold. Values of secrets go to `secrets`, the files refer to them.
-pub(crate) fn files(app: &App<'_>, (variables, secrets): (&Variables, &mut Secrets), report: &mut Report) -> BTreeMap<ServiceName, Vec<MountedFile>> {
+pub(crate) fn files(
+    app: &App<'_>,
+    (variables, secrets): (&Variables, &mut Secrets),
+    report: &mut Report,
+) -> BTreeMap<ServiceName, Vec<MountedFile>> {
     let mut values: BTreeMap<(Sort, String), Option<Content>> = BTreeMap::new();
     let mut out = BTreeMap::new();
     let mut all = 0;
@@ -190,9 +196,13 @@ pub(crate) fn files(app: &App<'_>, (variables, secrets): (&Variables, &mut Secre
             // One that is not declared was complained about when references were followed.
             let Some(origin) = app.file.declared.get(&key) else { continue };
             hidden(name, service, file, report);
-            let content = values.entry(key).or_insert_with(|| value(app, (&file.source.value, file.sort, origin), (variables, secrets), report)).clone();
+            let content = values
+                .entry(key)
+                .or_insert_with(|| value(app, (&file.source.value, file.sort, origin), (variables, secrets), report))
+                .clone();
             let Some(content) = content else { continue };
-            all += content.reveal().len() + origin.secret(&file.source.value).and_then(|name| secrets.given.get(&name)).map_or(0, |v| v.reveal().len());
+            all += content.reveal().len()
+                + origin.secret(&file.source.value).and_then(|name| secrets.given.get(&name)).map_or(0, |v| v.reveal().len());
             if all > MAX_ALL {
                 report
                     .error(

@@ -50,9 +50,10 @@ fn one(entry: &Field<'_>, report: &mut Report) -> EnvironmentFile {
     let Some(mut fields) = Fields::open(entry, report) else { return out };
     out.shown.server = fields.take("server").and_then(|f| f.text(report)).map(|t| t.value);
     out.shown.approve = fields.take("approve").and_then(|f| f.boolean(report)).is_some_and(|b| b.value);
-    out.domains = fields.take("domains").map(|f| super::landfall::one_or_more(&f, report)).map(|items| {
-        items.iter().filter_map(|item| domain(item, report)).collect()
-    });
+    out.domains = fields
+        .take("domains")
+        .map(|f| super::landfall::one_or_more(&f, report))
+        .map(|items| items.iter().filter_map(|item| domain(item, report)).collect());
     // What they are was taken before the file was interpolated.
     if let Some(values) = fields.take("values").and_then(|f| Fields::open(&f, report)) {
         for (_, value) in values.all() {

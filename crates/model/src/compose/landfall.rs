@@ -9,8 +9,8 @@ use super::reader::{Field, Fields, join};
 use super::report::{Located, Place, Report};
 use super::suggest::nearest;
 use super::tls::{self, TlsFile};
-use crate::filter::Filters;
 use super::typed::number::boolean;
+use crate::filter::Filters;
 use crate::name::{Domain, EnvKey, PathMatch, SecretName};
 use crate::route::Protocol;
 use crate::spec::RuntimeKind;
@@ -162,7 +162,8 @@ pub(crate) fn domain(field: &Field<'_>, report: &mut Report) -> Option<Located<D
 fn env_rule(key: &str, field: &Field<'_>, report: &mut Report) -> Option<EnvRule> {
     let text = Located::new(key.to_owned(), field.key_place);
     let name = super::reader::named::<EnvKey>(&text, "bad-name", report)?;
-    let mut rule = EnvRule { name, secret: false, min_length: None, one_of: Vec::new(), default: None, required: true, required_if: None, from: None };
+    let mut rule =
+        EnvRule { name, secret: false, min_length: None, one_of: Vec::new(), default: None, required: true, required_if: None, from: None };
     if field.node.is_null() {
         return Some(rule);
     }

@@ -78,8 +78,8 @@ use interpolate::Variables;
 use load::Loaded;
 use node::Node;
 use report::Report;
-use veil::Secrets;
 use std::collections::{BTreeMap, BTreeSet};
+use veil::Secrets;
 
 /// The user's files, as the compiler asks for them.
 pub trait Files {

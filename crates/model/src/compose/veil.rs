@@ -58,7 +58,11 @@ impl Secrets {
 }
 
 /// What the server must have.
-pub(crate) fn needs(rules: &[EnvRule], app: &App<'_>, (variables, environments): (&Variables, &Environments)) -> BTreeMap<SecretName, Need> {
+pub(crate) fn needs(
+    rules: &[EnvRule],
+    app: &App<'_>,
+    (variables, environments): (&Variables, &Environments),
+) -> BTreeMap<SecretName, Need> {
     let of_rule = |rule: &EnvRule| {
         let required = rule.required || contract::is_wanted(rule, variables, environments);
         let min_length = rule.min_length.as_ref().map_or(0, |m| m.value);
@@ -111,7 +115,10 @@ fn walk(node: &Node, path: &str, report: &mut Report) {
     match &node.value {
         // Alerts are for later, and will keep the addresses of their channels as references.
         Value::Map(entries) => {
-            entries.iter().filter(|e| path != "x-landfall" || e.key != "alerts").for_each(|e| walk(&e.value, &format!("{path}.{}", e.key), report));
+            entries
+                .iter()
+                .filter(|e| path != "x-landfall" || e.key != "alerts")
+                .for_each(|e| walk(&e.value, &format!("{path}.{}", e.key), report));
         }
         Value::List(items) => items.iter().for_each(|item| walk(item, path, report)),
         Value::Scalar(scalar) => {

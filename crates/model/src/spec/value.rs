@@ -81,7 +81,6 @@ impl EnvValue {
     }
 }
 
-
 impl fmt::Debug for EnvValue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("EnvValue(…)")

@@ -11,10 +11,10 @@ mod project;
 mod reset;
 
 use super::interpolate::Variables;
-use super::veil::Secrets;
 use super::node::{Kind, Node, Value};
 use super::report::{Place, Report};
 use super::schema::Schema;
+use super::veil::Secrets;
 use super::yaml::{Document, Mark};
 use super::{FileProblem, Input, canonical, defaults, env, environment, landfall, merge, path, paths, schema, validate, yaml};
 use crate::diagnostic::Diagnostic;
