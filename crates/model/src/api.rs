@@ -3,6 +3,7 @@
 //! The client decides the rollout's id, so a request that was cut off can be asked again and never starts a second rollout. Lists and streams
 //! are bounded; a stream (`events`, `logs`) is one JSON object per line.
 
+use crate::digest::{Revision, digest};
 use crate::name::{AppName, CertificateName, ReleaseNumber, ReplicaId, RolloutId, SecretName, ServiceName, VolumeName};
 use crate::observed::ReplicaState;
 use crate::plan::Plan;
@@ -77,6 +78,16 @@ impl fmt::Display for Want {
             Want::Rollback { release: None } => f.write_str("rollback"),
             Want::Down { volumes: false } => f.write_str("down"),
             Want::Down { volumes: true } => f.write_str("down with volumes"),
+        }
+    }
+}
+
+impl Want {
+    /// Equal for two requests that ask for the same. Values of secrets do not count: it is stored, and a digest of a short value says the value.
+    pub fn revision(&self) -> Revision {
+        match self {
+            Want::Deploy { spec, .. } => digest(&Want::Deploy { spec: spec.clone(), given: BTreeMap::new() }),
+            other => digest(other),
         }
     }
 }

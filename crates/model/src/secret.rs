@@ -6,6 +6,7 @@
 //! [`parts`] turns into references; a mark somebody wrote by hand is a reference to a secret of the same app, and no more than `${NAME}` is.
 
 use crate::name::{EnvironmentName, SecretName, ServiceName};
+use crate::server::ServerAddress;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -163,8 +164,8 @@ pub struct SecretsSet {
 /// A named variant of an app, as its file declares it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Environment {
-    /// `ssh://user@host`; this machine when absent.
-    pub server: Option<String>,
+    /// Where it is deployed to; this machine when absent.
+    pub server: Option<ServerAddress>,
     /// A person must agree to each deploy.
     pub approve: bool,
 }

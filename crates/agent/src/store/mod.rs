@@ -51,6 +51,9 @@ const SCHEMA: &[&str] = &[
     CREATE INDEX event_rollout ON event (rollout, seq);
 ",
     "
+    ALTER TABLE rollout ADD COLUMN wanted TEXT;
+",
+    "
     CREATE TABLE secret (
         app TEXT NOT NULL, name TEXT NOT NULL, version INTEGER NOT NULL, origin TEXT NOT NULL, sealed BLOB, who TEXT NOT NULL,
         at_ms INTEGER NOT NULL, current INTEGER NOT NULL, PRIMARY KEY (app, name, version)

@@ -17,6 +17,7 @@ use landfall_model::code;
 use landfall_model::compose::{Facts, FileProblem, Files, Input, MAX_TEXT, Output, resolve};
 use landfall_model::diagnostic::{Diagnostic, Severity};
 use landfall_model::name::{AppName, EnvironmentName};
+use landfall_model::server::ServerAddress;
 use landfall_model::spec::Spec;
 use std::path::{Path, PathBuf};
 
@@ -186,7 +187,7 @@ pub fn app_named(settings: &Settings, args: &AppArgs) -> Outcome<Option<AppName>
 
 impl Project {
     /// Where its environment is deployed to; absent for this machine.
-    pub fn server(&self) -> Outcome<Option<String>> {
+    pub fn server(&self) -> Outcome<Option<ServerAddress>> {
         let Some(environment) = &self.environment else { return Ok(None) };
         let output = self.resolve();
         self.declared(&output)?;

@@ -48,7 +48,8 @@ fn one(entry: &Field<'_>, report: &mut Report) -> EnvironmentFile {
         return out;
     }
     let Some(mut fields) = Fields::open(entry, report) else { return out };
-    out.shown.server = fields.take("server").and_then(|f| f.text(report)).map(|t| t.value);
+    let server = fields.take("server").and_then(|f| f.parsed(report, "`ssh://[user@]host[:port]`", |text| text.parse().ok()));
+    out.shown.server = server.map(|server| server.value);
     out.shown.approve = fields.take("approve").and_then(|f| f.boolean(report)).is_some_and(|b| b.value);
     out.domains = fields
         .take("domains")
