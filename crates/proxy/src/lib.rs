@@ -13,6 +13,7 @@
 
 mod access;
 mod certificate;
+mod chunked;
 mod control;
 mod edge;
 mod error;

@@ -75,8 +75,6 @@ pub(crate) struct Watch {
     closed: AtomicU32,
     /// First request of this connection that must be refused; 0 if none.
     ambiguous: AtomicU64,
-    /// The bytes are no longer HTTP.
-    upgraded: AtomicBool,
     /// Told when a write that had to wait went on.
     room: Arc<Notify>,
 }
@@ -103,7 +101,6 @@ impl Watch {
             taken: AtomicU32::new(0),
             closed: AtomicU32::new(0),
             ambiguous: AtomicU64::new(0),
-            upgraded: AtomicBool::new(false),
             room: Arc::default(),
         })
     }
@@ -168,14 +165,6 @@ impl Watch {
     pub(crate) fn is_refused(&self, request: u64) -> bool {
         let first = self.ambiguous.load(Relaxed);
         first != 0 && request >= first
-    }
-
-    pub(crate) fn set_upgraded(&self) {
-        self.upgraded.store(true, Relaxed);
-    }
-
-    pub(crate) fn is_upgraded(&self) -> bool {
-        self.upgraded.load(Relaxed)
     }
 
     /// A write had to wait, or the client took something. A little now and then does not count: it would keep a connection for ever.
