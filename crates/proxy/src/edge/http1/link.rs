@@ -67,14 +67,6 @@ enum Body {
     Ended,
 }
 
-/// What comes next on a connection.
-pub(super) enum Next {
-    Request(Head),
-    Refused(Bad),
-    /// Nothing: it is to be closed.
-    End,
-}
-
 impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
     pub(super) fn new(conn: &Conn, stream: S) -> Self {
         let (input, finder) = (BytesMut::new(), Finder::default());
@@ -83,22 +75,22 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
         Self { inner: RefCell::new(inner), worker: Rc::clone(&conn.worker), watch: Arc::clone(&conn.watch) }
     }
 
-    /// The next head. An idle connection that is asked to finish has none: what has arrived is looked at first.
-    pub(super) fn poll_next(&self, conn: &Conn, cx: &mut Context<'_>) -> Poll<Next> {
+    /// The next head; nothing if the connection is to be closed. One that is idle and asked to finish has none: what has arrived is looked at first.
+    pub(super) fn poll_head(&self, conn: &Conn, cx: &mut Context<'_>) -> Poll<Option<Result<Head, Bad>>> {
         let inner = &mut *self.inner.borrow_mut();
         if !inner.input.is_empty() {
             self.watch.head_begins();
         }
         loop {
             match inner.finder.take(&mut inner.input) {
-                Ok(Some(head)) => return Poll::Ready(Next::Request(head)),
+                Ok(Some(head)) => return Poll::Ready(Some(Ok(head))),
                 Ok(None) => {}
-                Err(bad) => return Poll::Ready(Next::Refused(bad)),
+                Err(bad) => return Poll::Ready(Some(Err(bad))),
             }
             match inner.poll_read(&self.worker, cx) {
-                Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(Next::End),
+                Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(None),
                 Poll::Ready(Ok(_)) => self.watch.head_begins(),
-                Poll::Pending if conn.poll_order(cx) == Order::Finish && self.watch.is_idle() => return Poll::Ready(Next::End),
+                Poll::Pending if conn.poll_order(cx) == Order::Finish && self.watch.is_idle() => return Poll::Ready(None),
                 Poll::Pending => return Poll::Pending,
             }
         }

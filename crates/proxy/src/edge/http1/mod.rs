@@ -19,7 +19,7 @@ use crate::edge::websocket::Tunnelled;
 use head::{Bad, Head};
 use http::header::TE;
 use http::{Method, StatusCode, Version};
-use link::{Link, Next};
+use link::Link;
 use reply::{Asked, Reply};
 use std::future::poll_fn;
 use std::rc::Rc;
@@ -52,11 +52,11 @@ where
     let _listed = conn.worker.list(&conn);
     let link = Rc::new(Link::new(&conn, stream));
     loop {
-        let Some(next) = until_cut(&conn, |cx| link.poll_next(&conn, cx)).await else { return };
+        let Some(next) = until_cut(&conn, |cx| link.poll_head(&conn, cx)).await else { return };
         let after = match next {
-            Next::Request(head) => Box::pin(exchange(&conn, &link, head)).await,
-            Next::Refused(bad) => refuse(&conn, &link, bad).await,
-            Next::End => After::Close,
+            Some(Ok(head)) => Box::pin(exchange(&conn, &link, head)).await,
+            Some(Err(bad)) => refuse(&conn, &link, bad).await,
+            None => After::Close,
         };
         match after {
             After::Keep => {}
