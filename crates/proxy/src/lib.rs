@@ -25,6 +25,7 @@ mod notify;
 mod proxy;
 mod stream;
 mod table;
+mod tls;
 mod upstream;
 mod worker;
 

@@ -11,6 +11,7 @@ use crate::exhausted::{Rarely, is_exhausted};
 use crate::meter::add;
 use crate::stream::Streams;
 use crate::table::Compiled;
+use crate::tls::Acceptor;
 use crate::upstream::balance::{LocalTable, LocalUpstream};
 use crate::upstream::pool::LocalEndpoint;
 use hyper::server::conn::{http1, http2};
@@ -29,7 +30,6 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::{JoinHandle, spawn_local};
 use tokio::time::Instant;
-use tokio_rustls::TlsAcceptor;
 
 /// How long before the drain limit streams are asked to end, at most, and over how much of that they are spread.
 const CLOSING: Duration = Duration::from_secs(5);
@@ -147,7 +147,7 @@ pub(crate) struct Worker {
     /// For the connections' limits.
     pub(crate) clock: Arc<Clock>,
     /// For HTTPS.
-    pub(crate) tls: TlsAcceptor,
+    pub(crate) tls: Acceptor,
     /// How HTTP/1 is spoken with clients.
     pub(crate) http1: http1::Builder,
     /// How HTTP/2 is spoken with clients.
@@ -217,7 +217,7 @@ impl Worker {
             log: Log::new(shared.log.clone()),
             request_ids: RequestIds::new(),
             clock: Clock::new(),
-            tls: TlsAcceptor::from(Arc::clone(&shared.tls)),
+            tls: Acceptor::new(&shared.tls),
             http1: http1_builder(),
             http2: http2_builder(),
             shared,
