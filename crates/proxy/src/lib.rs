@@ -26,6 +26,7 @@ mod notify;
 mod proxy;
 mod stream;
 mod table;
+mod tls;
 mod upstream;
 mod worker;
 

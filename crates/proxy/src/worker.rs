@@ -11,6 +11,7 @@ use crate::exhausted::{Rarely, is_exhausted};
 use crate::meter::add;
 use crate::stream::Streams;
 use crate::table::Compiled;
+use crate::tls::Acceptor;
 use crate::upstream::balance::{LocalTable, LocalUpstream};
 use crate::upstream::pool::LocalEndpoint;
 use httpdate::HttpDate;
@@ -31,7 +32,6 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::{JoinHandle, spawn_local};
 use tokio::time::Instant;
-use tokio_rustls::TlsAcceptor;
 
 /// How long before the drain limit streams are asked to end, at most, and over how much of that they are spread.
 const CLOSING: Duration = Duration::from_secs(5);
@@ -155,7 +155,7 @@ pub(crate) struct Worker {
     /// The time as answers say it, to the second (RFC 9110 §6.6.1).
     pub(crate) date: Cell<[u8; 29]>,
     /// For HTTPS.
-    pub(crate) tls: TlsAcceptor,
+    pub(crate) tls: Acceptor,
     /// How HTTP/2 is spoken with clients.
     pub(crate) http2: http2::Builder<LocalExecutor>,
 }
@@ -225,7 +225,7 @@ impl Worker {
             clock: Clock::new(),
             scratch: RefCell::new(vec![0; SCRATCH].into()),
             date: Cell::new(date()),
-            tls: TlsAcceptor::from(Arc::clone(&shared.tls)),
+            tls: Acceptor::new(&shared.tls),
             http2: http2_builder(),
             shared,
         })

@@ -71,18 +71,17 @@ async fn begins_http2(stream: &TcpStream) -> bool {
 
 /// Shakes hands and serves.
 pub(crate) async fn serve_https(accepted: Accepted, stream: TcpStream, peer: IpAddr) {
-    let accept = accepted.worker().tls.accept(stream);
-    let Ok(Ok(stream)) = tokio::time::timeout(HANDSHAKE_LIMIT, accept).await else {
-        return accepted.worker().count_handshake(None);
+    let worker = Rc::clone(accepted.worker());
+    let Ok(Ok(stream)) = tokio::time::timeout(HANDSHAKE_LIMIT, worker.tls.accept(stream)).await else {
+        return worker.count_handshake(None);
     };
-    accepted.worker().count_handshake(stream.get_ref().1.handshake_kind());
-    if stream.get_ref().1.alpn_protocol() == Some(ACME_TLS) {
+    worker.count_handshake(stream.handshake_kind());
+    if stream.alpn_protocol() == Some(ACME_TLS) {
         return;
     }
     let mut conn = Conn::new(accepted, Origin::Https, peer);
-    let (_, session) = stream.get_ref();
-    conn.server_name = session.server_name().map(str::to_ascii_lowercase);
-    conn.http2 = session.alpn_protocol() == Some(b"h2");
+    conn.server_name = stream.server_name().map(str::to_ascii_lowercase);
+    conn.http2 = stream.alpn_protocol() == Some(b"h2");
     if conn.http2 { serve_http2(conn, stream).await } else { http1::serve(conn, stream).await }
 }
 
