@@ -149,7 +149,7 @@ pub(crate) struct Worker {
     /// Names of its requests.
     pub(crate) request_ids: RequestIds,
     /// For the connections' limits.
-    pub(crate) clock: Arc<Clock>,
+    pub(crate) clock: Rc<Clock>,
     /// Where clients' bytes are read to first, so that a connection without any has no buffer.
     pub(crate) scratch: RefCell<Box<[u8]>>,
     /// The time as answers say it, to the second (RFC 9110 §6.6.1).

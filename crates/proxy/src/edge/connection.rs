@@ -9,7 +9,6 @@ use http::HeaderValue;
 use std::cell::{Cell, RefCell};
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
-use std::sync::Arc;
 use std::task::{Context, Waker};
 use std::time::Duration;
 use tokio::sync::oneshot;
@@ -43,7 +42,7 @@ pub(crate) struct Conn {
     /// Counts it among the open connections, for as long as a tunnel holds it too.
     _accepted: Accepted,
     /// Keeps its time.
-    pub(crate) watch: Arc<Watch>,
+    pub(crate) watch: Rc<Watch>,
     /// Where it came in.
     pub(crate) origin: Origin,
     /// Its address, as its own socket says.

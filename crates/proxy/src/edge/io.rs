@@ -8,14 +8,14 @@ use crate::edge::watch::Watch;
 use std::io::{self, IoSlice};
 use std::mem::MaybeUninit;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// A client connection, plain or decrypted.
 pub(crate) struct ClientIo<S> {
     stream: S,
-    watch: Arc<Watch>,
+    watch: Rc<Watch>,
     frames: Box<Frames>,
     /// The client sends nothing any more.
     ended: bool,
@@ -24,7 +24,7 @@ pub(crate) struct ClientIo<S> {
 }
 
 impl<S> ClientIo<S> {
-    pub(crate) fn new(stream: S, watch: Arc<Watch>) -> Self {
+    pub(crate) fn new(stream: S, watch: Rc<Watch>) -> Self {
         watch.no_head();
         let frames = Box::new(Frames::new(watch.clock()));
         Self { stream, watch, frames, ended: false, closed: false }

@@ -15,7 +15,6 @@ use std::cell::RefCell;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_util::io::poll_read_buf;
@@ -28,7 +27,7 @@ const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 pub(super) struct Link<S> {
     inner: RefCell<Inner<S>>,
     worker: Rc<Worker>,
-    watch: Arc<Watch>,
+    watch: Rc<Watch>,
 }
 
 struct Inner<S> {
@@ -72,7 +71,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
         let (input, finder) = (BytesMut::new(), Finder::default());
         let inner =
             Inner { stream, input, finder, body: Body::Ended, request: 0, invitation: Invitation::Needless, ended: false, closed: false };
-        Self { inner: RefCell::new(inner), worker: Rc::clone(&conn.worker), watch: Arc::clone(&conn.watch) }
+        Self { inner: RefCell::new(inner), worker: Rc::clone(&conn.worker), watch: Rc::clone(&conn.watch) }
     }
 
     /// The next head; nothing if the connection is to be closed. One that is idle and asked to finish has none: what has arrived is looked at first.
