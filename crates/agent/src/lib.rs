@@ -15,7 +15,6 @@ mod grant;
 mod home;
 mod keys;
 mod rollout;
-#[cfg_attr(not(test), expect(dead_code, reason = "the store of registry logins and of secrets is its user"))]
 mod secret;
 mod store;
 mod table;

@@ -173,8 +173,8 @@ pub struct Environment {
 /// By name.
 pub type Environments = BTreeMap<EnvironmentName, Environment>;
 
-/// Where a secret stands in a text until it becomes a reference.
-const MARK: char = '\0';
+/// Around a secret's name in a text until it becomes a reference: the last character for private use, which nobody types.
+const MARK: char = '\u{10fffd}';
 
 /// What stands for a secret's value in the text of a file that is compiled.
 pub(crate) fn mark(name: &SecretName) -> String {
@@ -211,11 +211,11 @@ pub(crate) fn marked(text: &str) -> Vec<SecretName> {
     parts(text).into_iter().flatten().filter_map(secret).collect()
 }
 
-/// The text as people may see it: `${NAME}` in place of marks.
+/// The text as people may see it: `<secret NAME>` in place of marks.
 pub(crate) fn unmarked(text: &str) -> Option<String> {
     let shown = |part: Part| match part {
         Part::Text(text) => text,
-        Part::Secret(secret) => format!("${{{}}}", secret.name),
+        Part::Secret(secret) => format!("<secret {}>", secret.name),
     };
     parts(text).map(|parts| parts.into_iter().map(shown).collect())
 }
@@ -234,15 +234,15 @@ mod tests {
         let text = format!("postgres://u:{a}@db/{a}");
         let want = [Part::Text("postgres://u:".into()), secret("A"), Part::Text("@db/".into()), secret("A")];
         assert!(parts(&text).unwrap() == want);
-        assert_eq!(unmarked(&text).unwrap(), "postgres://u:${A}@db/${A}");
+        assert_eq!(unmarked(&text).unwrap(), "postgres://u:<secret A>@db/<secret A>");
         assert_eq!(parts("plain").map(|_| ()), None);
         assert_eq!(marked(&format!("{a}{a}")).len(), 2);
     }
 
     #[test]
     fn a_text_with_stray_marks_is_a_text() {
-        for text in ["\0", "a\0b", "\0\0", "\0not a name\0", "\0A"] {
-            assert!(marked(text).is_empty(), "{text:?}");
+        for text in ["^", "a^b", "^^", "^not a name^", "^A"].map(|text| text.replace('^', &MARK.to_string())) {
+            assert!(marked(&text).is_empty(), "{text:?}");
         }
     }
 

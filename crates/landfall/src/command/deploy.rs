@@ -90,7 +90,7 @@ impl Ready {
     }
 
     /// Builds, digests, and asks the agent for the release.
-    pub async fn deploy(mut self, context: &Context, client: &Client) -> Outcome<Ended> {
+    pub async fn deploy(self, context: &Context, client: &Client) -> Outcome<Ended> {
         program::build(&self.project.dir, &self.builds, &context.printer)?;
         self.promote(context, client, |_| Ok(())).await
     }
@@ -113,7 +113,7 @@ impl Ready {
 
     /// Somebody agrees, where the environment asks for it.
     pub fn approve(&self, context: &Context, approved: bool) -> Outcome {
-        let Some(environment) = self.project.environment.as_ref().filter(|e| self.environments.get(e).is_some_and(|e| e.approve)) else {
+        let Some(environment) = self.project.environment.as_ref().filter(|e| self.environments.get(*e).is_some_and(|e| e.approve)) else {
             return Ok(());
         };
         let refused = |message: &str| {

@@ -196,7 +196,7 @@ impl Project {
 
     /// The environment that is meant is one of the file's.
     fn declared(&self, output: &Output) -> Outcome {
-        let Some(environment) = self.environment.as_ref().filter(|name| !output.environments.contains_key(name)) else { return Ok(()) };
+        let Some(environment) = self.environment.as_ref().filter(|name| !output.environments.contains_key(*name)) else { return Ok(()) };
         let names: Vec<&str> = output.environments.keys().map(EnvironmentName::as_str).collect();
         let hint = match names.as_slice() {
             [] => format!("declare it: `x-landfall: {{ environments: {{ {environment}: {{ domains: […] }} }} }}`"),

@@ -54,9 +54,9 @@ pub(super) const CODES: &[Code] = &[
         severity: Error,
         title: "a variable of the contract is not set",
         reason: "`x-landfall.env` says that the app does not work without it.",
-        remedy: "Set it in the environment, in `.env` or in the service's `environment`; or write `required: false`.",
-        bad: "x-landfall: { env: { JWT_SECRET: { secret: true } } }\nservices:\n  web:\n    image: nginx:1.27\n",
-        good: "x-landfall: { env: { JWT_SECRET: { secret: true, required: false } } }\nservices:\n  web:\n    image: nginx:1.27\n",
+        remedy: "Set it in the environment, in `.env` or in the service's `environment`; or write `required: false`. A secret is kept on the server: `landfall secret set NAME`.",
+        bad: "x-landfall: { env: { REGION: {} } }\nservices:\n  web:\n    image: nginx:1.27\n",
+        good: "x-landfall: { env: { REGION: { required: false } } }\nservices:\n  web:\n    image: nginx:1.27\n",
     },
     Code {
         code: "env-not-allowed",
