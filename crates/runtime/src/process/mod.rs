@@ -348,7 +348,7 @@ impl Runtime for ProcessRuntime {
         if present(state.as_ref()) != ReplicaState::Running {
             return Err(failed(io::Error::other("it does not run")));
         }
-        let record = dir.record().map_err(failed)?.ok_or_else(|| RuntimeError::NoReplica(id.clone()))?;
+        let record = dir.opened().map_err(failed)?.ok_or_else(|| RuntimeError::NoReplica(id.clone()))?;
         session::piped(launch::beside(&record, argv)?)
             .map_err(|e| RuntimeError::NoProgram { program: argv.first().cloned().unwrap_or_default(), reason: e.to_string() })
     }

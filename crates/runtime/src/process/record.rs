@@ -95,15 +95,20 @@ impl ReplicaDir {
         private_dir(&self.0)
     }
 
-    /// Absent: the replica was never made.
+    /// Absent: the replica was never made. Its environment stays sealed: one whose key is lost can still be looked at and stopped.
     pub(crate) fn record(&self) -> io::Result<Option<Record>> {
-        let mut record: Option<Record> = read(&self.0.join("launch.json"))?;
-        if let Some(record) = record.as_mut().filter(|record| !record.sealed.is_empty()) {
+        read(&self.0.join("launch.json"))
+    }
+
+    /// The same with its environment, for the one who starts something.
+    pub(crate) fn opened(&self) -> io::Result<Option<Record>> {
+        let Some(mut record) = self.record()? else { return Ok(None) };
+        if !record.sealed.is_empty() {
             let sealed = STANDARD.decode(&record.sealed).map_err(io::Error::other)?;
-            let opened = self.seal()?.unseal(&context(record), &sealed).map_err(io::Error::other)?;
+            let opened = self.seal()?.unseal(&context(&record), &sealed).map_err(io::Error::other)?;
             record.environment = serde_json::from_slice(opened.expose())?;
         }
-        Ok(record)
+        Ok(Some(record))
     }
 
     pub(crate) fn write_record(&self, record: &Record) -> io::Result<()> {
