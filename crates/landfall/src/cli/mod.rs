@@ -48,8 +48,8 @@ pub struct Global {
     /// Where Landfall keeps its state [default: /var/lib/landfall for root, else ~/.local/state/landfall]
     #[arg(long, global = true, env = "LANDFALL_HOME", hide_env_values = true, value_name = "DIR", help_heading = "Everywhere")]
     pub home: Option<PathBuf>,
-    /// The server that is meant: `ssh://[user@]host[:port]`, reached by your own `ssh` (LANDFALL_SSH) [default: this machine]
-    #[arg(long, global = true, env = "LANDFALL_SERVER", hide_env_values = true, value_name = "ADDRESS", help_heading = "Everywhere")]
+    /// The server that is meant: `ssh://[user@]host[:port]`, reached by your own `ssh` [env: LANDFALL_SERVER] [default: this machine]
+    #[arg(long, global = true, value_name = "ADDRESS", help_heading = "Everywhere")]
     pub server: Option<ServerAddress>,
     /// Print JSON, for programs
     #[arg(long, global = true, help_heading = "Everywhere")]
