@@ -35,6 +35,8 @@ pub(super) struct Program {
     pub notify: Option<PathBuf>,
     /// How long it may say nothing there once it is ready.
     pub watchdog: Option<Duration>,
+    /// Set in its environment.
+    pub environment: Vec<(&'static str, OsString)>,
     /// Handed over, with their names.
     pub fds: Vec<(String, Arc<OwnedFd>)>,
 }
@@ -57,7 +59,8 @@ impl Program {
             .env_remove("LISTEN_FDNAMES")
             .env_remove("LISTEN_PID")
             .env_remove("WATCHDOG_USEC")
-            .env_remove("WATCHDOG_PID");
+            .env_remove("WATCHDOG_PID")
+            .envs(self.environment.iter().map(|(name, value)| (name, value)));
         if let Some(notify) = &self.notify {
             command.env("NOTIFY_SOCKET", notify);
         }
