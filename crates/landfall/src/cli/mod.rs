@@ -4,20 +4,26 @@
 //! any of it is used. Doc comments here are the help text, which a golden test keeps.
 
 mod daemon;
+mod environment;
+mod exec;
 mod listen;
 mod project;
+mod secret;
 
 pub use daemon::{Shim, ShimPart, Stage};
+pub use environment::{Promote, Reset};
+pub use exec::{Exec, RunIn};
 #[cfg(test)]
 pub use listen::ListenAddress;
 pub use listen::ListenArgs;
 pub use project::{AppArgs, ProjectArgs};
+pub use secret::{Secret, SecretVerb};
 
 use crate::settings::Needs;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use landfall_model::filter::Network;
-use landfall_model::name::{AppName, CertificateName, ReplicaId, ServiceName};
+use landfall_model::name::{AppName, CertificateName, ServiceName};
 use landfall_model::server::ServerAddress;
 use std::path::PathBuf;
 
@@ -77,6 +83,8 @@ pub enum Verb {
     Up(Up),
     /// Stop an app
     Down(Down),
+    /// Stop an app and delete all its data
+    Reset(Reset),
     /// Say what is wrong with a Compose file
     Check(Check),
     /// Say what a complaint means and what to do about it
@@ -91,8 +99,12 @@ pub enum Verb {
     Plan(Plan),
     /// Make a release
     Deploy(Deploy),
+    /// Deploy the images one environment runs to another
+    Promote(Promote),
     /// Go back to an earlier release
     Rollback(Rollback),
+    /// Keep values on the server that nobody gets to see
+    Secret(Secret),
     /// List releases
     Releases(Releases),
     /// Show what runs
@@ -295,8 +307,12 @@ pub struct Plan {
 /// `landfall deploy`
 #[derive(Debug, Args)]
 pub struct Deploy {
-    /// Directory or Compose file
-    pub path: Option<PathBuf>,
+    /// Environment that the Compose file here declares; or directory or Compose file
+    #[arg(value_name = "ENVIRONMENT|PATH")]
+    pub what: Option<String>,
+    /// Agree to the deploy where `approve: true` asks for it
+    #[arg(long)]
+    pub approve: bool,
     #[command(flatten)]
     #[allow(missing_docs)]
     pub project: ProjectArgs,
@@ -362,41 +378,9 @@ pub struct Events {
     /// So many from the past
     #[arg(short = 'n', long, value_name = "N", default_value_t = 50)]
     pub limit: u32,
-    #[command(flatten)]
-    #[allow(missing_docs)]
-    pub app: AppArgs,
-}
-
-/// `landfall exec`
-#[derive(Debug, Args)]
-pub struct Exec {
-    /// In which service
-    pub service: ServiceName,
-    /// Program and arguments; nothing is interpreted by a shell
-    #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGV")]
-    pub argv: Vec<String>,
-    /// In which replica [default: the first that serves]
-    #[arg(long, value_name = "ID")]
-    pub replica: Option<ReplicaId>,
-    /// No terminal, even when there is one
-    #[arg(short = 'T', long)]
-    pub no_tty: bool,
-    #[command(flatten)]
-    #[allow(missing_docs)]
-    pub app: AppArgs,
-}
-
-/// `landfall run`
-#[derive(Debug, Args)]
-pub struct RunIn {
-    /// Of which service
-    pub service: ServiceName,
-    /// Program and arguments; nothing is interpreted by a shell
-    #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGV")]
-    pub argv: Vec<String>,
-    /// Variable added to the environment
-    #[arg(short, long = "env", value_name = "KEY=VALUE")]
-    pub environment: Vec<String>,
+    /// Only who asked for what, and from where
+    #[arg(long)]
+    pub audit: bool,
     #[command(flatten)]
     #[allow(missing_docs)]
     pub app: AppArgs,

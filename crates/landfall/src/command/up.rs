@@ -112,6 +112,8 @@ async fn start_in_background(context: &Context, args: &Up) -> Outcome<Record> {
         .arg(format!("--https={}", args.listen.https))
         .args(args.listen.proxy_protocol.iter().map(|network| format!("--proxy-protocol={network}")))
         .current_dir("/")
+        .env_clear()
+        .envs(crate::supervise::environment())
         .stdin(std::process::Stdio::null())
         .stdout(std::process::Stdio::piped())
         .stderr(log)
