@@ -2,6 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
+/// The home of a server's agent; an agent somebody runs for himself has another.
+pub const SYSTEM_HOME: &str = "/var/lib/landfall";
+
 /// The home directory of one agent.
 #[derive(Debug, Clone)]
 pub struct Home(PathBuf);
@@ -56,5 +59,9 @@ impl Home {
     /// Public keys of tokens, as they were last found.
     pub fn keys(&self) -> PathBuf {
         self.0.join("keys")
+    }
+    /// What secrets in the store are sealed with.
+    pub fn secret_key(&self) -> PathBuf {
+        self.0.join("secret.key")
     }
 }

@@ -7,9 +7,12 @@ mod app;
 mod event;
 mod release;
 mod rollout;
+mod secret;
 
 pub(crate) use app::AppRow;
+pub(crate) use event::Of;
 pub(crate) use rollout::{Kind, RolloutRow};
+pub(crate) use secret::SecretRow;
 
 use crate::error::StoreError;
 use rusqlite::{Connection, OptionalExtension, Row};
@@ -20,7 +23,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::watch;
 
 /// Each entry brings the schema from its index to the next; all of a start's entries run in one transaction.
-const SCHEMA: &[&str] = &["
+const SCHEMA: &[&str] = &[
+    "
     CREATE TABLE app (
         name TEXT PRIMARY KEY, runtime TEXT NOT NULL, release INTEGER, serving TEXT NOT NULL, ports TEXT NOT NULL
     ) STRICT;
@@ -45,7 +49,19 @@ const SCHEMA: &[&str] = &["
         seq INTEGER PRIMARY KEY AUTOINCREMENT, at_ms INTEGER NOT NULL, app TEXT, rollout TEXT, who TEXT, what TEXT NOT NULL
     ) STRICT;
     CREATE INDEX event_rollout ON event (rollout, seq);
-"];
+",
+    "
+    ALTER TABLE rollout ADD COLUMN wanted TEXT;
+",
+    "
+    CREATE TABLE secret (
+        app TEXT NOT NULL, name TEXT NOT NULL, version INTEGER NOT NULL, origin TEXT NOT NULL, sealed BLOB, who TEXT NOT NULL,
+        at_ms INTEGER NOT NULL, current INTEGER NOT NULL, PRIMARY KEY (app, name, version)
+    ) STRICT;
+    ALTER TABLE event ADD COLUMN audit INTEGER NOT NULL DEFAULT 0;
+    CREATE INDEX event_audit ON event (seq) WHERE audit = 1;
+",
+];
 
 /// The store. Cheap to clone.
 #[derive(Clone)]

@@ -41,6 +41,15 @@ pub(super) struct Program {
     pub fds: Vec<(String, Arc<OwnedFd>)>,
 }
 
+/// What our own processes get of the environment they are started in: nothing that a shell may have been given for the app, such as a password.
+pub fn environment() -> impl Iterator<Item = (OsString, OsString)> {
+    const NAMES: [&str; 8] = ["PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "TZ", "TMPDIR"];
+    const PREFIXES: [&str; 5] = ["LANDFALL_", "DOCKER_", "XDG_", "RUST_", "SSL_CERT_"];
+    std::env::vars_os().filter(|(name, _)| {
+        name.to_str().is_some_and(|name| NAMES.contains(&name) || PREFIXES.iter().any(|prefix| name.starts_with(prefix)))
+    })
+}
+
 impl Program {
     /// Spawns it in a process group of its own, so that the terminal's Ctrl-C does not reach it.
     pub(super) fn spawn(&self) -> io::Result<Child> {
@@ -54,12 +63,8 @@ impl Program {
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
             .stderr(log)
-            .env_remove("NOTIFY_SOCKET")
-            .env_remove("LISTEN_FDS")
-            .env_remove("LISTEN_FDNAMES")
-            .env_remove("LISTEN_PID")
-            .env_remove("WATCHDOG_USEC")
-            .env_remove("WATCHDOG_PID")
+            .env_clear()
+            .envs(environment())
             .envs(self.environment.iter().map(|(name, value)| (name, value)));
         if let Some(notify) = &self.notify {
             command.env("NOTIFY_SOCKET", notify);

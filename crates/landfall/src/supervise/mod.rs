@@ -13,7 +13,7 @@ mod record;
 mod store;
 mod tunable;
 
-pub use child::open_log;
+pub use child::{environment, open_log};
 pub use listen::Listeners;
 pub use record::{Lock, Record, Started};
 
