@@ -16,16 +16,19 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// Longest words for what was asked, characters.
 const MAX_ACTION: usize = 300;
 
+/// In words, and the rollout that does it.
+type Said = (String, Option<RolloutId>);
+
 /// What a handler says was asked for.
 #[derive(Clone, Default)]
-pub(super) struct Note(Arc<Mutex<Option<(String, Option<RolloutId>)>>>);
+pub(super) struct Note(Arc<Mutex<Option<Said>>>);
 
 impl Note {
     pub(super) fn write(&self, action: String, rollout: Option<RolloutId>) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some((action, rollout));
     }
 
-    fn read(&self) -> Option<(String, Option<RolloutId>)> {
+    fn read(&self) -> Option<Said> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 }

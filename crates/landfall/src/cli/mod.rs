@@ -3,12 +3,14 @@
 //! Only declarations: a verb's behaviour is in `command/<verb>.rs`, and what was typed becomes [`crate::settings::Settings`] before
 //! any of it is used. Doc comments here are the help text, which a golden test keeps.
 
+mod daemon;
 mod environment;
 mod exec;
 mod listen;
 mod project;
 mod secret;
 
+pub use daemon::{Shim, ShimPart, Stage};
 pub use environment::{Promote, Reset};
 pub use exec::{Exec, RunIn};
 #[cfg(test)]
@@ -54,8 +56,8 @@ pub struct Global {
     /// Where Landfall keeps its state [default: /var/lib/landfall for root, else ~/.local/state/landfall]
     #[arg(long, global = true, env = "LANDFALL_HOME", hide_env_values = true, value_name = "DIR", help_heading = "Everywhere")]
     pub home: Option<PathBuf>,
-    /// The server that is meant: `ssh://[user@]host[:port]`, reached by your own `ssh` (LANDFALL_SSH) [default: this machine]
-    #[arg(long, global = true, env = "LANDFALL_SERVER", hide_env_values = true, value_name = "ADDRESS", help_heading = "Everywhere")]
+    /// The server that is meant: `ssh://[user@]host[:port]`, reached by your own `ssh` [env: LANDFALL_SERVER] [default: this machine]
+    #[arg(long, global = true, value_name = "ADDRESS", help_heading = "Everywhere")]
     pub server: Option<ServerAddress>,
     /// Print JSON, for programs
     #[arg(long, global = true, help_heading = "Everywhere")]
@@ -441,40 +443,6 @@ pub struct Supervise {
     #[command(flatten)]
     #[allow(missing_docs)]
     pub listen: ListenArgs,
-}
-
-/// `landfall stage`
-#[derive(Debug, Args)]
-pub struct Stage {
-    /// Process id of the supervisor
-    #[arg(long)]
-    pub parent: i32,
-    /// Arguments of the `landfall` it becomes
-    #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
-    pub argv: Vec<std::ffi::OsString>,
-}
-
-/// `landfall shim`
-#[derive(Debug, Args)]
-pub struct Shim {
-    /// Which part
-    #[command(subcommand)]
-    pub part: ShimPart,
-}
-
-/// The two halves of the shim.
-#[derive(Debug, Subcommand)]
-pub enum ShimPart {
-    /// Supervise the replica in this directory
-    Run {
-        /// Of the replica.
-        dir: PathBuf,
-    },
-    /// Become the program of the replica in this directory
-    Exec {
-        /// Of the replica.
-        dir: PathBuf,
-    },
 }
 
 #[cfg(test)]

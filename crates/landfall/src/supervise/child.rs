@@ -35,6 +35,8 @@ pub(super) struct Program {
     pub notify: Option<PathBuf>,
     /// How long it may say nothing there once it is ready.
     pub watchdog: Option<Duration>,
+    /// Set in its environment.
+    pub environment: Vec<(&'static str, OsString)>,
     /// Handed over, with their names.
     pub fds: Vec<(String, Arc<OwnedFd>)>,
 }
@@ -62,7 +64,8 @@ impl Program {
             .stdout(log.try_clone()?)
             .stderr(log)
             .env_clear()
-            .envs(environment());
+            .envs(environment())
+            .envs(self.environment.iter().map(|(name, value)| (name, value)));
         if let Some(notify) = &self.notify {
             command.env("NOTIFY_SOCKET", notify);
         }
