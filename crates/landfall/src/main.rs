@@ -30,7 +30,7 @@ use std::process::ExitCode;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// Ends here and not by unwinding, which a release build does not do: it would abort without the exit code that says "bug".
+/// Ends here and not by unwinding: on a thread of its own a panic would end that thread alone, and on the main one with an exit code that does not say "bug".
 #[expect(clippy::disallowed_methods, reason = "nothing that could still be saved is held by a command that panicked")]
 fn end_with_bug(panic: &std::panic::PanicHookInfo<'_>) {
     output::bug(panic);
