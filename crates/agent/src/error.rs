@@ -1,8 +1,9 @@
 //! What can go wrong in the agent, and how it crosses to the client.
 
 use crate::folder::FolderError;
+use crate::seal::SealError;
 use landfall_model::api::Failure;
-use landfall_model::name::{AppName, CertificateName, ReleaseNumber, ReplicaId, RolloutId, ServiceName};
+use landfall_model::name::{AppName, CertificateName, ImageId, RegistryHost, ReleaseNumber, ReplicaId, RolloutId, ServiceName};
 use landfall_model::power::{Power, grant_line};
 use landfall_runtime::RuntimeError;
 use std::collections::{BTreeMap, BTreeSet};
@@ -55,6 +56,65 @@ pub struct CertError {
     pub source: Box<dyn Error + Send + Sync>,
 }
 
+/// A login of a registry cannot be kept or used.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum LoginError {
+    /// Its password.
+    #[error("the login of a registry cannot be used")]
+    Seal(#[from] SealError),
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl LoginError {
+    fn failure(&self) -> Failure {
+        match self {
+            Self::Seal(e) => chain(e.code(), self, e.hints(), Vec::new()),
+            Self::Store(e) => chain("store-failed", e, vec!["is the disk full? `df -h` tells".into()], Vec::new()),
+        }
+    }
+}
+
+/// An image that is sent did not arrive.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum UploadError {
+    /// The disk.
+    #[error("layer {id} cannot be kept")]
+    Disk {
+        /// Which.
+        id: ImageId,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// Too much waits already.
+    #[error("more than {limit} bytes of layers wait to become images")]
+    Full {
+        /// The bound.
+        limit: u64,
+    },
+    /// It is not what its name says.
+    #[error("{0} arrived damaged and was deleted")]
+    Damaged(ImageId),
+}
+
+impl UploadError {
+    fn failure(&self) -> Failure {
+        let (code, hint) = match self {
+            Self::Disk { source, .. } if source.kind() == std::io::ErrorKind::StorageFull => {
+                ("disk-full", "`landfall prune` deletes images that no release needs; `df -h` tells the rest")
+            }
+            Self::Disk { .. } => ("upload-failed", "its directory is uploads/ in Landfall's home: is it the agent's own?"),
+            Self::Full { .. } => {
+                ("upload-failed", "what nobody goes on with is deleted after a day; or delete uploads/ in Landfall's home")
+            }
+            Self::Damaged(_) => ("image-damaged", "send it again; when that does not help, the image is damaged where it comes from"),
+        };
+        chain(code, self, vec![hint.to_owned()], Vec::new())
+    }
+}
+
 /// The proxy did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ControlError {
@@ -98,6 +158,9 @@ pub(crate) enum StepError {
     /// With a certificate.
     #[error(transparent)]
     Cert(#[from] CertError),
+    /// With the login of a registry.
+    #[error(transparent)]
+    Login(#[from] LoginError),
     /// With the files of a site.
     #[error(transparent)]
     Folder(#[from] FolderError),
@@ -235,6 +298,15 @@ pub(crate) enum RequestError {
         /// Who has it.
         by: AppName,
     },
+    /// The server is nobody there.
+    #[error("this server is not logged in to {0}")]
+    NoLogin(RegistryHost),
+    /// A login cannot be kept.
+    #[error(transparent)]
+    Login(#[from] LoginError),
+    /// An image did not arrive.
+    #[error(transparent)]
+    Upload(#[from] UploadError),
     /// The request itself is wrong.
     #[error("{0}")]
     Bad(String),
@@ -262,11 +334,12 @@ impl RequestError {
             | Self::NoRelease { .. }
             | Self::NothingEarlier(_)
             | Self::NoRollout(_)
+            | Self::NoLogin(_)
             | Self::NoReplica(_)
             | Self::NoService { .. } => 404,
             Self::Bad(_) => 400,
             Self::Grant(_) => 403,
-            Self::Runtime(_) | Self::Store(_) | Self::Control(_) => 500,
+            Self::Runtime(_) | Self::Store(_) | Self::Control(_) | Self::Login(_) | Self::Upload(_) => 500,
         }
     }
 
@@ -285,6 +358,9 @@ impl RequestError {
             }
             Self::Bad(_) => ("bad-request", None),
             Self::Grant(e) => return e.failure(),
+            Self::NoLogin(_) => ("no-login", Some("`landfall registry list` lists the registries it knows")),
+            Self::Login(e) => return e.failure(),
+            Self::Upload(e) => return e.failure(),
             Self::Runtime(e) => return chain(e.code(), e, e.hints(), Vec::new()),
             Self::Control(e) => return e.failure(),
             Self::Store(_) => ("store-failed", Some("is the disk full? `df -h` tells")),
@@ -315,6 +391,7 @@ impl StepError {
             Self::Runtime(e) => chain(e.code(), e, e.hints(), Vec::new()),
             Self::Control(e) => e.failure(),
             Self::Store(e) => chain("store-failed", e, vec!["is the disk full? `df -h` tells".into()], Vec::new()),
+            Self::Login(e) => e.failure(),
             Self::Cert(e) => chain("certificate-failed", e, Vec::new(), Vec::new()),
             Self::Folder(e) => {
                 chain("files-failed", e, vec!["is the disk full? `df -h` tells; are the files where `static` says?".into()], Vec::new())

@@ -14,11 +14,13 @@ mod folder;
 mod grant;
 mod home;
 mod keys;
+mod prune;
+mod registry;
 mod rollout;
-#[cfg_attr(not(test), expect(dead_code, reason = "the store of registry logins and of secrets is its user"))]
 mod seal;
 mod store;
 mod table;
+mod upload;
 
 pub use clock::{Clock, WallClock};
 pub use core::Runtimes;

@@ -44,7 +44,7 @@ impl Opened {
 
     /// As text, when it is one.
     pub(crate) fn expose_text(&self) -> Option<&str> {
-        std::str::from_utf8(&self.0).ok()
+        std::str::from_utf8(self.expose()).ok()
     }
 }
 

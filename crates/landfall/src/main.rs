@@ -12,9 +12,11 @@ mod follow;
 mod output;
 mod program;
 mod project;
+mod push;
 mod rollout;
 mod settings;
 mod supervise;
+mod tag;
 mod trace;
 
 use clap::Parser as _;

@@ -3,7 +3,7 @@
 //! The client decides the rollout's id, so a request that was cut off can be asked again and never starts a second rollout. Lists and streams
 //! are bounded; a stream (`events`, `logs`) is one JSON object per line.
 
-use crate::name::{AppName, CertificateName, ReleaseNumber, ReplicaId, RolloutId, ServiceName};
+use crate::name::{AppName, CertificateName, ImageRef, ReleaseNumber, ReplicaId, RolloutId, ServiceName};
 use crate::observed::ReplicaState;
 use crate::plan::Plan;
 use crate::spec::{RuntimeKind, Spec};
@@ -192,6 +192,13 @@ pub enum What {
         failure: Option<Failure>,
         /// Milliseconds from start to end.
         took_ms: u64,
+    },
+    /// Images that no release needs were deleted.
+    ImagesPruned {
+        /// As they were called.
+        images: Vec<ImageRef>,
+        /// As the engine counts them, layers they share with others among them.
+        bytes: u64,
     },
     /// The agent began to run.
     AgentStarted {

@@ -15,6 +15,7 @@ pub mod diagnostic;
 pub mod digest;
 pub mod filter;
 pub mod front;
+pub mod image;
 pub mod metrics;
 pub mod name;
 pub mod observed;

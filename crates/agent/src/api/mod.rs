@@ -6,9 +6,11 @@
 mod app;
 mod cert;
 mod event;
+mod image;
 mod log;
 mod metrics;
 mod peer;
+mod registry;
 mod rollout;
 mod session;
 
@@ -20,7 +22,7 @@ use crate::error::RequestError;
 use axum::extract::{DefaultBodyLimit, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::{get, post, put};
 use axum::{Json, Router};
 use landfall_model::api::{AgentInfo, VERSION};
 use std::sync::Arc;
@@ -47,6 +49,12 @@ pub(crate) async fn serve(listener: Listener, core: Arc<Core>) {
         .route("/v1/apps/{app}/logs", get(log::follow))
         .route("/v1/apps/{app}/exec", post(session::exec))
         .route("/v1/apps/{app}/run", post(session::run))
+        .route("/v1/registries", get(registry::list))
+        .route("/v1/registries/{host}", put(registry::log_in).delete(registry::log_out))
+        .route("/v1/images", post(image::wanted))
+        .route("/v1/images/load", post(image::load))
+        .route("/v1/layers/{id}", put(image::receive))
+        .route("/v1/prune", post(image::prune))
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .with_state(core);
     let service = router.into_make_service_with_connect_info::<peer::Peer>();

@@ -5,10 +5,12 @@
 
 mod app;
 mod event;
+mod registry;
 mod release;
 mod rollout;
 
 pub(crate) use app::AppRow;
+pub(crate) use registry::ImageRow;
 pub(crate) use rollout::{Kind, RolloutRow};
 
 use crate::error::StoreError;
@@ -20,7 +22,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::watch;
 
 /// Each entry brings the schema from its index to the next; all of a start's entries run in one transaction.
-const SCHEMA: &[&str] = &["
+const SCHEMA: &[&str] = &[
+    "
     CREATE TABLE app (
         name TEXT PRIMARY KEY, runtime TEXT NOT NULL, release INTEGER, serving TEXT NOT NULL, ports TEXT NOT NULL
     ) STRICT;
@@ -45,7 +48,16 @@ const SCHEMA: &[&str] = &["
         seq INTEGER PRIMARY KEY AUTOINCREMENT, at_ms INTEGER NOT NULL, app TEXT, rollout TEXT, who TEXT, what TEXT NOT NULL
     ) STRICT;
     CREATE INDEX event_rollout ON event (rollout, seq);
-"];
+",
+    "
+    CREATE TABLE registry (
+        host TEXT PRIMARY KEY, user TEXT NOT NULL, sealed BLOB NOT NULL, who TEXT NOT NULL, at_ms INTEGER NOT NULL
+    ) STRICT;
+    CREATE TABLE image (
+        id TEXT NOT NULL, reference TEXT NOT NULL, sent INTEGER NOT NULL, at_ms INTEGER NOT NULL, PRIMARY KEY (id, reference)
+    ) STRICT;
+",
+];
 
 /// The store. Cheap to clone.
 #[derive(Clone)]

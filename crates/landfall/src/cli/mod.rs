@@ -5,16 +5,18 @@
 
 mod listen;
 mod project;
+mod tag;
 
 #[cfg(test)]
 pub use listen::ListenAddress;
 pub use listen::ListenArgs;
 pub use project::{AppArgs, ProjectArgs};
+pub use tag::TagChoice;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use landfall_model::filter::Network;
-use landfall_model::name::{AppName, CertificateName, ReplicaId, ServiceName};
+use landfall_model::name::{AppName, CertificateName, ImageRef, RegistryHost, ReplicaId, ServiceName};
 use std::path::PathBuf;
 
 /// Puts a compose.yaml into production on your own server and keeps it there.
@@ -86,6 +88,12 @@ pub enum Verb {
     Deploy(Deploy),
     /// Go back to an earlier release
     Rollback(Rollback),
+    /// Send images of this machine's Docker to the server, without a registry
+    Push(Push),
+    /// Who the server is at registries of images
+    Registry(Registry),
+    /// Delete images that no release needs
+    Prune(Prune),
     /// List releases
     Releases(Releases),
     /// Show what runs
@@ -283,9 +291,59 @@ pub struct Plan {
 pub struct Deploy {
     /// Directory or Compose file
     pub path: Option<PathBuf>,
+    /// Deploy these images: sets `${TAG}` in the file; `SERVICE=TAG` changes the tag of one service
+    #[arg(long = "tag", value_name = "TAG")]
+    pub tags: Vec<TagChoice>,
+    /// Send images that this machine's Docker has, so that the server need not ask a registry
+    #[arg(long)]
+    pub push: bool,
     #[command(flatten)]
     #[allow(missing_docs)]
     pub project: ProjectArgs,
+}
+
+/// `landfall push`
+#[derive(Debug, Args)]
+pub struct Push {
+    /// Images as `docker image ls` names them
+    #[arg(required = true, value_name = "IMAGE")]
+    pub images: Vec<ImageRef>,
+}
+
+/// `landfall registry`
+#[derive(Debug, Args)]
+pub struct Registry {
+    /// Which part
+    #[command(subcommand)]
+    pub part: RegistryPart,
+}
+
+/// What can be done with logins.
+#[derive(Debug, Subcommand)]
+pub enum RegistryPart {
+    /// Log the server in; the password or token is asked for, or read from standard input
+    Login {
+        /// As in the names of its images: `ghcr.io`; `docker.io` is Docker Hub
+        host: RegistryHost,
+        /// The account [default: asked for]
+        #[arg(short, long)]
+        user: Option<String>,
+    },
+    /// List the registries the server is logged in to
+    List,
+    /// Forget a login
+    Logout {
+        /// Which
+        host: RegistryHost,
+    },
+}
+
+/// `landfall prune`
+#[derive(Debug, Args)]
+pub struct Prune {
+    /// Only say what would be deleted
+    #[arg(long)]
+    pub dry_run: bool,
 }
 
 /// `landfall rollback`

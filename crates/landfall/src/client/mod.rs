@@ -5,6 +5,7 @@
 //! somebody is there to bring the agent back.
 
 mod error;
+mod image;
 mod session;
 mod stream;
 
@@ -103,8 +104,17 @@ impl Client {
         self.call(Method::GET, path, &Bytes::new()).await
     }
 
-    /// Asks until there is an answer or patience ends.
     async fn call<T: DeserializeOwned>(&self, method: Method, path: &str, body: &Bytes) -> Result<T, ClientError> {
+        self.call_within(ANSWER_LIMIT, (method, path), body).await
+    }
+
+    /// Asks until there is an answer or patience ends.
+    async fn call_within<T: DeserializeOwned>(
+        &self,
+        limit: Duration,
+        (method, path): (Method, &str),
+        body: &Bytes,
+    ) -> Result<T, ClientError> {
         let began = Instant::now();
         loop {
             let attempt = async {
@@ -112,8 +122,8 @@ impl Client {
                 let bytes = Limited::new(response.into_body(), MAX_ANSWER).collect().await.map_err(ClientError::cut)?.to_bytes();
                 serde_json::from_slice(&bytes).map_err(|source| ClientError::Answer { path: path.to_owned(), source })
             };
-            match timeout(ANSWER_LIMIT, attempt).await {
-                Err(_) => return Err(ClientError::Slow { path: path.to_owned(), seconds: ANSWER_LIMIT.as_secs() }),
+            match timeout(limit, attempt).await {
+                Err(_) => return Err(ClientError::Slow { path: path.to_owned(), seconds: limit.as_secs() }),
                 Ok(Err(ClientError::Cut(_))) if began.elapsed() < SUPERVISED_PATIENCE => sleep(PAUSE).await,
                 Ok(done) => return done,
             }

@@ -8,7 +8,9 @@ use crate::client::Client;
 use crate::error::Outcome;
 use crate::program;
 use crate::project::Project;
+use crate::push;
 use crate::rollout::{Ended, detachable, roll_out, tell_serving};
+use crate::tag;
 use landfall_model::api::Want;
 use landfall_model::name::{AppName, ServiceName};
 use landfall_model::spec::Spec;
@@ -25,11 +27,16 @@ pub struct Ready {
 /// Makes a release, or finds that there is nothing to change.
 pub async fn run(context: &Context, args: Deploy) -> Outcome<ExitCode> {
     let project = Project::locate(&context.settings, args.path.as_deref(), &args.project)?.with_rules();
-    let ready = Ready::check(context, project)?;
+    let project = tag::set(project, &args.tags)?;
+    let mut ready = Ready::check(context, project)?;
+    tag::choose(&mut ready.spec, &args.tags)?;
     let client = context.client();
     // Before a long build, not after it.
     client.agent().await?;
     let app = ready.app().clone();
+    if args.push {
+        push::images_of(context, &client, &mut ready.spec).await?;
+    }
     let ended = detachable(&app, ready.deploy(context, &client)).await?;
     tell_serving(&client, &context.printer, &app, &ended).await?;
     Ok(ExitCode::SUCCESS)

@@ -15,6 +15,9 @@ mod init;
 mod logs;
 mod metrics;
 mod plan;
+mod prune;
+mod push;
+mod registry;
 mod releases;
 mod rollback;
 mod schema;
@@ -71,6 +74,9 @@ fn talk(verb: Verb, context: &Context) -> Outcome<ExitCode> {
             Verb::Down(args) => down::run(context, args).await,
             Verb::Plan(args) => plan::run(context, args).await,
             Verb::Deploy(args) => deploy::run(context, args).await,
+            Verb::Push(args) => push::run(context, args).await,
+            Verb::Registry(args) => registry::run(context, args).await,
+            Verb::Prune(args) => prune::run(context, &args).await,
             Verb::Rollback(args) => rollback::run(context, args).await,
             Verb::Releases(args) => releases::run(context, args).await,
             Verb::Status(args) => status::run(context, args).await,

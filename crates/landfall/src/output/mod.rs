@@ -16,16 +16,20 @@ mod plan;
 mod progress;
 mod release;
 mod sarif;
+mod size;
 mod status;
 mod style;
 mod table;
 mod time;
+mod transfer;
 
 pub use checked::Checked;
 pub use log::LogView;
 pub use progress::Progress;
+pub use size::size;
 pub use style::paint;
 pub use time::took;
+pub use transfer::Transfer;
 
 use crate::cli::Color;
 use crate::error::{Explain, Kind, Outcome, Problem};
@@ -34,10 +38,12 @@ use landfall_model::api::{AppStatus, Event, Planned, Release};
 use landfall_model::certificate::CertificateStatus;
 use landfall_model::code::Code;
 use landfall_model::diagnostic::Diagnostic;
+use landfall_model::image::RegistryStatus;
 use landfall_model::name::ServiceName;
 use serde::Serialize;
 use std::collections::BTreeMap;
-use std::io::{IsTerminal as _, Write as _};
+use std::io::{BufRead as _, IsTerminal as _, Write as _};
+use table::Align;
 
 /// Nobody reads standard output any more.
 #[derive(Debug, thiserror::Error)]
@@ -253,6 +259,15 @@ impl Printer {
         self.text(&certificate::render(certs, now_ms))
     }
 
+    /// What `landfall registry list` shows.
+    pub fn registries(&self, registries: &[RegistryStatus]) -> Outcome {
+        let row = |r: &RegistryStatus| {
+            vec![r.host.as_str().into(), style::harmless(&r.user).into(), time::date_clock(r.at_ms).into(), style::harmless(&r.who).into()]
+        };
+        let columns = [("REGISTRY", Align::Left), ("USER", Align::Left), ("SINCE", Align::Left), ("BY", Align::Left)];
+        self.text(&table::render(&columns, &registries.iter().map(row).collect::<Vec<_>>()))
+    }
+
     /// What `landfall releases` shows.
     pub fn releases(&self, releases: &[Release]) -> Outcome {
         self.text(&release::render(releases))
@@ -273,8 +288,7 @@ impl Printer {
         if !std::io::stdin().is_terminal() {
             return None;
         }
-        let mut err = AutoStream::new(std::io::stderr().lock(), self.err);
-        let _ = write!(err, "{question} ").and_then(|()| err.flush());
+        self.note_open(question);
         let mut answer = String::new();
         std::io::stdin().read_line(&mut answer).ok()?;
         Some(answer.trim().to_owned())
@@ -283,6 +297,33 @@ impl Printer {
     /// Shows a rollout as it goes.
     pub fn progress(&self) -> Progress {
         Progress::new(*self)
+    }
+
+    /// Shows bytes on their way.
+    pub fn transfer(&self, what: &str, bytes: u64) -> Transfer {
+        Transfer::new(*self, what, bytes)
+    }
+
+    /// Asks for a word that nobody may read over a shoulder or in a log; `None` when there is no terminal.
+    pub fn ask_secret(&self, question: &str) -> Option<String> {
+        let terminal = std::fs::OpenOptions::new().read(true).write(true).open("/dev/tty").ok().filter(|t| t.is_terminal())?;
+        let shown = rustix::termios::tcgetattr(&terminal).ok()?;
+        let mut hidden = shown.clone();
+        hidden.local_modes.remove(rustix::termios::LocalModes::ECHO);
+        let set = |modes| rustix::termios::tcsetattr(&terminal, rustix::termios::OptionalActions::Flush, modes);
+        set(&hidden).ok()?;
+        self.note_open(question);
+        let mut answer = String::new();
+        let read = std::io::BufReader::new(&terminal).read_line(&mut answer);
+        let _ = set(&shown);
+        self.note("");
+        read.ok()?;
+        Some(answer.trim_end_matches(['\r', '\n']).to_owned())
+    }
+
+    fn note_open(&self, question: &str) {
+        let mut err = AutoStream::new(std::io::stderr().lock(), self.err);
+        let _ = write!(err, "{question} ").and_then(|()| err.flush());
     }
 
     /// What clap says about the command line; it knows where it belongs.
