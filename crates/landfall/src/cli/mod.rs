@@ -3,10 +3,12 @@
 //! Only declarations: a verb's behaviour is in `command/<verb>.rs`, and what was typed becomes [`crate::settings::Settings`] before
 //! any of it is used. Doc comments here are the help text, which a golden test keeps.
 
+mod image;
 mod listen;
 mod project;
 mod tag;
 
+pub use image::{Prune, Push, Registry, RegistryPart};
 #[cfg(test)]
 pub use listen::ListenAddress;
 pub use listen::ListenArgs;
@@ -16,7 +18,7 @@ pub use tag::TagChoice;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use landfall_model::filter::Network;
-use landfall_model::name::{AppName, CertificateName, ImageRef, RegistryHost, ReplicaId, ServiceName};
+use landfall_model::name::{AppName, CertificateName, ReplicaId, ServiceName};
 use std::path::PathBuf;
 
 /// Puts a compose.yaml into production on your own server and keeps it there.
@@ -300,50 +302,6 @@ pub struct Deploy {
     #[command(flatten)]
     #[allow(missing_docs)]
     pub project: ProjectArgs,
-}
-
-/// `landfall push`
-#[derive(Debug, Args)]
-pub struct Push {
-    /// Images as `docker image ls` names them
-    #[arg(required = true, value_name = "IMAGE")]
-    pub images: Vec<ImageRef>,
-}
-
-/// `landfall registry`
-#[derive(Debug, Args)]
-pub struct Registry {
-    /// Which part
-    #[command(subcommand)]
-    pub part: RegistryPart,
-}
-
-/// What can be done with logins.
-#[derive(Debug, Subcommand)]
-pub enum RegistryPart {
-    /// Log the server in; the password or token is asked for, or read from standard input
-    Login {
-        /// As in the names of its images: `ghcr.io`; `docker.io` is Docker Hub
-        host: RegistryHost,
-        /// The account [default: asked for]
-        #[arg(short, long)]
-        user: Option<String>,
-    },
-    /// List the registries the server is logged in to
-    List,
-    /// Forget a login
-    Logout {
-        /// Which
-        host: RegistryHost,
-    },
-}
-
-/// `landfall prune`
-#[derive(Debug, Args)]
-pub struct Prune {
-    /// Only say what would be deleted
-    #[arg(long)]
-    pub dry_run: bool,
 }
 
 /// `landfall rollback`

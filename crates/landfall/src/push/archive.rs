@@ -127,7 +127,7 @@ impl Archive {
     }
 
     /// Bytes of a layer from `at`, at most `most`.
-    pub fn piece(&mut self, id: &ImageId, at: u64, most: usize) -> Outcome<Vec<u8>> {
+    pub fn piece(&self, id: &ImageId, at: u64, most: usize) -> Outcome<Vec<u8>> {
         let part = self.layers.get(id).copied().unwrap_or(Part { unpacked: false, at: 0, bytes: 0 });
         let left = part.bytes.saturating_sub(at);
         let mut piece = vec![0; usize::try_from(left).unwrap_or(usize::MAX).min(most)];
@@ -161,7 +161,7 @@ fn unpack(saved: &File, unpacked: &mut File, part: Part) -> io::Result<Part> {
     if magic == [0x28, 0xb5, 0x2f, 0xfd] {
         return Err(io::Error::other("its layers are compressed with zstd, which is not understood here"));
     }
-    if magic.get(..2) != Some(&[0x1f, 0x8b]) {
+    if !magic.starts_with(&[0x1f, 0x8b]) {
         return Ok(part);
     }
     let at = unpacked.seek(SeekFrom::End(0))?;
@@ -207,8 +207,8 @@ mod tests {
         packed.write_all(b"the second layer").unwrap();
         let packed = packed.finish().unwrap();
         let saved = archive(&[("a/layer.tar", b"first"), ("blobs/sha256/x", &packed)], &["a/layer.tar", "blobs/sha256/x", "b/layer.tar"]);
-        let mut read = Archive::index(saved).unwrap();
-        let mut text = |n: u8, at: u64| String::from_utf8(read.piece(&id(n).parse().unwrap(), at, 100).unwrap()).unwrap();
+        let read = Archive::index(saved).unwrap();
+        let text = |n: u8, at: u64| String::from_utf8(read.piece(&id(n).parse().unwrap(), at, 100).unwrap()).unwrap();
         assert_eq!((text(1, 0), text(1, 3), text(2, 4), text(3, 0)), ("first".into(), "st".into(), "second layer".into(), "first".into()));
         assert_eq!(read.manifest(&"a".parse().unwrap()).layers.len(), 3);
     }

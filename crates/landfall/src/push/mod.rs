@@ -75,7 +75,7 @@ pub async fn images_of(context: &Context, client: &Client, spec: &mut Spec) -> O
 /// Sends one image.
 pub async fn send(context: &Context, client: &Client, images: &Images, image: &ImageRef) -> Outcome<Sent> {
     let (_, stream) = images.save(image).await.map_err(local)?;
-    let mut archive = Archive::read(image, stream).await?;
+    let archive = Archive::read(image, stream).await?;
     let manifest = archive.manifest(image);
     let bytes = archive.bytes();
     let wanted = client.wanted(&manifest).await?;

@@ -17,11 +17,12 @@ use landfall_model::spec::{
     HealthTest, Healthcheck, Limits, LogPolicy, Mount, MountSource, Network, Program, PublishedPort, PullPolicy, Restart,
 };
 use landfall_runtime::conformance::{Act, script, until};
-use landfall_runtime::docker::DockerRuntime;
+use landfall_runtime::docker::{DockerRuntime, PullLimits};
 use landfall_runtime::{Runtime, RuntimeError};
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 #[tokio::test]
@@ -310,4 +311,21 @@ async fn images_are_pulled_as_the_policy_says_and_refusals_are_told_apart() {
             other => panic!("{reference}: {other:?}"),
         }
     }
+}
+
+#[tokio::test]
+async fn a_registry_that_says_nothing_is_asked_again_and_then_given_up() {
+    let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let image: ImageRef = format!("{}/acme/app:1", silent.local_addr().unwrap()).parse().unwrap();
+    let limits =
+        PullLimits { whole: Duration::from_secs(20), stall: Duration::from_millis(300), pause: Duration::from_millis(1), attempts: 3 };
+    let told = Mutex::new(Vec::new());
+    let pulled =
+        DockerRuntime::of_host(None).with_pulls(limits).pull(&image, (PullPolicy::Missing, None), &|line| told.lock().unwrap().push(line));
+    let error = pulled.await.unwrap_err();
+    assert_eq!(error.code(), "timed-out", "{error}");
+    assert_eq!(told.lock().unwrap().iter().filter(|line| line.contains("tried again")).count(), 2);
+    let whole = PullLimits { whole: Duration::from_millis(500), stall: Duration::from_secs(20), ..limits };
+    let error = DockerRuntime::of_host(None).with_pulls(whole).pull(&image, (PullPolicy::Missing, None), &|_| {}).await.unwrap_err();
+    assert!(error.to_string().starts_with("pull of"), "{error}");
 }

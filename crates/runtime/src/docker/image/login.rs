@@ -30,9 +30,12 @@ pub(super) async fn check(engine: &Engine, host: &RegistryHost, login: &Login) -
         Lost::Engine(e) => engine.unreachable(e),
         Lost::Answer(e) => RuntimeError::failed(&doing, e),
     })?;
+    // Engines answer 500 when the registry said 401: their words tell more.
+    let lower = said.to_ascii_lowercase();
+    let refused = ["unauthorized", "denied", "forbidden", "incorrect username"].iter().any(|sign| lower.contains(sign));
     match status {
         200..300 => Ok(()),
-        401 | 403 => Err(RuntimeError::LoginRefused { registry: host.to_string(), reason: said }),
+        status if refused || matches!(status, 401 | 403) => Err(RuntimeError::LoginRefused { registry: host.to_string(), reason: said }),
         _ => Err(pull::sort(host, &said).unwrap_or_else(|| RuntimeError::failed(doing, said))),
     }
 }
