@@ -3,11 +3,13 @@
 //! Only declarations: a verb's behaviour is in `command/<verb>.rs`, and what was typed becomes [`crate::settings::Settings`] before
 //! any of it is used. Doc comments here are the help text, which a golden test keeps.
 
+mod daemon;
 mod image;
 mod listen;
 mod project;
 mod tag;
 
+pub use daemon::{Shim, ShimPart, Stage};
 pub use image::{Prune, Push, Registry, RegistryPart};
 #[cfg(test)]
 pub use listen::ListenAddress;
@@ -461,40 +463,6 @@ pub struct Supervise {
     #[command(flatten)]
     #[allow(missing_docs)]
     pub listen: ListenArgs,
-}
-
-/// `landfall stage`
-#[derive(Debug, Args)]
-pub struct Stage {
-    /// Process id of the supervisor
-    #[arg(long)]
-    pub parent: i32,
-    /// Arguments of the `landfall` it becomes
-    #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
-    pub argv: Vec<std::ffi::OsString>,
-}
-
-/// `landfall shim`
-#[derive(Debug, Args)]
-pub struct Shim {
-    /// Which part
-    #[command(subcommand)]
-    pub part: ShimPart,
-}
-
-/// The two halves of the shim.
-#[derive(Debug, Subcommand)]
-pub enum ShimPart {
-    /// Supervise the replica in this directory
-    Run {
-        /// Of the replica.
-        dir: PathBuf,
-    },
-    /// Become the program of the replica in this directory
-    Exec {
-        /// Of the replica.
-        dir: PathBuf,
-    },
 }
 
 #[cfg(test)]
