@@ -2,8 +2,9 @@
 
 use crate::certs::Kinds;
 use crate::clock::{Clock, WallClock, now_ms};
-use crate::error::{RequestError, StepError, StoreError};
+use crate::error::{RequestError, SecretError, StepError, StoreError};
 use crate::home::Home;
+use crate::secret::{Redactor, Secrets};
 use crate::store::{AppRow, Store};
 use crate::table::{Table, View};
 use crate::upload::Uploads;
@@ -50,6 +51,7 @@ pub(crate) struct Core {
     pub(crate) store: Store,
     pub(crate) runtimes: Runtimes,
     pub(crate) table: Table,
+    pub(crate) secrets: Secrets,
     pub(crate) policy: Policy,
     /// The file of grants; see `grant`.
     pub(crate) grants: PathBuf,
@@ -73,11 +75,19 @@ pub(crate) struct Core {
 }
 
 /// Who keeps an app busy.
-#[derive(Clone)]
-struct Holder {
-    rollout: RolloutId,
-    who: String,
+#[derive(Debug, Clone)]
+pub(crate) struct Holder {
+    pub(crate) app: AppName,
+    pub(crate) rollout: RolloutId,
+    pub(crate) who: String,
     since_ms: u64,
+}
+
+impl Holder {
+    /// Since how many seconds.
+    pub(crate) fn seconds(&self) -> u64 {
+        now_ms().saturating_sub(self.since_ms) / 1000
+    }
 }
 
 impl Core {
@@ -90,6 +100,7 @@ impl Core {
             store,
             runtimes,
             table,
+            secrets: Secrets::new(home.secret_key()),
             policy,
             grants: home.grants(),
             https,
@@ -116,17 +127,13 @@ impl Core {
     }
 
     /// Keeps an app for one rollout until the guard is dropped. The guard dies with its owner, so nothing is left locked by a crash.
-    pub(crate) fn hold(self: &Arc<Self>, app: &AppName, rollout: &RolloutId, who: &str) -> Result<Held, RequestError> {
+    pub(crate) fn hold(self: &Arc<Self>, app: &AppName, rollout: &RolloutId, who: &str) -> Result<Held, Holder> {
         let mut busy = self.busy.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(holder) = busy.get(app) {
-            return Err(RequestError::Busy {
-                app: app.clone(),
-                rollout: holder.rollout.clone(),
-                who: holder.who.clone(),
-                seconds: now_ms().saturating_sub(holder.since_ms) / 1000,
-            });
+            return Err(holder.clone());
         }
-        busy.insert(app.clone(), Holder { rollout: rollout.clone(), who: who.to_owned(), since_ms: now_ms() });
+        let (rollout, who) = (rollout.clone(), who.to_owned());
+        busy.insert(app.clone(), Holder { app: app.clone(), rollout, who, since_ms: now_ms() });
         Ok(Held { core: Arc::clone(self), app: app.clone() })
     }
 
@@ -173,6 +180,20 @@ impl Core {
             tracing::warn!(%app, %error, "files of old releases cannot be deleted");
         }
         Ok(())
+    }
+
+    /// Forgets the values of secrets that nobody goes back to any more.
+    pub(crate) fn forget_secrets(&self, app: &AppName) -> Result<(), SecretError> {
+        let specs: Vec<Spec> = self.store.last_specs(app, KEPT)?.into_iter().map(|(spec, _)| spec).collect();
+        self.secrets.forget(&self.store, app, &specs)
+    }
+
+    /// What finds values of an app's secrets in what its replicas write.
+    pub(crate) fn redactor(&self, app: &AppName) -> Redactor {
+        let row = self.store.app(app).ok().flatten();
+        let current = row.and_then(|row| self.current_spec(&row).ok().flatten());
+        let newest = self.store.last_rollout(app).ok().flatten().map(|rollout| rollout.spec);
+        Redactor::of(&self.secrets, &self.store, app, current.iter().chain(&newest))
     }
 
     /// The spec of the release that serves.

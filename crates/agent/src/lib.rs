@@ -17,16 +17,17 @@ mod keys;
 mod prune;
 mod registry;
 mod rollout;
-mod seal;
+mod secret;
 mod store;
 mod table;
 mod upload;
 
+pub use api::{GROUP, SHARED_SOCKET};
 pub use clock::{Clock, WallClock};
 pub use core::Runtimes;
 pub use error::AgentError;
 pub use folder::project_digest;
-pub use home::Home;
+pub use home::{Home, SYSTEM_HOME};
 
 use crate::core::Core;
 use certs::Certs;
@@ -39,9 +40,10 @@ use landfall_model::name::{AppName, ReleaseNumber};
 use landfall_model::plan::Serving;
 use landfall_runtime::docker::DockerRuntime;
 use landfall_runtime::process::ProcessRuntime;
-use std::path::PathBuf;
+pub(crate) use landfall_runtime::seal;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use store::Store;
+use store::{Of, Store};
 use table::Table;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -87,6 +89,7 @@ pub fn run(settings: Settings) -> Result<(), AgentError> {
         let mut terminate = signal(SignalKind::terminate()).map_err(failed(home.path().to_owned()))?;
         let mut interrupt = signal(SignalKind::interrupt()).map_err(failed(home.path().to_owned()))?;
         let listener = api::Listener::bind(&home.agent_socket()).map_err(failed(home.agent_socket()))?;
+        share(&listener, &home);
         agent.wake();
         tokio::select! {
             () = api::serve(listener, Arc::clone(&agent.core)) => {}
@@ -95,6 +98,14 @@ pub fn run(settings: Settings) -> Result<(), AgentError> {
         }
         Ok(())
     })
+}
+
+/// Lets the server's group in. An agent that cannot still serves root, who will read why in the log.
+fn share(listener: &api::Listener, home: &Home) {
+    let Some(group) = api::group().filter(|_| home.path() == Path::new(SYSTEM_HOME)) else { return };
+    if let Err(error) = listener.share(Path::new(SHARED_SOCKET), group) {
+        tracing::warn!(%error, socket = SHARED_SOCKET, group = GROUP, "members of the group cannot be let in");
+    }
 }
 
 /// The agent without its socket: what `run` runs and what the simulator drives.
@@ -149,7 +160,7 @@ impl Agent {
 
     /// What happened to an app after the event `after`, at most a thousand events.
     pub fn events(&self, app: &AppName, after: u64) -> Result<Vec<Event>, AgentError> {
-        Ok(self.core.store.events(Some(app), None, after, 1000)?)
+        Ok(self.core.store.events(&Of { app: Some(app.clone()), ..Of::default() }, after, 1000)?)
     }
 
     /// The release of an app that serves.

@@ -1,12 +1,13 @@
 //! Images that are sent without a registry, and the deletion of those that no release needs.
 
+use super::audit::Note;
 use super::named;
 use crate::core::Core;
 use crate::error::RequestError;
 use crate::{prune, upload};
-use axum::Json;
 use axum::body::Bytes;
 use axum::extract::{Path, Query, State};
+use axum::{Extension, Json};
 use landfall_model::image::{ImageManifest, Loaded, PruneRequest, Pruned, Received, Wanted};
 use serde::Deserialize;
 use std::sync::Arc;
@@ -32,10 +33,20 @@ pub(super) async fn receive(
     Ok(Json(upload::receive(&core, &named(&id)?, (piece.at, piece.of), bytes).await?))
 }
 
-pub(super) async fn load(State(core): State<Arc<Core>>, Json(manifest): Json<ImageManifest>) -> Result<Json<Loaded>, RequestError> {
+pub(super) async fn load(
+    State(core): State<Arc<Core>>,
+    Extension(note): Extension<Note>,
+    Json(manifest): Json<ImageManifest>,
+) -> Result<Json<Loaded>, RequestError> {
+    note.write(format!("push {}", manifest.reference), None);
     Ok(Json(upload::load(&core, &manifest).await?))
 }
 
-pub(super) async fn prune(State(core): State<Arc<Core>>, Json(request): Json<PruneRequest>) -> Result<Json<Pruned>, RequestError> {
+pub(super) async fn prune(
+    State(core): State<Arc<Core>>,
+    Extension(note): Extension<Note>,
+    Json(request): Json<PruneRequest>,
+) -> Result<Json<Pruned>, RequestError> {
+    note.write(if request.dry_run { "prune, dry run" } else { "prune" }.to_owned(), None);
     Ok(Json(prune::prune(&core, request).await?))
 }

@@ -5,6 +5,7 @@ use crate::clock::now_ms;
 use crate::core::Core;
 use crate::error::RequestError;
 use crate::grant;
+use crate::secret::Pinned;
 use crate::store::{AppRow, Kind, RolloutRow};
 use landfall_model::api::{Accepted, Planned, RolloutRequest, RolloutState, Want, What};
 use landfall_model::name::{AppName, Domain, ReleaseNumber, RolloutId};
@@ -13,6 +14,8 @@ use landfall_model::plan::{Input, Mode, Plan, plan, plan_down};
 use landfall_model::spec::{RuntimeKind, Spec};
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::{Instant, sleep};
 
 /// Ports by which services of the process runtime are known inside their app.
 const INTERNAL_PORTS: std::ops::RangeInclusive<u16> = 30_000..=31_999;
@@ -22,6 +25,7 @@ struct Considered {
     app: AppRow,
     row: RolloutRow,
     plan: Plan,
+    pinned: Pinned,
 }
 
 /// Plans a request and leaves it at that.
@@ -30,18 +34,43 @@ pub(crate) async fn plan_only(core: &Arc<Core>, name: &AppName, request: Rollout
     Ok(Planned { lines: considered.plan.lines(), plan: considered.plan })
 }
 
-/// Begins a rollout. Asked twice with one id it begins once.
+/// Longest time a request may be looked at before its rollout is written down.
+const CONSIDERED: Duration = Duration::from_secs(30);
+/// Between two looks whether it is.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// Begins a rollout. Asked twice with one id it begins once; asked for what is already being done, by somebody whose connection or command line died, it
+/// answers the rollout that does it.
 pub(crate) async fn begin(core: &Arc<Core>, name: &AppName, request: RolloutRequest, who: &str) -> Result<Accepted, RequestError> {
-    if let Some(known) = core.store.rollout(&request.id)? {
-        return Ok(Accepted::Rollout { id: known.id, release: known.release });
-    }
-    let held = core.hold(name, &request.id, who)?;
-    let Considered { app, row, plan } = consider(core, name, request, who).await?;
+    let wanted = request.want.revision();
+    let since = Instant::now();
+    let held = loop {
+        if let Some(known) = core.store.rollout(&request.id)? {
+            return Ok(Accepted::Rollout { id: known.id, release: known.release });
+        }
+        let busy = match core.hold(name, &request.id, who) {
+            Ok(held) => break held,
+            Err(busy) => busy,
+        };
+        // One that is not written down yet, or has just ended, will be either or gone in a moment. It may be this very request, of which the client heard nothing.
+        match core.store.rollout(&busy.rollout)?.filter(|row| !row.state.is_final()) {
+            Some(row) if row.wanted.as_ref() == Some(&wanted) => return Ok(Accepted::Rollout { id: row.id, release: row.release }),
+            Some(row) => return Err(RequestError::Busy { purpose: row.purpose, holder: busy }),
+            None if since.elapsed() < CONSIDERED => sleep(LOOK).await,
+            None => return Err(RequestError::Busy { purpose: "rollout".to_owned(), holder: busy }),
+        }
+    };
+    let Considered { app, row, plan, pinned } = consider(core, name, request, who).await?;
     if let (true, Some(release)) = (plan.is_empty(), app.release) {
         return Ok(Accepted::Unchanged { release });
     }
+    core.store.put_secrets(name, &pinned.rows)?;
     core.store.put_app(&app)?;
     core.store.begin(&row)?;
+    for secret in &pinned.overruled {
+        let line = format!("the value of {secret} on this server is used, and not the one the project has");
+        core.tell(name, Some(&row.id), None, &What::Progress { service: None, line });
+    }
     core.tell(name, Some(&row.id), Some(who), &What::RolloutStarted { purpose: row.purpose.clone(), release: row.release });
     let begun = Accepted::Rollout { id: row.id.clone(), release: row.release };
     tokio::spawn(drive(Arc::clone(core), row, held));
@@ -60,9 +89,10 @@ pub(crate) async fn repair(core: &Arc<Core>, app: &AppRow, spec: &Spec, observed
     }
     let now = now_ms();
     let id: RolloutId = format!("repair-{now}").parse().map_err(|e: landfall_model::name::NameError| RequestError::Bad(e.to_string()))?;
-    let held = core.hold(&app.name, &id, "landfall")?;
+    let Ok(held) = core.hold(&app.name, &id, "landfall") else { return Ok(false) };
     let row = RolloutRow {
         id,
+        wanted: None,
         app: app.name.clone(),
         purpose: "repair".into(),
         who: "landfall".into(),
@@ -84,9 +114,19 @@ pub(crate) async fn repair(core: &Arc<Core>, app: &AppRow, spec: &Spec, observed
 /// What a request means here and now.
 async fn consider(core: &Arc<Core>, name: &AppName, request: RolloutRequest, who: &str) -> Result<Considered, RequestError> {
     let known = core.store.app(name)?;
-    let (mut spec, purpose) = wanted(core, name, known.as_ref(), &request.want)?;
+    let wanted = request.want.revision();
+    let (mut spec, purpose) = led_to(core, name, known.as_ref(), &request.want)?;
     let mut app = known.unwrap_or_else(|| AppRow::new(name.clone(), spec.runtime));
     let down = matches!(request.want, Want::Down { .. });
+    let pinned = match &request.want {
+        Want::Deploy { given, .. } => core.secrets.pin(&core.store, (name, &mut spec), given, who)?,
+        Want::Renew { .. } => core.secrets.pin(&core.store, (name, &mut spec), &BTreeMap::new(), who)?,
+        Want::Rollback { .. } => {
+            core.secrets.check(&core.store, name, &spec)?;
+            Pinned::default()
+        }
+        Want::Down { .. } => Pinned::default(),
+    };
     if app.runtime != spec.runtime && app.release.is_some() {
         return Err(RequestError::Bad(format!(
             "{name} runs under the {} runtime and the file says {}: take it down first (`landfall down {name}`)",
@@ -99,9 +139,22 @@ async fn consider(core: &Arc<Core>, name: &AppName, request: RolloutRequest, who
     if !down {
         grant::check(&core.grants, name, &spec)?;
         hosts_are_free(core, name, &spec)?;
+        volumes_are_free(core, name, &spec)?;
         assign_internal_ports(&mut app, &spec, &observed, core.policy.first_port);
     }
     let previous = core.current_spec(&app)?;
+    if let (Some(previous), Want::Deploy { .. }) = (&previous, &request.want)
+        && previous.environment != spec.environment
+    {
+        let words = |spec: &Spec| {
+            spec.environment.as_ref().map_or_else(|| "an app of its own".to_owned(), |e| format!("the environment {e} of another"))
+        };
+        return Err(RequestError::Bad(format!(
+            "{name} is {} on this server, and would become {}: give one of them another name",
+            words(previous),
+            words(&spec)
+        )));
+    }
     let release = if down { app.release.unwrap_or(ReleaseNumber(0)) } else { core.store.next_release(name)? };
     let input = Input {
         spec: &spec,
@@ -114,10 +167,11 @@ async fn consider(core: &Arc<Core>, name: &AppName, request: RolloutRequest, who
     };
     let (kind, plan) = match request.want {
         Want::Down { volumes } => (Kind::Down { volumes }, plan_down(&input, volumes)),
-        Want::Deploy { .. } | Want::Rollback { .. } => (Kind::Release, plan(&input, &core.policy)),
+        Want::Deploy { .. } | Want::Renew { .. } | Want::Rollback { .. } => (Kind::Release, plan(&input, &core.policy)),
     };
     let row = RolloutRow {
         id: request.id,
+        wanted: Some(wanted),
         app: name.clone(),
         purpose,
         who: who.to_owned(),
@@ -130,15 +184,21 @@ async fn consider(core: &Arc<Core>, name: &AppName, request: RolloutRequest, who
         started_ms: now_ms(),
         failure: None,
     };
-    Ok(Considered { app, row, plan })
+    Ok(Considered { app, row, plan, pinned })
 }
 
 /// The spec a request leads to, and its purpose in words.
-fn wanted(core: &Core, name: &AppName, app: Option<&AppRow>, want: &Want) -> Result<(Spec, String), RequestError> {
+fn led_to(core: &Core, name: &AppName, app: Option<&AppRow>, want: &Want) -> Result<(Spec, String), RequestError> {
     let no_app = || RequestError::NoApp(name.clone());
     match want {
-        Want::Deploy { spec } if spec.app != *name => Err(RequestError::Bad(format!("the spec is of {}, the request of {name}", spec.app))),
-        Want::Deploy { spec } => Ok(((**spec).clone(), "deploy".to_owned())),
+        Want::Deploy { spec, .. } if spec.app != *name => {
+            Err(RequestError::Bad(format!("the spec is of {}, the request of {name}", spec.app)))
+        }
+        Want::Deploy { spec, .. } => Ok(((**spec).clone(), want.to_string())),
+        Want::Renew { .. } => {
+            let spec = core.current_spec(app.ok_or_else(no_app)?)?.ok_or_else(no_app)?;
+            Ok((spec, want.to_string()))
+        }
         Want::Rollback { release } => {
             let current = app.and_then(|a| a.release).ok_or_else(no_app)?;
             let release = match release {
@@ -176,6 +236,21 @@ fn hosts_are_free(core: &Core, name: &AppName, spec: &Spec) -> Result<(), Reques
         }
         if let Some(host) = hosts.iter().chain(&redirected).chain(theirs.route_hosts()).find(|h| mine.contains(h)) {
             return Err(RequestError::HostTaken { host: host.to_string(), by: other.name });
+        }
+    }
+    Ok(())
+}
+
+/// A volume belongs to one app: what another writes would be its loss, and a reset of one would delete the data of both.
+fn volumes_are_free(core: &Core, name: &AppName, spec: &Spec) -> Result<(), RequestError> {
+    let own: Vec<&str> = spec.volumes.values().filter(|v| !v.external).map(|v| v.external_name.as_str()).collect();
+    if own.is_empty() {
+        return Ok(());
+    }
+    for other in core.store.apps()?.into_iter().filter(|a| a.name != *name && a.runtime == spec.runtime) {
+        let Some(theirs) = core.current_spec(&other)? else { continue };
+        if let Some(taken) = theirs.volumes.values().find(|v| !v.external && own.contains(&v.external_name.as_str())) {
+            return Err(RequestError::VolumeTaken { volume: taken.external_name.clone(), by: other.name });
         }
     }
     Ok(())

@@ -4,23 +4,31 @@
 //! any of it is used. Doc comments here are the help text, which a golden test keeps.
 
 mod daemon;
+mod environment;
+mod exec;
 mod image;
 mod listen;
 mod project;
+mod secret;
 mod tag;
 
 pub use daemon::{Shim, ShimPart, Stage};
+pub use environment::{Promote, Reset};
+pub use exec::{Exec, RunIn};
 pub use image::{Prune, Push, Registry, RegistryPart};
 #[cfg(test)]
 pub use listen::ListenAddress;
 pub use listen::ListenArgs;
 pub use project::{AppArgs, ProjectArgs};
+pub use secret::{Secret, SecretVerb};
 pub use tag::TagChoice;
 
+use crate::settings::Needs;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use landfall_model::filter::Network;
-use landfall_model::name::{AppName, CertificateName, ReplicaId, ServiceName};
+use landfall_model::name::{AppName, CertificateName, ServiceName};
+use landfall_model::server::ServerAddress;
 use std::path::PathBuf;
 
 /// Puts a compose.yaml into production on your own server and keeps it there.
@@ -52,6 +60,9 @@ pub struct Global {
     /// Where Landfall keeps its state [default: /var/lib/landfall for root, else ~/.local/state/landfall]
     #[arg(long, global = true, env = "LANDFALL_HOME", hide_env_values = true, value_name = "DIR", help_heading = "Everywhere")]
     pub home: Option<PathBuf>,
+    /// The server that is meant: `ssh://[user@]host[:port]`, reached by your own `ssh` [env: LANDFALL_SERVER] [default: this machine]
+    #[arg(long, global = true, value_name = "ADDRESS", help_heading = "Everywhere")]
+    pub server: Option<ServerAddress>,
     /// Print JSON, for programs
     #[arg(long, global = true, help_heading = "Everywhere")]
     pub json: bool,
@@ -76,6 +87,8 @@ pub enum Verb {
     Up(Up),
     /// Stop an app
     Down(Down),
+    /// Stop an app and delete all its data
+    Reset(Reset),
     /// Say what is wrong with a Compose file
     Check(Check),
     /// Say what a complaint means and what to do about it
@@ -90,6 +103,8 @@ pub enum Verb {
     Plan(Plan),
     /// Make a release
     Deploy(Deploy),
+    /// Deploy the images one environment runs to another
+    Promote(Promote),
     /// Go back to an earlier release
     Rollback(Rollback),
     /// Send images of this machine's Docker to the server, without a registry
@@ -98,6 +113,8 @@ pub enum Verb {
     Registry(Registry),
     /// Delete images that no release needs
     Prune(Prune),
+    /// Keep values on the server that nobody gets to see
+    Secret(Secret),
     /// List releases
     Releases(Releases),
     /// Show what runs
@@ -121,6 +138,9 @@ pub enum Verb {
     /// The daemon that keeps this server as its apps' specs say (a systemd unit)
     #[command(hide = true)]
     Agent(Agent),
+    /// What `ssh` runs on a server: joins a command line to the agent
+    #[command(hide = true)]
+    AgentStdio,
     /// The reverse proxy (a systemd unit); takes its sockets by LISTEN_FDS
     #[command(hide = true)]
     Proxy(Proxy),
@@ -136,9 +156,13 @@ pub enum Verb {
 }
 
 impl Verb {
-    /// False for verbs that only read and write files of the project.
-    pub fn needs_home(&self) -> bool {
-        !matches!(self, Verb::Check(_) | Verb::Explain(_) | Verb::Config(_) | Verb::Init(_) | Verb::Schema(_) | Verb::Completions(_))
+    /// What it works with.
+    pub fn needs(&self) -> Needs {
+        match self {
+            Verb::Check(_) | Verb::Explain(_) | Verb::Config(_) | Verb::Init(_) | Verb::Schema(_) | Verb::Completions(_) => Needs::Nothing,
+            Verb::Agent(_) | Verb::AgentStdio | Verb::Proxy(_) | Verb::Supervise(_) | Verb::Stage(_) | Verb::Shim(_) => Needs::Home,
+            _ => Needs::Agent,
+        }
     }
 }
 
@@ -293,8 +317,12 @@ pub struct Plan {
 /// `landfall deploy`
 #[derive(Debug, Args)]
 pub struct Deploy {
-    /// Directory or Compose file
-    pub path: Option<PathBuf>,
+    /// Environment that the Compose file here declares; or directory or Compose file
+    #[arg(value_name = "ENVIRONMENT|PATH")]
+    pub what: Option<String>,
+    /// Agree to the deploy where `approve: true` asks for it
+    #[arg(long)]
+    pub approve: bool,
     /// Deploy these images: sets `${TAG}` in the file; `SERVICE=TAG` changes the tag of one service
     #[arg(long = "tag", value_name = "TAG")]
     pub tags: Vec<TagChoice>,
@@ -366,41 +394,9 @@ pub struct Events {
     /// So many from the past
     #[arg(short = 'n', long, value_name = "N", default_value_t = 50)]
     pub limit: u32,
-    #[command(flatten)]
-    #[allow(missing_docs)]
-    pub app: AppArgs,
-}
-
-/// `landfall exec`
-#[derive(Debug, Args)]
-pub struct Exec {
-    /// In which service
-    pub service: ServiceName,
-    /// Program and arguments; nothing is interpreted by a shell
-    #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGV")]
-    pub argv: Vec<String>,
-    /// In which replica [default: the first that serves]
-    #[arg(long, value_name = "ID")]
-    pub replica: Option<ReplicaId>,
-    /// No terminal, even when there is one
-    #[arg(short = 'T', long)]
-    pub no_tty: bool,
-    #[command(flatten)]
-    #[allow(missing_docs)]
-    pub app: AppArgs,
-}
-
-/// `landfall run`
-#[derive(Debug, Args)]
-pub struct RunIn {
-    /// Of which service
-    pub service: ServiceName,
-    /// Program and arguments; nothing is interpreted by a shell
-    #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGV")]
-    pub argv: Vec<String>,
-    /// Variable added to the environment
-    #[arg(short, long = "env", value_name = "KEY=VALUE")]
-    pub environment: Vec<String>,
+    /// Only who asked for what, and from where
+    #[arg(long)]
+    pub audit: bool,
     #[command(flatten)]
     #[allow(missing_docs)]
     pub app: AppArgs,

@@ -15,24 +15,31 @@ mod init;
 mod logs;
 mod metrics;
 mod plan;
+mod promote;
 mod prune;
 mod push;
 mod registry;
 mod releases;
+mod reset;
 mod rollback;
 mod schema;
+mod secret;
 mod status;
+mod stdio;
 mod up;
 
 use crate::cli::{AppArgs, Verb};
-use crate::client::Client;
+use crate::client::{Channel, Client};
 use crate::error::{Outcome, Plain};
 use crate::output::Printer;
-use crate::project::app_named;
+use crate::project::{Project, app_named, of_app};
 use crate::settings::Settings;
+use crate::ssh::{Link, Notice};
 use landfall_model::api::AppStatus;
 use landfall_model::name::AppName;
+use landfall_model::server::ServerAddress;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 /// What a verb works with.
 pub struct Context {
@@ -56,7 +63,6 @@ pub fn run(verb: Verb, context: &Context) -> Outcome<ExitCode> {
         Verb::Init(args) => init::run(context, &args),
         Verb::Schema(args) => schema::run(context, &args),
         Verb::Explain(args) => explain::run(context, &args),
-        Verb::Ca(args) => ca::run(context, &args),
         verb => talk(verb, context),
     }
 }
@@ -77,11 +83,16 @@ fn talk(verb: Verb, context: &Context) -> Outcome<ExitCode> {
             Verb::Push(args) => push::run(context, args).await,
             Verb::Registry(args) => registry::run(context, args).await,
             Verb::Prune(args) => prune::run(context, &args).await,
+            Verb::Promote(args) => promote::run(context, args).await,
+            Verb::Reset(args) => reset::run(context, args).await,
+            Verb::Secret(args) => secret::run(context, args).await,
             Verb::Rollback(args) => rollback::run(context, args).await,
             Verb::Releases(args) => releases::run(context, args).await,
             Verb::Status(args) => status::run(context, args).await,
             Verb::Logs(args) => logs::run(context, args).await,
             Verb::Certs(args) => certs::run(context, args).await,
+            Verb::Ca(args) => ca::run(context, &args).await,
+            Verb::AgentStdio => stdio::run(context).await,
             Verb::Metrics => metrics::run(context).await,
             Verb::Events(args) => events::run(context, args).await,
             Verb::Exec(args) => exec::exec(context, args).await,
@@ -95,9 +106,35 @@ fn talk(verb: Verb, context: &Context) -> Outcome<ExitCode> {
 }
 
 impl Context {
-    /// A client of the agent of this home.
+    /// A client of the agent that is meant: the one here, or a server's.
     pub fn client(&self) -> Client {
-        Client::new(&self.settings.home)
+        self.client_of(self.settings.server.as_ref())
+    }
+
+    /// A client of the agent of a server, or of the one here.
+    pub fn client_of(&self, server: Option<&ServerAddress>) -> Client {
+        Client::new(match server {
+            None => Channel::Here(self.settings.home.clone()),
+            Some(server) => {
+                let printer = self.printer;
+                let notice = Notice::new(move |text| printer.note(text));
+                Channel::There(Arc::new(Link::new(self.settings.ssh.clone(), server.clone(), notice)))
+            }
+        })
+    }
+
+    /// A client of the agent of the environment that is meant, for verbs that need no more than the app's name.
+    pub fn client_for(&self, args: &AppArgs) -> Outcome<Client> {
+        match &args.environment {
+            Some(_) => self.client_of_project(&of_app(&self.settings, args)?),
+            None => Ok(self.client()),
+        }
+    }
+
+    /// Likewise, for verbs that read the project.
+    pub fn client_of_project(&self, project: &Project) -> Outcome<Client> {
+        // What is typed wins over what the file says.
+        Ok(self.client_of(self.settings.server.as_ref().or(project.server()?.as_ref())))
     }
 
     /// The app a verb is about: named, that of the file here, or the only one there is.

@@ -3,7 +3,7 @@
 use super::Context;
 use crate::cli::Prune;
 use crate::error::Outcome;
-use crate::output::size;
+use crate::output::bytes as size;
 use crate::project::count;
 use landfall_model::image::PruneRequest;
 use std::process::ExitCode;

@@ -54,7 +54,7 @@ fn ask(context: &Context, host: &RegistryHost, user: Option<String>) -> Outcome<
         }
     };
     let typed = if std::io::stdin().is_terminal() {
-        context.printer.ask_secret(&format!("Password or token of {user} at {host}:"))
+        context.printer.ask_hidden(&format!("Password or token of {user} at {host}:"))
     } else {
         let mut text = String::new();
         let read = std::io::stdin().take(MAX_PASSWORD as u64 + 2).read_to_string(&mut text);

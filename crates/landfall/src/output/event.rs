@@ -1,6 +1,6 @@
 //! One stored event as one line.
 
-use super::size::size;
+use super::size::bytes as size;
 use super::style::{ERROR, FAINT, GOOD, STRONG, WARNING, harmless, paint};
 use super::time::{date_clock, took};
 use crate::project::count;
@@ -34,6 +34,17 @@ pub fn what(what: &What) -> String {
         What::ImagesPruned { images, bytes } => {
             let names: Vec<&str> = images.iter().map(ImageRef::as_str).collect();
             format!("{} deleted that no release needs ({}): {}", count(images.len(), "image"), size(*bytes), names.join(", "))
+        }
+        What::Called { action, from, refused: None } => {
+            format!("{} {}", harmless(action), paint(FAINT, format!("from {}", harmless(from))))
+        }
+        What::Called { action, from, refused: Some(code) } => {
+            format!(
+                "{} {} {}",
+                harmless(action),
+                paint(ERROR, format!("refused: {}", harmless(code))),
+                paint(FAINT, format!("from {}", harmless(from)))
+            )
         }
         What::AgentStarted { version } => format!("agent {version} started"),
         What::CertificateIssued { name, issuer, until_ms } => {

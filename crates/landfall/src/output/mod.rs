@@ -16,6 +16,7 @@ mod plan;
 mod progress;
 mod release;
 mod sarif;
+mod secret;
 mod size;
 mod status;
 mod style;
@@ -26,7 +27,7 @@ mod transfer;
 pub use checked::Checked;
 pub use log::LogView;
 pub use progress::Progress;
-pub use size::size;
+pub use size::bytes;
 pub use style::paint;
 pub use time::took;
 pub use transfer::Transfer;
@@ -40,9 +41,11 @@ use landfall_model::code::Code;
 use landfall_model::diagnostic::Diagnostic;
 use landfall_model::image::RegistryStatus;
 use landfall_model::name::ServiceName;
+use landfall_model::secret::SecretStatus;
+use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
 use serde::Serialize;
 use std::collections::BTreeMap;
-use std::io::{BufRead as _, IsTerminal as _, Write as _};
+use std::io::{IsTerminal as _, Write as _};
 use table::Align;
 
 /// Nobody reads standard output any more.
@@ -278,6 +281,15 @@ impl Printer {
         self.text(&plan::render(planned))
     }
 
+    /// `landfall secret list`.
+    pub fn secrets(&self, secrets: &[SecretStatus]) -> Outcome {
+        match (self.json, secrets) {
+            (true, _) => self.json(&secrets),
+            (false, []) => self.line("there is no secret; `landfall secret set NAME` makes one"),
+            (false, _) => self.text(&secret::render(secrets)),
+        }
+    }
+
     /// One line of `landfall events`.
     pub fn event(&self, event: &Event) -> Outcome {
         if self.json { self.json_line(event) } else { self.line(&event::render(event)) }
@@ -288,10 +300,23 @@ impl Printer {
         if !std::io::stdin().is_terminal() {
             return None;
         }
-        self.note_open(question);
+        let mut err = AutoStream::new(std::io::stderr().lock(), self.err);
+        let _ = write!(err, "{question} ").and_then(|()| err.flush());
         let mut answer = String::new();
         std::io::stdin().read_line(&mut answer).ok()?;
         Some(answer.trim().to_owned())
+    }
+
+    /// Asks for something that is not shown while it is typed; `None` when there is nobody to type.
+    pub fn ask_hidden(&self, question: &str) -> Option<String> {
+        let shown = tcgetattr(std::io::stdin()).ok()?;
+        let mut hidden = shown.clone();
+        hidden.local_modes.remove(LocalModes::ECHO);
+        tcsetattr(std::io::stdin(), OptionalActions::Flush, &hidden).ok()?;
+        let answer = self.ask(question);
+        let _ = tcsetattr(std::io::stdin(), OptionalActions::Flush, &shown);
+        let _ = writeln!(AutoStream::new(std::io::stderr().lock(), self.err));
+        answer
     }
 
     /// Shows a rollout as it goes.
@@ -302,28 +327,6 @@ impl Printer {
     /// Shows bytes on their way.
     pub fn transfer(&self, what: &str, bytes: u64) -> Transfer {
         Transfer::new(*self, what, bytes)
-    }
-
-    /// Asks for a word that nobody may read over a shoulder or in a log; `None` when there is no terminal.
-    pub fn ask_secret(&self, question: &str) -> Option<String> {
-        let terminal = std::fs::OpenOptions::new().read(true).write(true).open("/dev/tty").ok().filter(|t| t.is_terminal())?;
-        let shown = rustix::termios::tcgetattr(&terminal).ok()?;
-        let mut hidden = shown.clone();
-        hidden.local_modes.remove(rustix::termios::LocalModes::ECHO);
-        let set = |modes| rustix::termios::tcsetattr(&terminal, rustix::termios::OptionalActions::Flush, modes);
-        set(&hidden).ok()?;
-        self.note_open(question);
-        let mut answer = String::new();
-        let read = std::io::BufReader::new(&terminal).read_line(&mut answer);
-        let _ = set(&shown);
-        self.note("");
-        read.ok()?;
-        Some(answer.trim_end_matches(['\r', '\n']).to_owned())
-    }
-
-    fn note_open(&self, question: &str) {
-        let mut err = AutoStream::new(std::io::stderr().lock(), self.err);
-        let _ = write!(err, "{question} ").and_then(|()| err.flush());
     }
 
     /// What clap says about the command line; it knows where it belongs.

@@ -1,15 +1,15 @@
-//! Bytes as people read them: decimal units, as disks and networks are sold.
+//! Sizes as people read them.
 
-/// `58.8 MB`
-pub fn size(bytes: u64) -> String {
-    let (unit, name) = match bytes {
-        0..1_000 => return format!("{bytes} B"),
-        1_000..1_000_000 => (1_000, "kB"),
-        1_000_000..1_000_000_000 => (1_000_000, "MB"),
-        _ => (1_000_000_000, "GB"),
-    };
-    let tenths = bytes / (unit / 10);
-    format!("{}.{} {name}", tenths / 10, tenths % 10)
+/// `0 B`, `999 B`, `1.5 MB`, in powers of 1000 as disks are sold.
+pub fn bytes(bytes: u64) -> String {
+    let (mut size, mut unit) = (bytes as f64, "B");
+    for next in ["kB", "MB", "GB", "TB"] {
+        if size < 1000.0 {
+            break;
+        }
+        (size, unit) = (size / 1000.0, next);
+    }
+    if unit == "B" { format!("{bytes} B") } else { format!("{size:.1} {unit}") }
 }
 
 #[cfg(test)]
@@ -17,8 +17,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn units_change_at_a_thousand() {
-        let shown: Vec<String> = [0, 999, 1_000, 1_250_000, 60_000_000_000].into_iter().map(size).collect();
-        assert_eq!(shown, ["0 B", "999 B", "1.0 kB", "1.2 MB", "60.0 GB"]);
+    fn sizes_are_short() {
+        assert_eq!([0, 999, 1_000, 1_550_000, 3_000_000_000].map(bytes), ["0 B", "999 B", "1.0 kB", "1.6 MB", "3.0 GB"]);
     }
 }

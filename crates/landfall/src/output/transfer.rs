@@ -1,7 +1,7 @@
 //! Bytes on their way: a bar on a terminal, a line every few seconds elsewhere, nothing with `--json`.
 
 use super::Printer;
-use super::size::size;
+use super::size::bytes as size;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::time::{Duration, Instant};
 

@@ -5,7 +5,7 @@ mod archive;
 use crate::client::Client;
 use crate::command::Context;
 use crate::error::{Outcome, Plain};
-use crate::output::{Printer, size};
+use crate::output::{Printer, bytes as size};
 use archive::Archive;
 use bytes::Bytes;
 use landfall_model::image::MAX_PIECE;

@@ -11,8 +11,9 @@ mod notify;
 mod proxy;
 mod record;
 mod store;
+mod tunable;
 
-pub use child::open_log;
+pub use child::{environment, open_log};
 pub use listen::Listeners;
 pub use record::{Lock, Record, Started};
 
@@ -140,7 +141,7 @@ fn agent_program(home: &Home, binary: PathBuf, record: &Record) -> Program {
             argv.extend([flag.into(), url.into()]);
         }
     }
-    Program { binary, argv, log: home.log("agent"), notify: None, watchdog: None, fds: Vec::new() }
+    Program { binary, argv, log: home.log("agent"), notify: None, watchdog: None, environment: Vec::new(), fds: Vec::new() }
 }
 
 /// Runs the agent until told otherwise.

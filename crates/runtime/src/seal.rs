@@ -4,18 +4,17 @@
 //! what for): one that was moved to another row does not open. It names the key it was sealed with, so that a lost or exchanged key file is told
 //! apart from a row somebody changed. What was opened is wiped when it is dropped, and cannot be printed.
 
-use crate::certs::write_private;
 use aws_lc_rs::{digest, rand};
 use chacha20poly1305::aead::{Aead, KeyInit, Payload};
 use chacha20poly1305::{Key, XChaCha20Poly1305, XNonce};
 use std::fmt;
-use std::io::Read;
-use std::os::unix::fs::PermissionsExt;
+use std::io::{Read, Write as _};
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt};
 use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
 /// Longest text that can be sealed.
-pub(crate) const MAX_SEALED: usize = 1024 * 1024;
+pub const MAX_SEALED: usize = 1024 * 1024;
 
 const KEY: usize = 32;
 const NONCE: usize = 24;
@@ -26,7 +25,7 @@ const HEAD: usize = 1 + KEY_ID + NONCE;
 const KEY_ID: usize = 8;
 
 /// Seals and opens with the key of one home.
-pub(crate) struct Seal {
+pub struct Seal {
     cipher: XChaCha20Poly1305,
     id: [u8; KEY_ID],
     file: PathBuf,
@@ -34,16 +33,16 @@ pub(crate) struct Seal {
 
 /// A secret in clear. It has neither `Display` nor `Serialize`, and its `Debug` shows nothing.
 #[derive(Clone, PartialEq, Eq)]
-pub(crate) struct Opened(Zeroizing<Vec<u8>>);
+pub struct Opened(Zeroizing<Vec<u8>>);
 
 impl Opened {
     /// The bytes, to hand on to what needs them.
-    pub(crate) fn expose(&self) -> &[u8] {
+    pub fn expose(&self) -> &[u8] {
         &self.0
     }
 
     /// As text, when it is one.
-    pub(crate) fn expose_text(&self) -> Option<&str> {
+    pub fn expose_text(&self) -> Option<&str> {
         std::str::from_utf8(self.expose()).ok()
     }
 }
@@ -56,7 +55,7 @@ impl fmt::Debug for Opened {
 
 /// A secret cannot be sealed or opened.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum SealError {
+pub enum SealError {
     /// The file of the key.
     #[error("the key file {file} cannot be used")]
     File {
@@ -85,7 +84,7 @@ pub(crate) enum SealError {
 
 impl SealError {
     /// Stable word.
-    pub(crate) fn code(&self) -> &'static str {
+    pub fn code(&self) -> &'static str {
         match self {
             Self::File { .. } | Self::OtherKey { .. } => "secret-key",
             Self::Changed { .. } => "secret-changed",
@@ -94,7 +93,7 @@ impl SealError {
     }
 
     /// What to try.
-    pub(crate) fn hints(&self) -> Vec<String> {
+    pub fn hints(&self) -> Vec<String> {
         match self {
             Self::File { file, .. } => vec![format!("it must be a file of the agent's own: `chmod 600 {file}`")],
             Self::OtherKey { file } => {
@@ -108,7 +107,7 @@ impl SealError {
 
 impl Seal {
     /// Reads the key, or makes one where there is none.
-    pub(crate) fn open(file: &Path) -> Result<Self, SealError> {
+    pub fn open(file: &Path) -> Result<Self, SealError> {
         let failed = |source| SealError::File { file: file.display().to_string(), source };
         let key = match read(file) {
             Ok(key) => key,
@@ -123,7 +122,7 @@ impl Seal {
     }
 
     /// Seals a text for a context: the same words are needed to open it.
-    pub(crate) fn seal(&self, context: &[&str], plain: &[u8]) -> Result<Vec<u8>, SealError> {
+    pub fn seal(&self, context: &[&str], plain: &[u8]) -> Result<Vec<u8>, SealError> {
         if plain.len() > MAX_SEALED {
             return Err(SealError::TooLong);
         }
@@ -136,7 +135,7 @@ impl Seal {
     }
 
     /// Opens what was sealed for this context.
-    pub(crate) fn unseal(&self, context: &[&str], sealed: &[u8]) -> Result<Opened, SealError> {
+    pub fn unseal(&self, context: &[&str], sealed: &[u8]) -> Result<Opened, SealError> {
         let changed = || SealError::Changed { context: context.join(" ") };
         let (head, text) = sealed.split_at_checked(HEAD).ok_or_else(changed)?;
         let (version, rest) = head.split_first().ok_or_else(changed)?;
@@ -179,7 +178,18 @@ fn read(file: &Path) -> std::io::Result<Zeroizing<[u8; KEY]>> {
 fn make(file: &Path) -> std::io::Result<Zeroizing<[u8; KEY]>> {
     let mut key = Zeroizing::new([0; KEY]);
     rand::fill(key.as_mut_slice()).map_err(|_| std::io::Error::other("the system gives no random bytes"))?;
-    write_private(file, key.as_slice())?;
+    // Beside its place and then linked into it: whoever comes second reads the key of whoever came first.
+    let beside = file.with_extension(format!("new-{}", std::process::id()));
+    let mut new = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&beside)?;
+    new.write_all(key.as_slice())?;
+    new.sync_all()?;
+    let linked = std::fs::hard_link(&beside, file);
+    std::fs::remove_file(&beside)?;
+    match linked {
+        Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => return read(file),
+        linked => linked?,
+    }
+    std::fs::File::open(file.parent().unwrap_or(Path::new("/")))?.sync_all()?;
     Ok(key)
 }
 
