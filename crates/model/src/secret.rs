@@ -181,27 +181,28 @@ pub(crate) fn mark(name: &SecretName) -> String {
     format!("{MARK}{name}{MARK}")
 }
 
-/// The pieces of a text that holds marks; `None` for one that holds none.
+/// The pieces of a text in which secrets are marked; `None` for one without.
 pub(crate) fn parts(text: &str) -> Option<Vec<Part>> {
-    if !text.contains(MARK) {
+    let (mut out, mut plain, mut rest) = (Vec::new(), String::new(), text);
+    while let Some((before, after)) = rest.split_once(MARK) {
+        plain.push_str(before);
+        rest = match after.split_once(MARK).and_then(|(name, tail)| Some((name.parse::<SecretName>().ok()?, tail))) {
+            Some((name, tail)) => {
+                out.extend((!plain.is_empty()).then(|| Part::Text(std::mem::take(&mut plain))));
+                out.push(Part::Secret(SecretRef { name, version: 0 }));
+                tail
+            }
+            None => {
+                plain.push(MARK);
+                after
+            }
+        };
+    }
+    if out.is_empty() {
         return None;
     }
-    let mut out = Vec::new();
-    let mut plain = String::new();
-    for (index, piece) in text.split(MARK).enumerate() {
-        match piece.parse::<SecretName>() {
-            Ok(name) if index % 2 == 1 => {
-                if !plain.is_empty() {
-                    out.push(Part::Text(std::mem::take(&mut plain)));
-                }
-                out.push(Part::Secret(SecretRef { name, version: 0 }));
-            }
-            _ => plain.push_str(piece),
-        }
-    }
-    if !plain.is_empty() {
-        out.push(Part::Text(plain));
-    }
+    plain.push_str(rest);
+    out.extend((!plain.is_empty()).then_some(Part::Text(plain)));
     Some(out)
 }
 

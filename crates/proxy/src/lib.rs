@@ -25,6 +25,7 @@ mod names;
 mod notify;
 mod parts;
 mod proxy;
+mod shared;
 mod stream;
 mod table;
 mod tls;

@@ -1,6 +1,6 @@
 //! A worker: one thread, one event loop, everything it touches in `Rc`. Requests never change threads.
 
-use crate::access::{Log, Queue};
+use crate::access::Log;
 use crate::edge::connection::{Conn, Order, Origin};
 use crate::edge::filter::{Filters, RequestIds};
 use crate::edge::prelude;
@@ -9,6 +9,7 @@ use crate::edge::serve::{http2_builder, serve_http, serve_https};
 use crate::edge::watch::{Clock, IDLE_LIMIT, SWEEP};
 use crate::exhausted::{Rarely, is_exhausted};
 use crate::meter::add;
+use crate::shared::{Counters, Ports, Shared};
 use crate::stream::Streams;
 use crate::table::Compiled;
 use crate::tls::Acceptor;
@@ -17,7 +18,6 @@ use crate::upstream::http1::Space;
 use crate::upstream::pool::LocalEndpoint;
 use httpdate::HttpDate;
 use hyper::server::conn::http2;
-use landfall_model::filter::Network;
 use landfall_model::route::Protocol;
 use rustls::HandshakeKind;
 use std::cell::{Cell, RefCell};
@@ -27,7 +27,7 @@ use std::io::Write as _;
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, SystemTime};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, oneshot};
@@ -81,45 +81,6 @@ pub(crate) enum Relief {
     Idle,
     /// Also those that have been at the same thing for longest.
     Slow,
-}
-
-/// What all workers share.
-pub(crate) struct Shared {
-    /// For HTTPS.
-    pub(crate) tls: Arc<rustls::ServerConfig>,
-    /// Ports of the outside listeners, for redirects.
-    pub(crate) ports: Ports,
-    /// One per worker.
-    pub(crate) counters: Box<[Counters]>,
-    /// Connections a worker accepts at the same time.
-    pub(crate) max_connections: u32,
-    /// Of these, how many may come from one address.
-    pub(crate) max_per_address: u32,
-    /// Load balancers that say by PROXY protocol whose connections they bring.
-    pub(crate) proxied_by: Vec<Network>,
-    /// To the access log.
-    pub(crate) log: Queue,
-}
-
-/// Ports clients reach the proxy by.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Ports {
-    pub(crate) http: u16,
-    pub(crate) https: u16,
-}
-
-/// One worker's counters; the worker is their only writer.
-#[derive(Debug, Default)]
-#[repr(align(128))]
-pub(crate) struct Counters {
-    pub(crate) requests: AtomicU64,
-    pub(crate) failures: AtomicU64,
-    pub(crate) connections: AtomicU32,
-    pub(crate) handshakes_full: AtomicU64,
-    pub(crate) handshakes_resumed: AtomicU64,
-    pub(crate) handshakes_failed: AtomicU64,
-    /// Grows as long as its thread runs: once with every sweep.
-    pub(crate) beats: AtomicU32,
 }
 
 /// An endpoint's id, and where and how it is reached.

@@ -53,7 +53,7 @@ const FORCED: [(&str, &str); 5] = [
     ("noisy", "echo Welcome to Debian"),
     ("bare", "landfall-is-not-here agent-stdio"),
     ("ancient", "echo \"error: unrecognized subcommand 'agent-stdio'\" >&2; exit 2"),
-    ("modern", "cat \"$LANDFALL_HOME/../modern\""),
+    ("modern", "cat DIR/modern.hello"),
 ];
 
 /// What there is.
@@ -74,14 +74,14 @@ impl Stage {
         std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_landfall"), path("bin/landfall")).unwrap();
         std::fs::write(path("cutter.py"), CUTTER).unwrap();
         let modern = landfall_model::hello::Versions { version: "9.9.9".into(), api: 9 };
-        std::fs::write(path("modern"), landfall_model::hello::Hello { protocol: 9, versions: modern }.encode()).unwrap();
+        std::fs::write(path("modern.hello"), landfall_model::hello::Hello { protocol: 9, versions: modern }.encode()).unwrap();
         let mut keys = String::new();
         for (name, command) in FORCED.into_iter().chain([("host", ""), ("host2", ""), ("stranger", "")]) {
             let made = Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-f", &path(name)]).status();
             assert!(made.unwrap().success());
             let public = std::fs::read_to_string(path(&format!("{name}.pub"))).unwrap();
             if !command.is_empty() {
-                let _ = write!(keys, "restrict,command=\"{}\" {public}", command.replace('"', "\\\""));
+                let _ = write!(keys, "restrict,command=\"{}\" {public}", command.replace('"', "\\\"").replace("DIR", &path("")));
             }
         }
         std::fs::write(path("authorized_keys"), keys).unwrap();

@@ -17,7 +17,7 @@ fn every_verb_works_from_another_machine() {
     assert!(said(&["deploy", "shop"]).contains("nothing to change"));
     assert!(said(&["status", "shop"]).contains("shop"));
     assert!(said(&["releases", "shop"]).contains("deploy"));
-    assert!(said(&["events", "-n", "5"]).contains("release"));
+    assert!(said(&["events", "-n", "5"]).contains("rollout succeeded"));
     said(&["logs", "-p", "shop"]);
     said(&["certs"]);
     said(&["metrics"]);

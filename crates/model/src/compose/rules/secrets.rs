@@ -6,6 +6,7 @@ use super::secret::{self, Class, Secret, Worth};
 use super::url::Url;
 use super::view::{Kind, Service, Var, View, one_or_more, text};
 use super::{Check, Findings, Rule, error, warning};
+use crate::secret::marked;
 
 /// Least length of what signs or encrypts: 256 bits in hexadecimal are twice this, and HS256 wants this many bytes (RFC 7518 §3.2).
 const SIGNING: usize = 32;
@@ -199,7 +200,8 @@ fn secrets<'s>(service: &'s Service<'_>) -> impl Iterator<Item = (&'s Var<'s>, S
 
 /// Those about which nothing worse is known.
 fn own<'s>(service: &'s Service<'_>) -> impl Iterator<Item = (&'s Var<'s>, Secret<'s>)> {
-    secrets(service).filter(|(_, secret)| secret.worth == Worth::Own)
+    // What the server keeps is known to nobody here; the agent holds it against the contract.
+    secrets(service).filter(|(var, secret)| secret.worth == Worth::Own && marked(var.text).is_empty())
 }
 
 fn placeholder(view: &View<'_>, service: &Service<'_>, out: &mut Findings) {
