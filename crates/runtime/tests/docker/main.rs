@@ -320,9 +320,9 @@ async fn a_registry_that_says_nothing_is_asked_again_and_then_given_up() {
     let limits =
         PullLimits { whole: Duration::from_secs(20), stall: Duration::from_millis(300), pause: Duration::from_millis(1), attempts: 3 };
     let told = Mutex::new(Vec::new());
-    let pulled =
-        DockerRuntime::of_host(None).with_pulls(limits).pull(&image, (PullPolicy::Missing, None), &|line| told.lock().unwrap().push(line));
-    let error = pulled.await.unwrap_err();
+    let progress = |line: String| told.lock().unwrap().push(line);
+    let impatient = DockerRuntime::of_host(None).with_pulls(limits);
+    let error = impatient.pull(&image, (PullPolicy::Missing, None), &progress).await.unwrap_err();
     assert_eq!(error.code(), "timed-out", "{error}");
     assert_eq!(told.lock().unwrap().iter().filter(|line| line.contains("tried again")).count(), 2);
     let whole = PullLimits { whole: Duration::from_millis(500), stall: Duration::from_secs(20), ..limits };
