@@ -16,7 +16,19 @@ const LAYERS: usize = 6;
 struct Engine {
     host: String,
     dir: tempfile::TempDir,
-    _child: Served,
+    child: Option<Served>,
+}
+
+impl Drop for Engine {
+    /// dockerd leaves its directory mounted on itself when it ends, and a mounted directory cannot be deleted.
+    fn drop(&mut self) {
+        self.child = None;
+        let mounts = std::fs::read_to_string("/proc/self/mounts").unwrap_or_default();
+        let ours = self.dir.path().display().to_string();
+        for place in mounts.lines().filter_map(|l| l.split(' ').nth(1)).filter(|p| p.starts_with(&ours)) {
+            let _ = Command::new("umount").arg(place).status();
+        }
+    }
 }
 
 impl Engine {
@@ -28,7 +40,7 @@ impl Engine {
         dockerd.args(["--bridge", "none", "--iptables=false", "--ip6tables=false", "--ip-masq=false", "-H", &host]);
         dockerd.arg("--data-root").arg(at("data")).arg("--exec-root").arg(at("exec")).arg("--pidfile").arg(at("pid"));
         let child = serve(&mut dockerd, &at("log"));
-        let engine = Self { host, dir, _child: child };
+        let engine = Self { host, dir, child: Some(child) };
         until("the second engine answers", || engine.docker(&["version"]).output().unwrap().status.success().then_some(()));
         engine
     }
