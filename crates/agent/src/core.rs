@@ -2,16 +2,18 @@
 
 use crate::certs::Kinds;
 use crate::clock::{Clock, WallClock, now_ms};
-use crate::error::{SecretError, StepError, StoreError};
+use crate::error::{RequestError, SecretError, StepError, StoreError};
 use crate::home::Home;
 use crate::secret::{Redactor, Secrets};
 use crate::store::{AppRow, Store};
 use crate::table::{Table, View};
+use crate::upload::Uploads;
 use landfall_model::api::What;
 use landfall_model::name::{AppName, ImageRef, ReleaseNumber, RolloutId};
 use landfall_model::observed::Observed;
 use landfall_model::plan::Policy;
 use landfall_model::spec::{Program, RuntimeKind, Service, Spec};
+use landfall_runtime::docker::Images;
 use landfall_runtime::{Runtime, RuntimeError};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -60,6 +62,14 @@ pub(crate) struct Core {
     pub(crate) clock: Arc<dyn Clock>,
     /// Wakes the task that looks after certificates.
     pub(crate) certs_nudge: Notify,
+    /// Wakes the task that deletes images.
+    pub(crate) prune_nudge: Notify,
+    /// Images are looked through by one at a time.
+    pub(crate) pruning: tokio::sync::Mutex<()>,
+    /// Layers of images that clients send.
+    pub(crate) uploads: Uploads,
+    /// The file of the key that secrets are sealed with.
+    pub(crate) secret_key: PathBuf,
     /// One rollout an app at a time: who has it, and since when.
     busy: Mutex<BTreeMap<AppName, Holder>>,
 }
@@ -86,9 +96,29 @@ impl Core {
         let (http, https) = urls;
         let spread = home.path().to_string_lossy().bytes().fold(0_u16, |sum, b| sum.wrapping_mul(31).wrapping_add(b.into()));
         let policy = Policy { first_port: 20_000 + spread % 9_000, ..Policy::default() };
-        let (clock, certs_nudge) = (Arc::new(WallClock), Notify::new());
-        let secrets = Secrets::new(home.secret_key());
-        Self { store, runtimes, table, secrets, policy, grants: home.grants(), https, http, clock, certs_nudge, busy: Mutex::default() }
+        Self {
+            store,
+            runtimes,
+            table,
+            secrets: Secrets::new(home.secret_key()),
+            policy,
+            grants: home.grants(),
+            https,
+            http,
+            clock: Arc::new(WallClock),
+            certs_nudge: Notify::new(),
+            prune_nudge: Notify::new(),
+            pruning: tokio::sync::Mutex::default(),
+            uploads: Uploads::new(home.uploads()),
+            secret_key: home.secret_key(),
+            busy: Mutex::default(),
+        }
+    }
+
+    /// The engine's images.
+    pub(crate) fn images(&self) -> Result<&Images, RequestError> {
+        let none = || RequestError::Bad("this server has no engine that keeps images".to_owned());
+        self.runtimes.get(RuntimeKind::Docker).images().ok_or_else(none)
     }
 
     /// Which challenges of authorities can be met here.

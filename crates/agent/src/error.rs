@@ -1,11 +1,15 @@
 //! What can go wrong in the agent, and how it crosses to the client.
 
+mod image;
+
+pub(crate) use image::{LoginError, UploadError};
+
 use crate::core::Holder;
 use crate::folder::FolderError;
 use crate::seal::SealError;
 use landfall_model::api::Failure;
 use landfall_model::name::{
-    AppName, CertificateName, EnvKey, EnvironmentName, ReleaseNumber, ReplicaId, RolloutId, SecretName, ServiceName,
+    AppName, CertificateName, EnvKey, EnvironmentName, RegistryHost, ReleaseNumber, ReplicaId, RolloutId, SecretName, ServiceName,
 };
 use landfall_model::power::{Power, grant_line};
 use landfall_runtime::RuntimeError;
@@ -102,6 +106,9 @@ pub(crate) enum StepError {
     /// With a certificate.
     #[error(transparent)]
     Cert(#[from] CertError),
+    /// With the login of a registry.
+    #[error(transparent)]
+    Login(#[from] LoginError),
     /// With the files of a site.
     #[error(transparent)]
     Folder(#[from] FolderError),
@@ -341,6 +348,15 @@ pub(crate) enum RequestError {
         /// Who has it.
         by: AppName,
     },
+    /// The server is nobody there.
+    #[error("this server is not logged in to {0}")]
+    NoLogin(RegistryHost),
+    /// A login cannot be kept.
+    #[error(transparent)]
+    Login(#[from] LoginError),
+    /// An image did not arrive.
+    #[error(transparent)]
+    Upload(#[from] UploadError),
     /// Two apps would write into one volume.
     #[error("the volume {volume} belongs to app {by}")]
     VolumeTaken {
@@ -380,6 +396,7 @@ impl RequestError {
             | Self::NoRelease { .. }
             | Self::NothingEarlier(_)
             | Self::NoRollout(_)
+            | Self::NoLogin(_)
             | Self::NoReplica(_)
             | Self::NoService { .. } => 404,
             Self::Bad(_) => 400,
@@ -387,7 +404,7 @@ impl RequestError {
             Self::Secret(SecretError::Store(_) | SecretError::Seal(_)) => 500,
             Self::Secret(_) => 409,
             Self::Grant(_) => 403,
-            Self::Runtime(_) | Self::Store(_) | Self::Control(_) => 500,
+            Self::Runtime(_) | Self::Store(_) | Self::Control(_) | Self::Login(_) | Self::Upload(_) => 500,
         }
     }
 
@@ -413,6 +430,9 @@ impl RequestError {
             ),
             Self::Bad(_) => ("bad-request", None),
             Self::Grant(e) => return e.failure(),
+            Self::NoLogin(_) => ("no-login", Some("`landfall registry list` lists the registries it knows")),
+            Self::Login(e) => return e.failure(),
+            Self::Upload(e) => return e.failure(),
             Self::Secret(e) => return e.failure(),
             Self::Runtime(e) => return chain(e.code(), e, e.hints(), Vec::new()),
             Self::Control(e) => return e.failure(),
@@ -445,6 +465,7 @@ impl StepError {
             Self::Control(e) => e.failure(),
             Self::Secret(e) => e.failure(),
             Self::Store(e) => chain("store-failed", e, vec!["is the disk full? `df -h` tells".into()], Vec::new()),
+            Self::Login(e) => e.failure(),
             Self::Cert(e) => chain("certificate-failed", e, Vec::new(), Vec::new()),
             Self::Folder(e) => {
                 chain("files-failed", e, vec!["is the disk full? `df -h` tells; are the files where `static` says?".into()], Vec::new())

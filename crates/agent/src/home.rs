@@ -60,6 +60,10 @@ impl Home {
     pub fn keys(&self) -> PathBuf {
         self.0.join("keys")
     }
+    /// Layers of images that clients send, until they are whole.
+    pub fn uploads(&self) -> PathBuf {
+        self.0.join("uploads")
+    }
     /// What secrets in the store are sealed with.
     pub fn secret_key(&self) -> PathBuf {
         self.0.join("secret.key")

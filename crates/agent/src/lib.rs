@@ -14,10 +14,13 @@ mod folder;
 mod grant;
 mod home;
 mod keys;
+mod prune;
+mod registry;
 mod rollout;
 mod secret;
 mod store;
 mod table;
+mod upload;
 
 pub use api::{GROUP, SHARED_SOCKET};
 pub use clock::{Clock, WallClock};

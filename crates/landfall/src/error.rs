@@ -112,7 +112,7 @@ impl Remote {
     pub fn failed(failure: Failure) -> Self {
         // Words the agent refuses a request with, before anything is touched, are the caller's mistake and not a failed deploy.
         let kind = match failure.code.as_str() {
-            "bad-request" | "no-app" | "no-release" | "no-rollout" | "no-service" | "host-taken" => Kind::Usage,
+            "bad-request" | "no-app" | "no-release" | "no-rollout" | "no-service" | "no-login" | "host-taken" => Kind::Usage,
             _ => Kind::Failed,
         };
         Self { failure, kind }

@@ -12,10 +12,12 @@ mod follow;
 mod output;
 mod program;
 mod project;
+mod push;
 mod rollout;
 mod settings;
 mod ssh;
 mod supervise;
+mod tag;
 mod trace;
 
 use clap::Parser as _;

@@ -84,7 +84,7 @@ fn golden_runs(name: &str, place: &Place, runs: &[&[&str]]) {
     golden(name, &shown.join("\n"));
 }
 
-const VERBS: [&str; 18] = [
+const VERBS: [&str; 21] = [
     "up",
     "down",
     "check",
@@ -94,6 +94,9 @@ const VERBS: [&str; 18] = [
     "schema",
     "plan",
     "deploy",
+    "push",
+    "registry",
+    "prune",
     "rollback",
     "releases",
     "status",

@@ -4,7 +4,7 @@
 //! are bounded; a stream (`events`, `logs`) is one JSON object per line.
 
 use crate::digest::{Revision, digest};
-use crate::name::{AppName, CertificateName, ReleaseNumber, ReplicaId, RolloutId, SecretName, ServiceName, VolumeName};
+use crate::name::{AppName, CertificateName, ImageRef, ReleaseNumber, ReplicaId, RolloutId, SecretName, ServiceName, VolumeName};
 use crate::observed::ReplicaState;
 use crate::plan::Plan;
 use crate::secret::SecretValue;
@@ -226,6 +226,13 @@ pub enum What {
         failure: Option<Failure>,
         /// Milliseconds from start to end.
         took_ms: u64,
+    },
+    /// Images that no release needs were deleted.
+    ImagesPruned {
+        /// As they were called.
+        images: Vec<ImageRef>,
+        /// As the engine counts them, layers they share with others among them.
+        bytes: u64,
     },
     /// Somebody asked the agent for something that changes something.
     Called {

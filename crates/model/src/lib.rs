@@ -16,6 +16,7 @@ pub mod digest;
 pub mod filter;
 pub mod front;
 pub mod hello;
+pub mod image;
 pub mod metrics;
 pub mod name;
 pub mod observed;

@@ -191,6 +191,39 @@ name!(
     image_reference
 );
 name!(
+    /// Where images are kept, as it stands in their references: `ghcr.io`, `localhost:5000`, and `docker.io` for images without.
+    RegistryHost, "registry", "a host with a dot or a port, such as `ghcr.io` or `localhost:5000`; `docker.io` is Docker Hub",
+    |t| registry_host(t)
+);
+
+impl ImageRef {
+    /// Where it is kept.
+    pub fn registry(&self) -> RegistryHost {
+        let host = self.0.split_once('/').map(|(host, _)| host.to_ascii_lowercase()).filter(|host| registry_host(host));
+        // What is no host is a folder of Docker Hub (the reference grammar of Docker's distribution).
+        RegistryHost(host.unwrap_or_else(|| "docker.io".to_owned()))
+    }
+
+    /// The same image by another tag; a digest, which says more than a tag, goes.
+    pub fn with_tag(&self, tag: &ImageTag) -> ImageRef {
+        let name = self.0.split('@').next().unwrap_or(&self.0);
+        let last = name.rfind('/').map_or(0, |slash| slash + 1);
+        let end = name.get(last..).and_then(|n| n.find(':')).map_or(name.len(), |colon| last + colon);
+        ImageRef(format!("{}:{tag}", name.get(..end).unwrap_or(name)))
+    }
+
+    /// With the tag that is meant when none is written.
+    pub fn complete(&self) -> ImageRef {
+        let last = self.0.rsplit('/').next().unwrap_or(&self.0);
+        if last.contains([':', '@']) { self.clone() } else { ImageRef(format!("{}:latest", self.0)) }
+    }
+}
+name!(
+    /// The tag of an image.
+    ImageTag, "image tag", "letters, digits, `_`, `.` and `-`, starting with a letter, digit or `_`, at most 128",
+    image_tag
+);
+name!(
     /// What the engine calls an image's content: `sha256:` and 64 hexadecimal digits.
     ImageId, "image id", "`sha256:` and 64 hexadecimal digits",
     |t| t.strip_prefix("sha256:").is_some_and(|h| h.len() == 64 && h.bytes().all(|b| b.is_ascii_hexdigit()))
@@ -224,20 +257,34 @@ fn image_reference(text: &str) -> bool {
         None => (rest, None),
     };
     let word = |b: u8| b.is_ascii_alphanumeric() || b == b'_';
-    if tag.is_some_and(|t| {
-        !of(t, 128, |b| b.is_ascii_alphanumeric() || b == b'_', |b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-'))
-    }) {
+    if tag.is_some_and(|t| !image_tag(t)) {
         return false;
     }
     path.split('/').enumerate().all(|(i, part)| {
-        let host = i == 0 && path.contains('/') && (part.contains('.') || part.contains(':') || part == "localhost");
-        if host {
-            let (name, port) = part.split_once(':').unwrap_or((part, "1"));
-            let named = name.parse::<std::net::IpAddr>().is_ok() || name.to_ascii_lowercase().parse::<Domain>().is_ok();
-            return named && port.bytes().all(|b| b.is_ascii_digit()) && port.parse::<u16>().is_ok();
+        if i == 0 && path.contains('/') && is_host(part) {
+            return host_and_port(part);
         }
         of(part, 200, lower_or_digit, |b| lower_or_digit(b) || matches!(b, b'.' | b'_' | b'-')) && part.bytes().last().is_some_and(word)
     })
+}
+
+fn image_tag(text: &str) -> bool {
+    of(text, 128, |b| b.is_ascii_alphanumeric() || b == b'_', |b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-'))
+}
+
+/// The first part of a reference is a host and no folder.
+fn is_host(part: &str) -> bool {
+    part.contains('.') || part.contains(':') || part == "localhost"
+}
+
+fn host_and_port(part: &str) -> bool {
+    let (name, port) = part.split_once(':').unwrap_or((part, "1"));
+    let named = name.parse::<std::net::IpAddr>().is_ok() || name.to_ascii_lowercase().parse::<Domain>().is_ok();
+    named && port.bytes().all(|b| b.is_ascii_digit()) && port.parse::<u16>().is_ok()
+}
+
+fn registry_host(text: &str) -> bool {
+    text.len() <= 260 && is_host(text) && host_and_port(text) && !text.bytes().any(|b| b.is_ascii_uppercase())
 }
 
 /// The number of a release of one app, counted from 1.
@@ -281,6 +328,24 @@ mod tests {
         for bad in ["", "Postgres", "a:", ":15", "a b", "x;y", "a@sha256:12", "a/../b", "-a", "a:$(id)", "a//b", "1.1.1.1:\0/a", "a.b:+1/a"]
         {
             assert!(bad.parse::<ImageRef>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn an_image_says_where_it_is_kept_and_takes_another_tag() {
+        let digest = format!("ghcr.io/a/b:1@sha256:{}", "0".repeat(64));
+        for (image, registry, tagged) in [
+            ("postgres", "docker.io", "postgres:next"),
+            ("acme/app:1", "docker.io", "acme/app:next"),
+            ("localhost:5000/app", "localhost:5000", "localhost:5000/app:next"),
+            (digest.as_str(), "ghcr.io", "ghcr.io/a/b:next"),
+        ] {
+            let image: ImageRef = image.parse().unwrap();
+            assert_eq!(image.registry().as_str(), registry);
+            assert_eq!(image.with_tag(&"next".parse().unwrap()).as_str(), tagged);
+        }
+        for hostile in ["", "-x.y", "https://ghcr.io", "ghcr.io/a", "a b.c", "$(id).io", "ghcr", "ghcr.io:99999", "x.y\n"] {
+            assert!(hostile.parse::<RegistryHost>().is_err(), "{hostile:?}");
         }
     }
 

@@ -22,6 +22,38 @@ pub enum RuntimeError {
         /// In the registry's or engine's words.
         reason: String,
     },
+    /// The registry wants a login, or another one.
+    #[error("{registry} does not give out `{image}`: {reason}")]
+    NotAllowed {
+        /// As asked for.
+        image: String,
+        /// Where it is kept.
+        registry: String,
+        /// In the registry's words.
+        reason: String,
+    },
+    /// The registry does not take a login.
+    #[error("{registry} does not take this login: {reason}")]
+    LoginRefused {
+        /// Which.
+        registry: String,
+        /// In the registry's words.
+        reason: String,
+    },
+    /// The registry cannot be reached or believed.
+    #[error("the registry {registry} cannot be reached: {reason}")]
+    RegistryAway {
+        /// Which.
+        registry: String,
+        /// In the engine's words.
+        reason: String,
+    },
+    /// No room is left for images.
+    #[error("the disk is full: {reason}")]
+    DiskFull {
+        /// In the engine's words.
+        reason: String,
+    },
     /// No such replica.
     #[error("there is no replica `{0}`")]
     NoReplica(ReplicaId),
@@ -72,6 +104,10 @@ impl RuntimeError {
         match self {
             Self::Unreachable { .. } => "docker-unreachable",
             Self::NoImage { .. } => "no-image",
+            Self::NotAllowed { .. } => "registry-refuses",
+            Self::LoginRefused { .. } => "login-refused",
+            Self::RegistryAway { .. } => "registry-away",
+            Self::DiskFull { .. } => "disk-full",
             Self::NoReplica(_) => "no-replica",
             Self::NoProgram { .. } => "no-program",
             Self::PortTaken { .. } => "port-taken",
@@ -87,10 +123,40 @@ impl RuntimeError {
                 "start Docker (`systemctl start docker`) and check that this user may use {socket}; an app without images runs under `x-landfall: {{ runtime: process }}`"
             )],
             Self::NoImage { image, .. } => {
-                vec![format!("check the name and tag, build it (`docker build -t {image} …`), or log in to its registry")]
+                vec![format!(
+                    "check the name and tag; or build it (`docker build -t {image} …`) and send it: `landfall deploy --push` needs no registry"
+                )]
+            }
+            Self::NotAllowed { registry, .. } => {
+                vec![format!("log the server in: `landfall registry login {registry}`; a name that does not exist is refused alike")]
+            }
+            Self::LoginRefused { registry, .. } => {
+                vec![format!("check user and password; {registry} may want a token in place of the password")]
+            }
+            Self::RegistryAway { registry, reason } => vec![away(registry, &reason.to_ascii_lowercase())],
+            Self::DiskFull { .. } => {
+                vec!["`landfall prune` deletes images that no release needs; `df -h /var/lib/docker` tells the rest".into()]
             }
             Self::PortTaken { port, .. } => vec![format!("see who listens there: `ss -ltnp 'sport = :{port}'`")],
             _ => Vec::new(),
         }
+    }
+}
+
+/// What to try with a registry that cannot be reached, by what the engine says of it.
+fn away(registry: &str, lower: &str) -> String {
+    let any = |signs: &[&str]| signs.iter().any(|s| lower.contains(s));
+    if any(&["no such host", "server misbehaving", "temporary failure in name resolution"]) {
+        format!("the server finds no address of {registry}: check the name, and DNS on the server (`getent hosts {registry}`)")
+    } else if any(&["x509", "certificate"]) {
+        format!("the server does not trust it: put its authority's certificate into /etc/docker/certs.d/{registry}/ca.crt on the server")
+    } else if any(&["server gave http response"]) {
+        format!("it speaks no TLS; where that is meant, write `\"insecure-registries\": [\"{registry}\"]` into /etc/docker/daemon.json")
+    } else if any(&["toomanyrequests"]) {
+        format!("it wants fewer questions from this address: log in (`landfall registry login {registry}`), or wait")
+    } else {
+        format!(
+            "is it up, and may the server reach it? `curl -I https://{registry}/v2/` there tells; images that are there need no registry"
+        )
     }
 }

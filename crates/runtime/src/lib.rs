@@ -18,6 +18,7 @@ pub use error::RuntimeError;
 use async_trait::async_trait;
 use futures_util::stream::BoxStream;
 use landfall_model::digest::Revision;
+use landfall_model::image::Login;
 use landfall_model::name::{AppName, EnvKey, ImageId, ImageRef, NetworkName, ReleaseNumber, ReplicaId, ServiceName, VolumeName};
 use landfall_model::observed::Observed;
 use landfall_model::spec::{EnvValue, Network, PullPolicy, RuntimeKind, Template, Volume};
@@ -121,8 +122,19 @@ pub trait Runtime: Send + Sync {
     /// Apps that have replicas here.
     async fn apps(&self) -> Result<BTreeSet<AppName>, RuntimeError>;
 
-    /// Fetches an image as the policy says and answers what it is. `progress` gets one line now and then.
-    async fn pull(&self, image: &ImageRef, policy: PullPolicy, progress: &(dyn Fn(String) + Send + Sync)) -> Result<ImageId, RuntimeError>;
+    /// Fetches an image as the policy says and answers what it is; with a login of its registry, if there is one. `progress` gets one line now and
+    /// then.
+    async fn pull(
+        &self,
+        image: &ImageRef,
+        how: (PullPolicy, Option<&Login>),
+        progress: &(dyn Fn(String) + Send + Sync),
+    ) -> Result<ImageId, RuntimeError>;
+
+    /// The engine's images; none where programs are files.
+    fn images(&self) -> Option<&docker::Images> {
+        None
+    }
 
     /// Writes the files of a directory of an image that is here, as a tar archive whose names begin with the directory's own.
     async fn files(&self, image: &ImageId, path: &str, into: &mut (dyn AsyncWrite + Send + Unpin)) -> Result<(), RuntimeError>;

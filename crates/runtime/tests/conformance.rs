@@ -83,7 +83,7 @@ async fn docker() {
         panic!("this test needs a Docker Engine: {e}. Start one (`dockerd &`, or `systemctl start docker`) and run it again.");
     }
     let image = IMAGE.parse().unwrap();
-    if let Err(e) = runtime.pull(&image, PullPolicy::Never, &|_| {}).await {
+    if let Err(e) = runtime.pull(&image, (PullPolicy::Never, None), &|_| {}).await {
         panic!("this test needs the image {IMAGE}: {e}. Make it with `debootstrap --variant=minbase bookworm` and `docker import`.");
     }
     let kit = Kit {

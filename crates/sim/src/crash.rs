@@ -2,6 +2,7 @@
 
 use async_trait::async_trait;
 use futures_util::stream::BoxStream;
+use landfall_model::image::Login;
 use landfall_model::name::{AppName, ImageId, ImageRef, NetworkName, ReplicaId, VolumeName};
 use landfall_model::observed::Observed;
 use landfall_model::spec::{Network, PullPolicy, RuntimeKind, Volume};
@@ -81,8 +82,13 @@ impl Runtime for Trapped {
     async fn apps(&self) -> Result<BTreeSet<AppName>, RuntimeError> {
         self.inner.apps().await
     }
-    async fn pull(&self, image: &ImageRef, policy: PullPolicy, progress: &(dyn Fn(String) + Send + Sync)) -> Result<ImageId, RuntimeError> {
-        self.pass(self.inner.pull(image, policy, progress)).await
+    async fn pull(
+        &self,
+        image: &ImageRef,
+        how: (PullPolicy, Option<&Login>),
+        progress: &(dyn Fn(String) + Send + Sync),
+    ) -> Result<ImageId, RuntimeError> {
+        self.pass(self.inner.pull(image, how, progress)).await
     }
     async fn files(&self, image: &ImageId, path: &str, into: &mut (dyn AsyncWrite + Send + Unpin)) -> Result<(), RuntimeError> {
         self.pass(self.inner.files(image, path, into)).await

@@ -6,9 +6,11 @@ mod app;
 mod audit;
 mod cert;
 mod event;
+mod image;
 mod log;
 mod metrics;
 mod peer;
+mod registry;
 mod rollout;
 mod secret;
 mod session;
@@ -23,7 +25,7 @@ use axum::extract::{DefaultBodyLimit, State};
 use axum::http::StatusCode;
 use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{delete, get, post};
+use axum::routing::{delete, get, post, put};
 use axum::{Extension, Json, Router};
 use landfall_model::api::{AgentInfo, VERSION};
 use std::sync::Arc;
@@ -51,6 +53,12 @@ pub(crate) async fn serve(listener: Listener, core: Arc<Core>) {
         .route("/v1/apps/{app}/logs", get(log::follow))
         .route("/v1/apps/{app}/exec", post(session::exec))
         .route("/v1/apps/{app}/run", post(session::run))
+        .route("/v1/registries", get(registry::list))
+        .route("/v1/registries/{host}", put(registry::log_in).delete(registry::log_out))
+        .route("/v1/images", post(image::wanted))
+        .route("/v1/images/load", post(image::load))
+        .route("/v1/layers/{id}", put(image::receive))
+        .route("/v1/prune", post(image::prune))
         .route("/v1/apps/{app}/volumes", get(app::volumes))
         .route("/v1/apps/{app}/secrets", get(secret::list).put(secret::set))
         .route("/v1/apps/{app}/secrets/{name}", delete(secret::unset))

@@ -5,6 +5,7 @@
 mod certs;
 mod keys;
 mod monitor;
+mod prune;
 
 pub(crate) use certs::wanted as wanted_certificates;
 
@@ -21,9 +22,12 @@ const CERTS: Duration = Duration::from_secs(60);
 /// How often keys of tokens are looked after when none are missing.
 const KEYS: Duration = Duration::from_secs(5);
 
+/// How often images are looked after when no release nudges.
+const PRUNE: Duration = Duration::from_secs(3600);
+
 /// Runs the tasks for as long as the agent runs. Each has its own pace: an authority that is slow must not keep replicas from being put back.
 pub(crate) async fn drive(core: Arc<Core>) {
-    tokio::join!(monitor(Arc::clone(&core)), keys(Arc::clone(&core)), certs(core));
+    tokio::join!(monitor(Arc::clone(&core)), keys(Arc::clone(&core)), prune(Arc::clone(&core)), certs(core));
 }
 
 async fn monitor(core: Arc<Core>) {
@@ -57,5 +61,17 @@ async fn keys(core: Arc<Core>) {
             () = core.table.keys().missing() => {}
         }
         keys::activate(&core).await;
+    }
+}
+
+async fn prune(core: Arc<Core>) {
+    let mut tick = interval(PRUNE);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            _ = tick.tick() => {}
+            () = core.prune_nudge.notified() => {}
+        }
+        prune::activate(&core).await;
     }
 }

@@ -3,6 +3,7 @@
 use super::{drain, gate, launch};
 use crate::core::Core;
 use crate::error::StepError;
+use crate::registry;
 use crate::store::{Kind, RolloutRow};
 use crate::table::Part;
 use futures_util::StreamExt;
@@ -82,7 +83,12 @@ impl Executor<'_> {
                 _ => None,
             });
             let progress = |line: String| self.progress(None, format!("{image}: {line}"));
-            let id = self.runtime().pull(image, policy.unwrap_or(PullPolicy::Missing), &progress).await?;
+            let login = registry::login(self.core, &image.registry())?;
+            let before = self.core.observe(self.spec).await?.images.remove(image);
+            let id = self.runtime().pull(image, (policy.unwrap_or(PullPolicy::Missing), login.as_ref()), &progress).await?;
+            if before.as_ref() != Some(&id) {
+                self.core.store.put_image(&id, image, false)?;
+            }
             pulled.insert(image.clone(), id);
         }
         Ok(pulled)
@@ -195,6 +201,7 @@ impl Executor<'_> {
     async fn commit(&self) -> Result<(), StepError> {
         self.core.store.commit(self.row, self.spec)?;
         self.core.prune_folders(&self.spec.app)?;
+        self.core.prune_nudge.notify_one();
         self.core.forget_secrets(&self.spec.app)?;
         if matches!(self.row.kind, Kind::Down { .. }) {
             // Nothing is left that could be asked for: its listeners and names go too.

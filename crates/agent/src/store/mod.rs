@@ -5,12 +5,14 @@
 
 mod app;
 mod event;
+mod registry;
 mod release;
 mod rollout;
 mod secret;
 
 pub(crate) use app::AppRow;
 pub(crate) use event::Of;
+pub(crate) use registry::ImageRow;
 pub(crate) use rollout::{Kind, RolloutRow};
 pub(crate) use secret::SecretRow;
 
@@ -60,6 +62,14 @@ const SCHEMA: &[&str] = &[
     ) STRICT;
     ALTER TABLE event ADD COLUMN audit INTEGER NOT NULL DEFAULT 0;
     CREATE INDEX event_audit ON event (seq) WHERE audit = 1;
+",
+    "
+    CREATE TABLE registry (
+        host TEXT PRIMARY KEY, user TEXT NOT NULL, sealed BLOB NOT NULL, who TEXT NOT NULL, at_ms INTEGER NOT NULL
+    ) STRICT;
+    CREATE TABLE image (
+        id TEXT NOT NULL, reference TEXT NOT NULL, sent INTEGER NOT NULL, at_ms INTEGER NOT NULL, PRIMARY KEY (id, reference)
+    ) STRICT;
 ",
 ];
 

@@ -6,18 +6,22 @@
 mod daemon;
 mod environment;
 mod exec;
+mod image;
 mod listen;
 mod project;
 mod secret;
+mod tag;
 
 pub use daemon::{Shim, ShimPart, Stage};
 pub use environment::{Promote, Reset};
 pub use exec::{Exec, RunIn};
+pub use image::{Prune, Push, Registry, RegistryPart};
 #[cfg(test)]
 pub use listen::ListenAddress;
 pub use listen::ListenArgs;
 pub use project::{AppArgs, ProjectArgs};
 pub use secret::{Secret, SecretVerb};
+pub use tag::TagChoice;
 
 use crate::settings::Needs;
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -103,6 +107,12 @@ pub enum Verb {
     Promote(Promote),
     /// Go back to an earlier release
     Rollback(Rollback),
+    /// Send images of this machine's Docker to the server, without a registry
+    Push(Push),
+    /// Who the server is at registries of images
+    Registry(Registry),
+    /// Delete images that no release needs
+    Prune(Prune),
     /// Keep values on the server that nobody gets to see
     Secret(Secret),
     /// List releases
@@ -313,6 +323,12 @@ pub struct Deploy {
     /// Agree to the deploy where `approve: true` asks for it
     #[arg(long)]
     pub approve: bool,
+    /// Deploy these images: sets `${TAG}` in the file; `SERVICE=TAG` changes the tag of one service
+    #[arg(long = "tag", value_name = "TAG")]
+    pub tags: Vec<TagChoice>,
+    /// Send images that this machine's Docker has, so that the server need not ask a registry
+    #[arg(long)]
+    pub push: bool,
     #[command(flatten)]
     #[allow(missing_docs)]
     pub project: ProjectArgs,

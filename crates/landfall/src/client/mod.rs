@@ -6,6 +6,7 @@
 
 mod channel;
 mod error;
+mod image;
 mod session;
 mod stream;
 
@@ -127,8 +128,17 @@ impl Client {
         self.call(Method::GET, path, &Bytes::new()).await
     }
 
-    /// Asks until there is an answer or patience ends.
     async fn call<T: DeserializeOwned>(&self, method: Method, path: &str, body: &Bytes) -> Result<T, ClientError> {
+        self.call_within(ANSWER_LIMIT, (method, path), body).await
+    }
+
+    /// Asks until there is an answer or patience ends.
+    async fn call_within<T: DeserializeOwned>(
+        &self,
+        limit: Duration,
+        (method, path): (Method, &str),
+        body: &Bytes,
+    ) -> Result<T, ClientError> {
         let began = Instant::now();
         loop {
             // Connecting has bounds of its own: somebody may be typing a passphrase.
@@ -138,8 +148,8 @@ impl Client {
                 let bytes = Limited::new(response.into_body(), MAX_ANSWER).collect().await.map_err(ClientError::cut)?.to_bytes();
                 serde_json::from_slice(&bytes).map_err(|source| ClientError::Answer { path: path.to_owned(), source })
             };
-            match timeout(ANSWER_LIMIT, attempt).await {
-                Err(_) => return Err(ClientError::Slow { path: path.to_owned(), seconds: ANSWER_LIMIT.as_secs() }),
+            match timeout(limit, attempt).await {
+                Err(_) => return Err(ClientError::Slow { path: path.to_owned(), seconds: limit.as_secs() }),
                 Ok(Err(ClientError::Cut(_))) if began.elapsed() < self.channel.patience() => sleep(PAUSE).await,
                 Ok(done) => return done,
             }

@@ -8,7 +8,9 @@ use crate::client::Client;
 use crate::error::{Outcome, Plain};
 use crate::program;
 use crate::project::{Project, source};
+use crate::push;
 use crate::rollout::{Ended, detachable, roll_out, tell_serving};
+use crate::tag;
 use landfall_model::api::Want;
 use landfall_model::name::{AppName, EnvironmentName, SecretName, ServiceName};
 use landfall_model::secret::{Environments, SecretValue};
@@ -30,12 +32,17 @@ pub struct Ready {
 /// Makes a release, or finds that there is nothing to change.
 pub async fn run(context: &Context, args: Deploy) -> Outcome<ExitCode> {
     let project = meant(context, args.what.as_deref(), args.project)?.with_rules();
-    let ready = Ready::check(context, project)?;
+    let project = tag::set(project, &args.tags)?;
+    let mut ready = Ready::check(context, project)?;
+    tag::choose(&mut ready.spec, &args.tags)?;
     ready.approve(context, args.approve)?;
     let client = ready.client(context)?;
     // Before a long build, not after it.
     client.agent().await?;
     let app = ready.app().clone();
+    if args.push {
+        push::images_of(context, &client, &mut ready.spec).await?;
+    }
     let ended = detachable(&app, ready.deploy(context, &client)).await?;
     tell_serving(&client, &context.printer, &app, &ended).await?;
     Ok(ExitCode::SUCCESS)

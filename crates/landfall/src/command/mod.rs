@@ -16,6 +16,9 @@ mod logs;
 mod metrics;
 mod plan;
 mod promote;
+mod prune;
+mod push;
+mod registry;
 mod releases;
 mod reset;
 mod rollback;
@@ -77,6 +80,9 @@ fn talk(verb: Verb, context: &Context) -> Outcome<ExitCode> {
             Verb::Down(args) => down::run(context, args).await,
             Verb::Plan(args) => plan::run(context, args).await,
             Verb::Deploy(args) => deploy::run(context, args).await,
+            Verb::Push(args) => push::run(context, args).await,
+            Verb::Registry(args) => registry::run(context, args).await,
+            Verb::Prune(args) => prune::run(context, &args).await,
             Verb::Promote(args) => promote::run(context, args).await,
             Verb::Reset(args) => reset::run(context, args).await,
             Verb::Secret(args) => secret::run(context, args).await,

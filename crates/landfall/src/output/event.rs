@@ -1,9 +1,11 @@
 //! One stored event as one line.
 
+use super::size::bytes as size;
 use super::style::{ERROR, FAINT, GOOD, STRONG, WARNING, harmless, paint};
 use super::time::{date_clock, took};
 use crate::project::count;
 use landfall_model::api::{Event, RolloutState, What};
+use landfall_model::name::ImageRef;
 
 /// `2026-03-01 12:00:01  tutor  release 4 serves`
 pub fn render(event: &Event) -> String {
@@ -29,6 +31,10 @@ pub fn what(what: &What) -> String {
         }
         What::Released { release } => paint(GOOD, format!("release {release} serves")),
         What::RolloutEnded { state, failure, took_ms } => ended(*state, failure.as_ref().map(|f| f.message.as_str()), *took_ms),
+        What::ImagesPruned { images, bytes } => {
+            let names: Vec<&str> = images.iter().map(ImageRef::as_str).collect();
+            format!("{} deleted that no release needs ({}): {}", count(images.len(), "image"), size(*bytes), names.join(", "))
+        }
         What::Called { action, from, refused: None } => {
             format!("{} {}", harmless(action), paint(FAINT, format!("from {}", harmless(from))))
         }

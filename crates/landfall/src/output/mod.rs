@@ -22,6 +22,7 @@ mod status;
 mod style;
 mod table;
 mod time;
+mod transfer;
 
 pub use checked::Checked;
 pub use log::LogView;
@@ -29,6 +30,7 @@ pub use progress::Progress;
 pub use size::bytes;
 pub use style::paint;
 pub use time::took;
+pub use transfer::Transfer;
 
 use crate::cli::Color;
 use crate::error::{Explain, Kind, Outcome, Problem};
@@ -37,12 +39,14 @@ use landfall_model::api::{AppStatus, Event, Planned, Release};
 use landfall_model::certificate::CertificateStatus;
 use landfall_model::code::Code;
 use landfall_model::diagnostic::Diagnostic;
+use landfall_model::image::RegistryStatus;
 use landfall_model::name::ServiceName;
 use landfall_model::secret::SecretStatus;
 use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::io::{IsTerminal as _, Write as _};
+use table::Align;
 
 /// Nobody reads standard output any more.
 #[derive(Debug, thiserror::Error)]
@@ -258,6 +262,15 @@ impl Printer {
         self.text(&certificate::render(certs, now_ms))
     }
 
+    /// What `landfall registry list` shows.
+    pub fn registries(&self, registries: &[RegistryStatus]) -> Outcome {
+        let row = |r: &RegistryStatus| {
+            vec![r.host.as_str().into(), style::harmless(&r.user).into(), time::date_clock(r.at_ms).into(), style::harmless(&r.who).into()]
+        };
+        let columns = [("REGISTRY", Align::Left), ("USER", Align::Left), ("SINCE", Align::Left), ("BY", Align::Left)];
+        self.text(&table::render(&columns, &registries.iter().map(row).collect::<Vec<_>>()))
+    }
+
     /// What `landfall releases` shows.
     pub fn releases(&self, releases: &[Release]) -> Outcome {
         self.text(&release::render(releases))
@@ -309,6 +322,11 @@ impl Printer {
     /// Shows a rollout as it goes.
     pub fn progress(&self) -> Progress {
         Progress::new(*self)
+    }
+
+    /// Shows bytes on their way.
+    pub fn transfer(&self, what: &str, bytes: u64) -> Transfer {
+        Transfer::new(*self, what, bytes)
     }
 
     /// What clap says about the command line; it knows where it belongs.

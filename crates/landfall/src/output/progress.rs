@@ -133,6 +133,7 @@ impl Live {
             What::RolloutStarted { .. } | What::Released { .. } => self.head.set_message(event::what(what)),
             What::Planned { .. } | What::RolloutEnded { .. } | What::AgentStarted { .. } | What::Called { .. } => {}
             What::ReplicaDied { .. }
+            | What::ImagesPruned { .. }
             | What::CertificateIssued { .. }
             | What::CertificateFailed { .. }
             | What::CertificateExpires { .. } => {

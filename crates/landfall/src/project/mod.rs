@@ -82,6 +82,13 @@ impl Project {
         Self { facts: Some(facts), ..self }
     }
 
+    /// With a variable as if the environment had it.
+    #[must_use]
+    pub fn with_variable(mut self, key: &str, value: &str) -> Self {
+        self.found.env.insert(key.to_owned(), value.to_owned());
+        self
+    }
+
     /// Compiles the files. Complaints are in the output, not shown yet.
     pub fn resolve(&self) -> Output {
         self.resolve_from(&self.disk)

@@ -1,12 +1,12 @@
 //! Credentials for registries, from the file `docker login` writes (`~/.docker/config.json`, or under `DOCKER_CONFIG`).
 //!
-//! Read at every pull, held no longer than it, never logged. Credential stores and helpers, which would mean running another program, are
+//! What `landfall registry login` keeps comes before it. Read at every pull, held no longer than it, never logged. Credential stores and helpers, which would mean running another program, are
 //! not supported yet; `docker login` on a server writes to the file unless one of them is configured.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bollard::auth::DockerCredentials;
-use landfall_model::name::ImageRef;
+use landfall_model::name::RegistryHost;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::io::Read as _;
@@ -31,18 +31,18 @@ struct Auth {
     identitytoken: Option<String>,
 }
 
-/// The credentials for an image's registry, if there are any.
-pub(crate) fn credentials(image: &ImageRef) -> Option<DockerCredentials> {
+/// The credentials for a registry, if there are any.
+pub(crate) fn credentials(registry: &RegistryHost) -> Option<DockerCredentials> {
     let dir =
         std::env::var_os("DOCKER_CONFIG").map(PathBuf::from).or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".docker")))?;
     let mut text = String::new();
     std::fs::File::open(dir.join("config.json")).ok()?.take(MAX_FILE).read_to_string(&mut text).ok()?;
-    choose(&text, image)
+    choose(&text, registry)
 }
 
-fn choose(config: &str, image: &ImageRef) -> Option<DockerCredentials> {
+fn choose(config: &str, registry: &RegistryHost) -> Option<DockerCredentials> {
     let config: Config = serde_json::from_str(config).ok()?;
-    let registry = registry(image);
+    let registry = if registry.as_str() == "docker.io" { DOCKER_HUB } else { registry.as_str() };
     let bare = |key: &str| key.trim_start_matches("https://").trim_start_matches("http://").split('/').next().map(str::to_owned);
     let (server, auth) = config.auths.iter().find(|(key, _)| *key == registry || bare(key).as_deref() == Some(registry))?;
     let decoded = String::from_utf8(STANDARD.decode(auth.auth.as_deref().unwrap_or_default()).ok()?).ok()?;
@@ -54,14 +54,6 @@ fn choose(config: &str, image: &ImageRef) -> Option<DockerCredentials> {
         serveraddress: Some(server.clone()),
         ..DockerCredentials::default()
     })
-}
-
-/// The first part of a name is a registry when it looks like a host (the reference grammar of Docker's distribution).
-fn registry(image: &ImageRef) -> &str {
-    match image.as_str().split_once('/') {
-        Some((host, _)) if host.contains(['.', ':']) || host == "localhost" => host,
-        _ => DOCKER_HUB,
-    }
 }
 
 #[cfg(test)]
@@ -76,7 +68,8 @@ mod tests {
     } }"#;
 
     fn found(image: &str) -> Option<(String, String)> {
-        choose(CONFIG, &image.parse().unwrap()).map(|c| (c.username.unwrap(), c.password.unwrap()))
+        choose(CONFIG, &image.parse::<landfall_model::name::ImageRef>().unwrap().registry())
+            .map(|c| (c.username.unwrap(), c.password.unwrap()))
     }
 
     #[test]
@@ -87,6 +80,6 @@ mod tests {
         assert_eq!(found("ghcr.io/acme/app:main"), pair("acme", "pa:ss"));
         assert_eq!(found("registry.example.com/app"), pair("x", "y"));
         assert_eq!(found("evil.example.com/ghcr.io/app"), None);
-        assert!(choose("not json", &"a".parse().unwrap()).is_none());
+        assert!(choose("not json", &"docker.io".parse().unwrap()).is_none());
     }
 }

@@ -94,7 +94,7 @@ impl Engine {
         }
     }
 
-    fn unreachable(&self, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> RuntimeError {
+    pub(crate) fn unreachable(&self, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> RuntimeError {
         RuntimeError::Unreachable { socket: self.socket.display().to_string(), source: source.into() }
     }
 }

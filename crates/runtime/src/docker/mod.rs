@@ -17,6 +17,8 @@ mod network;
 mod observe;
 mod unpack;
 
+pub use image::{Images, PullLimits};
+
 use crate::{Exit, Launch, LogEntry, Runtime, RuntimeError, Session, listener, signal};
 use async_trait::async_trait;
 use bollard::errors::Error;
@@ -28,6 +30,7 @@ use bollard::query_parameters::{
 use container::label;
 use engine::{CALL, Engine, MAKE, not_started, status, words};
 use futures_util::stream::{self, BoxStream, StreamExt as _, TryStreamExt as _};
+use landfall_model::image::Login;
 use landfall_model::name::{AppName, ImageId, ImageRef, NetworkName, ReplicaId, VolumeName};
 use landfall_model::observed::{Observed, ReplicaState};
 use landfall_model::spec::{Network, Program, PullPolicy, Restart, RuntimeKind, Volume};
@@ -47,6 +50,8 @@ const ENGINE_DNS: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 11));
 /// Makes containers exist.
 pub struct DockerRuntime {
     engine: Arc<Engine>,
+    images: Images,
+    pulls: PullLimits,
     /// Networks and volumes asked for since this agent started; see `network`.
     known: Mutex<BTreeMap<AppName, Known>>,
 }
@@ -54,13 +59,24 @@ pub struct DockerRuntime {
 impl DockerRuntime {
     /// The engine at a Unix socket. Nothing is asked of it yet.
     pub fn at(socket: &Path) -> Self {
-        Self { engine: Arc::new(Engine::at(socket)), known: Mutex::default() }
+        Self::of(Engine::at(socket))
     }
 
     /// The engine that `DOCKER_HOST` names, or the one at `/var/run/docker.sock`. `host` is the variable's value; anything but
     /// `unix:///path` makes every call fail with the reason.
     pub fn of_host(host: Option<&str>) -> Self {
-        Self { engine: Arc::new(Engine::of_host(host)), known: Mutex::default() }
+        Self::of(Engine::of_host(host))
+    }
+
+    fn of(engine: Engine) -> Self {
+        let engine = Arc::new(engine);
+        Self { images: Images::of(Arc::clone(&engine)), engine, pulls: PullLimits::default(), known: Mutex::default() }
+    }
+
+    /// With other bounds of pulls.
+    #[must_use]
+    pub fn with_pulls(self, pulls: PullLimits) -> Self {
+        Self { pulls, ..self }
     }
 
     /// Where the engine is expected.
@@ -228,8 +244,17 @@ impl Runtime for DockerRuntime {
         Ok(listed.into_iter().filter_map(|(_, labels)| labels.get(label::APP)?.parse().ok()).collect())
     }
 
-    async fn pull(&self, image: &ImageRef, policy: PullPolicy, progress: &(dyn Fn(String) + Send + Sync)) -> Result<ImageId, RuntimeError> {
-        image::pull(&self.engine, image, policy, progress).await
+    async fn pull(
+        &self,
+        image: &ImageRef,
+        (policy, login): (PullPolicy, Option<&Login>),
+        progress: &(dyn Fn(String) + Send + Sync),
+    ) -> Result<ImageId, RuntimeError> {
+        image::pull(&self.engine, &self.pulls, image, (policy, login), progress).await
+    }
+
+    fn images(&self) -> Option<&Images> {
+        Some(&self.images)
     }
 
     async fn files(&self, image: &ImageId, path: &str, into: &mut (dyn AsyncWrite + Send + Unpin)) -> Result<(), RuntimeError> {

@@ -14,6 +14,7 @@ use crate::{Exit, Launch, LogEntry, Runtime, RuntimeError, Session, SessionContr
 use async_trait::async_trait;
 use futures_util::stream::{self, BoxStream, StreamExt as _};
 use landfall_model::digest::digest;
+use landfall_model::image::Login;
 use landfall_model::name::{AppName, ImageId, ImageRef, NetworkName, ReplicaId, ServiceName, VolumeName};
 use landfall_model::observed::{Observed, ObservedNetwork, Replica, ReplicaState};
 use landfall_model::spec::{Network, Program, PullPolicy, RuntimeKind, Volume};
@@ -266,7 +267,12 @@ impl Runtime for FakeRuntime {
         Ok(self.world().replicas.keys().map(|(app, _)| app.clone()).collect())
     }
 
-    async fn pull(&self, image: &ImageRef, policy: PullPolicy, progress: &(dyn Fn(String) + Send + Sync)) -> Result<ImageId, RuntimeError> {
+    async fn pull(
+        &self,
+        image: &ImageRef,
+        (policy, _): (PullPolicy, Option<&Login>),
+        progress: &(dyn Fn(String) + Send + Sync),
+    ) -> Result<ImageId, RuntimeError> {
         self.check(Call::Pull, &[image.as_str()])?;
         let refused = |reason: &str| RuntimeError::NoImage { image: image.to_string(), reason: reason.to_owned() };
         let pulled = self.change(|w| {

@@ -22,6 +22,7 @@ pub use shim::{shim_exec, shim_run};
 use crate::{Exit, Launch, LogEntry, Runtime, RuntimeError, Session, listener, signal};
 use async_trait::async_trait;
 use futures_util::stream::BoxStream;
+use landfall_model::image::Login;
 use landfall_model::name::{AppName, ImageId, ImageRef, NetworkName, ReplicaId, VolumeName};
 use landfall_model::observed::{Observed, ObservedNetwork, Replica, ReplicaState};
 use landfall_model::spec::{Network, PullPolicy, RuntimeKind, Volume};
@@ -251,7 +252,7 @@ impl Runtime for ProcessRuntime {
     async fn pull(
         &self,
         image: &ImageRef,
-        _policy: PullPolicy,
+        _how: (PullPolicy, Option<&Login>),
         _progress: &(dyn Fn(String) + Send + Sync),
     ) -> Result<ImageId, RuntimeError> {
         Err(RuntimeError::NoImage { image: image.to_string(), reason: "the process runtime runs programs, not images".into() })

@@ -17,11 +17,12 @@ use landfall_model::spec::{
     HealthTest, Healthcheck, Limits, LogPolicy, Mount, MountSource, Network, Program, PublishedPort, PullPolicy, Restart,
 };
 use landfall_runtime::conformance::{Act, script, until};
-use landfall_runtime::docker::DockerRuntime;
+use landfall_runtime::docker::{DockerRuntime, PullLimits};
 use landfall_runtime::{Runtime, RuntimeError};
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 #[tokio::test]
@@ -159,7 +160,7 @@ async fn a_pinned_image_is_what_runs_and_another_reference_is_not_looked_at() {
     bench("pinned")
         .await
         .with(async |b| {
-            let id = b.rt.pull(&IMAGE.parse().unwrap(), PullPolicy::Missing, &|_| {}).await.unwrap();
+            let id = b.rt.pull(&IMAGE.parse().unwrap(), (PullPolicy::Missing, None), &|_| {}).await.unwrap();
             let mut launch = b.stay("web-1-1");
             launch.template.program =
                 Program::Image { reference: "moved-on:1".parse().unwrap(), pinned: Some(id.clone()), pull: PullPolicy::Missing };
@@ -286,28 +287,45 @@ async fn images_are_pulled_as_the_policy_says_and_refusals_are_told_apart() {
     let progress = |line: String| told.lock().unwrap().push(line);
     let asked = || registry.asked.lock().unwrap().len();
 
-    let never = rt.pull(&image, PullPolicy::Never, &progress).await;
+    let never = rt.pull(&image, (PullPolicy::Never, None), &progress).await;
     assert!(matches!(never, Err(RuntimeError::NoImage { .. })) && asked() == 0, "{never:?}");
-    let id = rt.pull(&image, PullPolicy::Missing, &progress).await.unwrap();
+    let id = rt.pull(&image, (PullPolicy::Missing, None), &progress).await.unwrap();
     let after = asked();
     assert!(after > 0 && !told.lock().unwrap().is_empty());
-    assert_eq!(rt.pull(&image, PullPolicy::Missing, &progress).await.unwrap(), id);
+    assert_eq!(rt.pull(&image, (PullPolicy::Missing, None), &progress).await.unwrap(), id);
     assert_eq!(asked(), after, "what is here is not asked for");
-    assert_eq!(rt.pull(&image, PullPolicy::Always, &progress).await.unwrap(), id);
+    assert_eq!(rt.pull(&image, (PullPolicy::Always, None), &progress).await.unwrap(), id);
     assert!(asked() > after);
     let observed =
         rt.observe(&"nobody".parse().unwrap(), &[image.clone(), "landfall-no-such-image:1".parse().unwrap()].into()).await.unwrap();
     assert_eq!(observed.images, BTreeMap::from([(image.clone(), id)]));
     engine().remove_image(image.as_str(), None::<RemoveImageOptions>, None).await.unwrap();
 
-    for (reference, sign) in [
-        (format!("{}/acme/app:2", registry.address), "does not have it"),
-        (format!("{}/acme/private/app:1", registry.address), "refuses"),
-        ("127.0.0.1:1/acme/app:1".to_owned(), "cannot be reached"),
+    for (reference, code) in [
+        (format!("{}/acme/app:2", registry.address), "no-image"),
+        (format!("{}/acme/private/app:1", registry.address), "registry-refuses"),
+        ("127.0.0.1:1/acme/app:1".to_owned(), "registry-away"),
     ] {
-        match rt.pull(&reference.parse().unwrap(), PullPolicy::Missing, &progress).await {
-            Err(RuntimeError::NoImage { reason, .. }) => assert!(reason.contains(sign), "{reference}: {reason}"),
+        match rt.pull(&reference.parse().unwrap(), (PullPolicy::Missing, None), &progress).await {
+            Err(error) => assert_eq!(error.code(), code, "{reference}: {error}"),
             other => panic!("{reference}: {other:?}"),
         }
     }
+}
+
+#[tokio::test]
+async fn a_registry_that_says_nothing_is_asked_again_and_then_given_up() {
+    let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let image: ImageRef = format!("{}/acme/app:1", silent.local_addr().unwrap()).parse().unwrap();
+    let limits =
+        PullLimits { whole: Duration::from_secs(20), stall: Duration::from_millis(300), pause: Duration::from_millis(1), attempts: 3 };
+    let told = Mutex::new(Vec::new());
+    let progress = |line: String| told.lock().unwrap().push(line);
+    let impatient = DockerRuntime::of_host(None).with_pulls(limits);
+    let error = impatient.pull(&image, (PullPolicy::Missing, None), &progress).await.unwrap_err();
+    assert_eq!(error.code(), "timed-out", "{error}");
+    assert_eq!(told.lock().unwrap().iter().filter(|line| line.contains("tried again")).count(), 2);
+    let whole = PullLimits { whole: Duration::from_millis(500), stall: Duration::from_secs(20), ..limits };
+    let error = DockerRuntime::of_host(None).with_pulls(whole).pull(&image, (PullPolicy::Missing, None), &|_| {}).await.unwrap_err();
+    assert!(error.to_string().starts_with("pull of"), "{error}");
 }
