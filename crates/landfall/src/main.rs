@@ -13,6 +13,7 @@ mod output;
 mod program;
 mod project;
 mod rollout;
+mod server;
 mod settings;
 mod supervise;
 mod trace;

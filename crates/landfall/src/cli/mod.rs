@@ -15,6 +15,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use landfall_model::filter::Network;
 use landfall_model::name::{AppName, CertificateName, ReplicaId, ServiceName};
+use landfall_model::server::ServerAddress;
 use std::path::PathBuf;
 
 /// Puts a compose.yaml into production on your own server and keeps it there.
@@ -104,6 +105,8 @@ pub enum Verb {
     Certs(Certs),
     /// Show the certificate authority of this server
     Ca(Ca),
+    /// Prepare a server, or move it to this version
+    Server(Server),
     /// Print a completion script
     Completions(Completions),
     /// The daemon that keeps this server as its apps' specs say (a systemd unit)
@@ -112,9 +115,12 @@ pub enum Verb {
     /// The reverse proxy (a systemd unit); takes its sockets by LISTEN_FDS
     #[command(hide = true)]
     Proxy(Proxy),
-    /// What `up --detach` leaves running: holds the sockets, keeps agent and proxy alive
+    /// What `up --detach` leaves running, or systemd runs: holds the sockets, keeps agent and proxy alive
     #[command(hide = true)]
     Supervise(Supervise),
+    /// The other end of `server setup` and `server upgrade`: what they bring to the server and run there
+    #[command(hide = true)]
+    ServerSide(ServerSide),
     /// Between the supervisor and a child: sets LISTEN_PID and becomes the child
     #[command(hide = true)]
     Stage(Stage),
@@ -414,6 +420,60 @@ pub struct Completions {
     pub shell: Shell,
 }
 
+/// `landfall server`
+#[derive(Debug, Args)]
+pub struct Server {
+    /// What to do with it
+    #[command(subcommand)]
+    pub verb: ServerVerb,
+}
+
+/// What can be done with a server.
+#[derive(Debug, Subcommand)]
+pub enum ServerVerb {
+    /// Make a bare Debian or Ubuntu machine a server for Landfall: shows what it would change, asks, does it
+    Setup(ServerSetup),
+    /// Move a server to this version of Landfall while it carries requests
+    Upgrade(ServerUpgrade),
+}
+
+/// `landfall server setup`
+#[derive(Debug, Args)]
+pub struct ServerSetup {
+    /// Of the server: ssh://user@host[:port] [default: this machine]
+    pub address: Option<ServerAddress>,
+    /// Have security updates installed every day
+    #[arg(long)]
+    pub updates: bool,
+    /// Leave the firewall as it is
+    #[arg(long)]
+    pub no_firewall: bool,
+    /// Do not ask
+    #[arg(short, long)]
+    pub yes: bool,
+    /// The landfall that goes to the server, when it cannot be this one: for another processor
+    #[arg(long, value_name = "FILE")]
+    pub binary: Option<PathBuf>,
+}
+
+/// `landfall server upgrade`
+#[derive(Debug, Args)]
+pub struct ServerUpgrade {
+    /// Of the server: ssh://user@host[:port] [default: this machine]
+    pub address: Option<ServerAddress>,
+    /// The landfall that goes to the server, when it cannot be this one: for another processor
+    #[arg(long, value_name = "FILE")]
+    pub binary: Option<PathBuf>,
+}
+
+/// `landfall server-side`
+#[derive(Debug, Args)]
+pub struct ServerSide {
+    /// The binary that was brought
+    #[arg(long, value_name = "FILE")]
+    pub received: PathBuf,
+}
+
 /// `landfall agent`
 #[derive(Debug, Args)]
 pub struct Agent {
@@ -442,6 +502,12 @@ pub struct Proxy {
 /// `landfall supervise`
 #[derive(Debug, Args)]
 pub struct Supervise {
+    /// The program agent and proxy are, looked up at each of their starts [default: this one]
+    #[arg(long, value_name = "FILE")]
+    pub binary: Option<PathBuf>,
+    /// Keep the proxy only: somebody else runs the agent
+    #[arg(long)]
+    pub without_agent: bool,
     #[command(flatten)]
     #[allow(missing_docs)]
     pub listen: ListenArgs,

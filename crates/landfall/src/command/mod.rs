@@ -18,6 +18,7 @@ mod plan;
 mod releases;
 mod rollback;
 mod schema;
+mod server;
 mod status;
 mod up;
 
@@ -67,6 +68,8 @@ fn talk(verb: Verb, context: &Context) -> Outcome<ExitCode> {
     let done = runtime.block_on(async {
         match verb {
             Verb::Up(args) => up::run(context, args).await,
+            Verb::Server(args) => server::run(context, args.verb).await,
+            Verb::ServerSide(args) => server::side(context, &args).await,
             Verb::Supervise(args) => daemon::supervise(context, args).await,
             Verb::Down(args) => down::run(context, args).await,
             Verb::Plan(args) => plan::run(context, args).await,
