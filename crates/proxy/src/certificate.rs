@@ -145,6 +145,8 @@ pub(crate) fn server_config(store: Arc<CertificateStore>) -> Result<Arc<rustls::
     // All it offers is strong; who judges a server by its list still wants it to choose.
     config.ignore_client_order = true;
     config.ticketer = rustls::crypto::aws_lc_rs::Ticketer::new()?;
+    // A client that resumes gets another one then.
+    config.send_tls13_tickets = 1;
     // Tickets carry all there is to remember; a cache in memory would be a second copy.
     config.session_storage = Arc::new(rustls::server::NoServerSessionStorage {});
     Ok(Arc::new(config))

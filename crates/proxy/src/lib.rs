@@ -13,6 +13,7 @@
 
 mod access;
 mod certificate;
+mod chunked;
 mod control;
 mod edge;
 mod error;
@@ -25,6 +26,7 @@ mod notify;
 mod proxy;
 mod stream;
 mod table;
+mod tls;
 mod upstream;
 mod worker;
 

@@ -5,31 +5,33 @@ use crate::edge::connection::{Conn, Order, Origin};
 use crate::edge::filter::{Filters, RequestIds};
 use crate::edge::prelude;
 use crate::edge::quota::{Quota, Share};
-use crate::edge::serve::{http1_builder, http2_builder, serve_http, serve_https};
+use crate::edge::serve::{http2_builder, serve_http, serve_https};
 use crate::edge::watch::{Clock, IDLE_LIMIT, SWEEP};
 use crate::exhausted::{Rarely, is_exhausted};
 use crate::meter::add;
 use crate::stream::Streams;
 use crate::table::Compiled;
+use crate::tls::Acceptor;
 use crate::upstream::balance::{LocalTable, LocalUpstream};
 use crate::upstream::pool::LocalEndpoint;
-use hyper::server::conn::{http1, http2};
+use httpdate::HttpDate;
+use hyper::server::conn::http2;
 use landfall_model::filter::Network;
 use landfall_model::route::Protocol;
 use rustls::HandshakeKind;
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, HashSet};
 use std::future::Future;
+use std::io::Write as _;
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::{JoinHandle, spawn_local};
 use tokio::time::Instant;
-use tokio_rustls::TlsAcceptor;
 
 /// How long before the drain limit streams are asked to end, at most, and over how much of that they are spread.
 const CLOSING: Duration = Duration::from_secs(5);
@@ -39,6 +41,8 @@ const CLOSING_JITTER: Duration = Duration::from_secs(2);
 const QUIET: Duration = Duration::from_secs(1);
 /// How long a head may take to arrive when others wait for a place.
 const PRESSED_HEAD: Duration = Duration::from_secs(3);
+/// Read at once from a client of HTTP/1 between two requests.
+const SCRATCH: usize = 16 * 1024;
 /// How often a stopping worker looks whether it is done, and a full one whether there is room.
 const LOOK: Duration = Duration::from_millis(20);
 
@@ -145,11 +149,13 @@ pub(crate) struct Worker {
     /// Names of its requests.
     pub(crate) request_ids: RequestIds,
     /// For the connections' limits.
-    pub(crate) clock: Arc<Clock>,
+    pub(crate) clock: Rc<Clock>,
+    /// Where clients' bytes are read to first, so that a connection without any has no buffer.
+    pub(crate) scratch: RefCell<Box<[u8]>>,
+    /// The time as answers say it, to the second (RFC 9110 §6.6.1).
+    pub(crate) date: Cell<[u8; 29]>,
     /// For HTTPS.
-    pub(crate) tls: TlsAcceptor,
-    /// How HTTP/1 is spoken with clients.
-    pub(crate) http1: http1::Builder,
+    pub(crate) tls: Acceptor,
     /// How HTTP/2 is spoken with clients.
     pub(crate) http2: http2::Builder<LocalExecutor>,
 }
@@ -217,8 +223,9 @@ impl Worker {
             log: Log::new(shared.log.clone()),
             request_ids: RequestIds::new(),
             clock: Clock::new(),
-            tls: TlsAcceptor::from(Arc::clone(&shared.tls)),
-            http1: http1_builder(),
+            scratch: RefCell::new(vec![0; SCRATCH].into()),
+            date: Cell::new(date()),
+            tls: Acceptor::new(&shared.tls),
             http2: http2_builder(),
             shared,
         })
@@ -406,7 +413,7 @@ impl Worker {
         if relief == Relief::Slow {
             let conns = self.conns.borrow();
             // A tunnel's bytes pass through; it holds little.
-            let mut busy: Vec<&Rc<Conn>> = conns.values().filter(|conn| !conn.watch.is_upgraded()).collect();
+            let mut busy: Vec<&Rc<Conn>> = conns.values().collect();
             busy.sort_by_key(|conn| conn.watch.since());
             for conn in busy.iter().take(busy.len().div_ceil(2)) {
                 conn.command(Order::Cut);
@@ -419,6 +426,7 @@ impl Worker {
         loop {
             tokio::time::sleep(SWEEP).await;
             self.clock.advance();
+            self.date.set(date());
             self.log.flush();
             let beats = &self.counters().beats;
             beats.store(beats.load(Relaxed).wrapping_add(1), Relaxed);
@@ -484,6 +492,13 @@ async fn serve_proxied(mut accepted: Accepted, mut stream: TcpStream, peer: IpAd
 /// those go first.
 fn idle_limit(elapsed: Duration, limit: Duration) -> Duration {
     if elapsed < limit / 4 { IDLE_LIMIT } else { limit.saturating_sub(CLOSING + elapsed).max(QUIET) }
+}
+
+fn date() -> [u8; 29] {
+    let mut text = [0; 29];
+    // It is 29 bytes long in any year of four digits.
+    let _ = write!(text.as_mut_slice(), "{}", HttpDate::from(SystemTime::now()));
+    text
 }
 
 #[cfg(test)]

@@ -1,11 +1,12 @@
 //! The way of one request: canonicalise, find, prepare, forward, and turn whatever happens into an answer.
 
 use crate::edge::answer;
+use crate::edge::arriving::Arriving;
 use crate::edge::client::Client;
 use crate::edge::connection::{Conn, Origin};
 use crate::edge::filter::{self, Filters, Passage, Stop};
-use crate::edge::gate::decimal;
 use crate::edge::header;
+use crate::edge::http1::decimal;
 use crate::edge::record::{Record, Seen};
 use crate::edge::refusal::{Asked, Refusal, is_grpc, plain, redirect};
 use crate::edge::target::{Host, canonical_target};
@@ -24,14 +25,13 @@ use crate::upstream::upload::Upload;
 use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, EXPECT};
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, Version};
-use hyper::body::Incoming;
 use landfall_model::route::Protocol;
 use std::convert::Infallible;
 use std::rc::Rc;
 use std::time::Duration;
 
 /// Answers one request.
-pub(crate) async fn carry(conn: Rc<Conn>, request: Request<Incoming>) -> Result<Response<ResponseBody>, Infallible> {
+pub(crate) async fn carry(conn: Rc<Conn>, request: Request<Arriving>) -> Result<Response<ResponseBody>, Infallible> {
     let in_flight = conn.watch.begin(conn.http2.then(|| conn.unread.place()));
     let mut asked = Asked::of(request.method(), request.headers(), conn.http2);
     conn.worker.count_request();
@@ -55,7 +55,7 @@ fn refuse(conn: &Conn, refusal: Refusal, asked: &Asked) -> Response<ResponseBody
 
 async fn answer(
     conn: &Rc<Conn>,
-    mut request: Request<Incoming>,
+    mut request: Request<Arriving>,
     in_flight: InFlight,
     (asked, record): (&mut Asked, &mut Record),
 ) -> Result<Response<ResponseBody>, Refusal> {
@@ -134,7 +134,7 @@ fn is_secure(client: &Client<'_>, site: &CompiledSite, host: &Host) -> bool {
 
 /// A request that may pass.
 struct Arrived<'a> {
-    request: Request<Incoming>,
+    request: Request<Arriving>,
     client: Client<'a>,
     host: Host,
     target: PathAndQuery,
@@ -169,7 +169,7 @@ async fn pass(
 }
 
 /// Refuses what can be understood in two ways; what remains has one host and one path.
-fn admit(conn: &Conn, request: &Request<Incoming>) -> Result<(Host, PathAndQuery), Refusal> {
+fn admit(conn: &Conn, request: &Request<Arriving>) -> Result<(Host, PathAndQuery), Refusal> {
     if conn.watch.is_refused(conn.count()) {
         return Err(Refusal::Ambiguous("where it ends"));
     }
@@ -263,7 +263,7 @@ struct Prepared {
 
 fn prepare(conn: &Conn, arrived: Arrived<'_>, protocol: Protocol, idle: Duration) -> Result<(Prepared, InFlight), Refusal> {
     let Arrived { mut request, client, host, mut target, in_flight, filtered } = arrived;
-    let opening = Opening::of(&mut request).filter(|_| protocol == Protocol::Http1);
+    let opening = Opening::of(conn, &mut request).filter(|_| protocol == Protocol::Http1);
     if opening.is_none() && *request.method() == Method::CONNECT {
         return Err(Refusal::Protocol);
     }
@@ -307,16 +307,13 @@ fn accept(conn: &Rc<Conn>, response: Response<()>, agreed: Agreed) -> Result<Res
     let Agreed { mut held, in_flight, upstream, opening, idle } = agreed;
     let Some(opening) = opening.filter(|opening| opening.is_accepted(response.headers())) else { return Err(Refusal::BadGateway) };
     held.becomes_stream();
-    if !conn.http2 {
-        conn.watch.set_upgraded();
-    }
     let guard = conn.worker.streams.add(&held.endpoint().state);
     let conn = Rc::clone(conn);
     let (mut head, ()) = response.into_parts();
     opening.answer(&mut head);
     head.version = Version::HTTP_11;
     tokio::task::spawn_local(async move {
-        if let Ok(client) = opening.client.await {
+        if let Some(client) = opening.client.open().await {
             tunnel::carry(client, upstream, guard, idle).await;
         }
         // Until here they counted: the endpoint's stream, and the client's connection as one that is busy.

@@ -3,14 +3,15 @@
 use crate::edge::header::Peer;
 use crate::edge::unread::Unread;
 use crate::edge::watch::{Verdict, Watch};
+use crate::edge::websocket::Tunnelled;
 use crate::worker::{Accepted, Worker};
 use http::HeaderValue;
 use std::cell::{Cell, RefCell};
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
-use std::sync::Arc;
 use std::task::{Context, Waker};
 use std::time::Duration;
+use tokio::sync::oneshot;
 
 /// Which socket a connection came in by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,7 +42,7 @@ pub(crate) struct Conn {
     /// Counts it among the open connections, for as long as a tunnel holds it too.
     _accepted: Accepted,
     /// Keeps its time.
-    pub(crate) watch: Arc<Watch>,
+    pub(crate) watch: Rc<Watch>,
     /// Where it came in.
     pub(crate) origin: Origin,
     /// Its address, as its own socket says.
@@ -57,6 +58,8 @@ pub(crate) struct Conn {
     requests: Cell<u64>,
     order: Cell<Order>,
     waker: RefCell<Option<Waker>>,
+    /// Who takes the connection when its protocol changes.
+    tunnel: RefCell<Option<oneshot::Sender<Tunnelled>>>,
 }
 
 impl Conn {
@@ -82,6 +85,7 @@ impl Conn {
             requests: Cell::new(0),
             order: Cell::new(Order::Serve),
             waker: RefCell::default(),
+            tunnel: RefCell::default(),
         }
     }
 
@@ -94,6 +98,18 @@ impl Conn {
     /// Requests so far.
     pub(crate) fn requests(&self) -> u64 {
         self.requests.get()
+    }
+
+    /// Gives the stream below HTTP/1, should the request under way end HTTP here.
+    pub(crate) fn await_tunnel(&self) -> oneshot::Receiver<Tunnelled> {
+        let (sender, receiver) = oneshot::channel();
+        *self.tunnel.borrow_mut() = Some(sender);
+        receiver
+    }
+
+    /// Who waits for that.
+    pub(crate) fn take_tunnel(&self) -> Option<oneshot::Sender<Tunnelled>> {
+        self.tunnel.take()
     }
 
     /// Gives an order; one given before is only made stricter.

@@ -1,27 +1,22 @@
-//! A client's byte stream with readers-along: the gate, which looks for ambiguous requests, or in HTTP/2 the follower of frames, and the
-//! watch, which keeps time.
+//! A client's byte stream in HTTP/2, with readers-along: the follower of frames, and the watch, which keeps time.
 //!
 //! Closing takes two steps (RFC 9112 §9.6): our end first, then reading on until the client has closed too. A socket closed with bytes unread
 //! resets the connection, and a reset can take an answer away that the client has not read yet. The sweep bounds the wait.
 
 use crate::edge::frames::{Frames, REFUSED};
-use crate::edge::gate::Gate;
 use crate::edge::watch::Watch;
 use std::io::{self, IoSlice};
 use std::mem::MaybeUninit;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// A client connection, plain or decrypted.
 pub(crate) struct ClientIo<S> {
     stream: S,
-    watch: Arc<Watch>,
-    /// For HTTP/1.
-    gate: Option<Gate>,
-    /// For HTTP/2.
-    frames: Option<Box<Frames>>,
+    watch: Rc<Watch>,
+    frames: Box<Frames>,
     /// The client sends nothing any more.
     ended: bool,
     /// Nor do we.
@@ -29,39 +24,17 @@ pub(crate) struct ClientIo<S> {
 }
 
 impl<S> ClientIo<S> {
-    /// For HTTP/1.
-    pub(crate) fn http1(stream: S, watch: Arc<Watch>) -> Self {
-        Self { stream, watch, gate: Some(Gate::default()), frames: None, ended: false, closed: false }
-    }
-
-    /// For HTTP/2.
-    pub(crate) fn http2(stream: S, watch: Arc<Watch>) -> Self {
+    pub(crate) fn new(stream: S, watch: Rc<Watch>) -> Self {
         watch.no_head();
-        let frames = Some(Box::new(Frames::new(watch.clock())));
-        Self { stream, watch, gate: None, frames, ended: false, closed: false }
-    }
-
-    fn look_at(&mut self, bytes: &[u8]) {
-        let Some(gate) = &mut self.gate else { return };
-        if self.watch.is_upgraded() {
-            self.gate = None;
-            return;
-        }
-        let seen = gate.read(bytes);
-        if seen.head {
-            self.watch.head_begins();
-        }
-        if let Some(request) = seen.ambiguous {
-            self.watch.refuse_from(request);
-        }
+        let frames = Box::new(Frames::new(watch.clock()));
+        Self { stream, watch, frames, ended: false, closed: false }
     }
 }
 
 impl<S> ClientIo<S> {
     /// Follows the frames among what was read after `before`.
     fn follow(&mut self, buf: &mut ReadBuf<'_>, before: usize) -> io::Result<()> {
-        let Some(frames) = &mut self.frames else { return Ok(()) };
-        let Some(at) = frames.read(&buf.filled()[before..], self.watch.clock()) else { return Ok(()) };
+        let Some(at) = self.frames.read(&buf.filled()[before..], self.watch.clock()) else { return Ok(()) };
         // A frame of which a part has been passed on cannot be replaced; that is rare, and closing without a word is allowed (RFC 9113 §5.4.1).
         let at = usize::try_from(at).map_err(|_| io::Error::from(io::ErrorKind::InvalidData))?;
         buf.set_filled(before + at);
@@ -71,13 +44,13 @@ impl<S> ClientIo<S> {
 
     /// `slices` as they should be sent, if that is not as they are.
     fn corrected<'a>(&self, slices: impl Iterator<Item = &'a [u8]> + Clone) -> Option<Vec<u8>> {
-        self.frames.as_ref()?.corrected(slices)
+        self.frames.corrected(slices)
     }
 
     fn wrote<'a>(&mut self, slices: impl Iterator<Item = &'a [u8]>, poll: &Poll<io::Result<usize>>) {
         self.watch.wrote(poll);
-        if let (Some(frames), Poll::Ready(Ok(count))) = (&mut self.frames, poll) {
-            frames.wrote(slices, *count);
+        if let Poll::Ready(Ok(count)) = poll {
+            self.frames.wrote(slices, *count);
         }
     }
 }
@@ -88,7 +61,6 @@ impl<S: AsyncRead + Unpin> AsyncRead for ClientIo<S> {
         let poll = Pin::new(&mut self.stream).poll_read(cx, buf);
         if let Poll::Ready(Ok(())) = poll {
             self.ended |= buf.filled().len() == before && buf.remaining() > 0;
-            self.look_at(&buf.filled()[before..]);
             return Poll::Ready(self.follow(buf, before));
         }
         poll
@@ -131,10 +103,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for ClientIo<S> {
             ready!(Pin::new(&mut self.stream).poll_shutdown(cx))?;
             self.closed = true;
             self.watch.set_closed();
-        }
-        // A tunnel's other direction may still carry.
-        if self.watch.is_upgraded() {
-            return Poll::Ready(Ok(()));
         }
         let mut space = [MaybeUninit::uninit(); 2048];
         while !self.ended {

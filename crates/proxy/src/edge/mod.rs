@@ -1,6 +1,7 @@
 //! The client's side: connections, what may be said on them, and what a request is made of.
 
 mod answer;
+pub(crate) mod arriving;
 mod batch;
 pub(crate) mod carry;
 mod client;
@@ -9,8 +10,8 @@ pub(crate) mod file;
 pub(crate) mod filter;
 mod frames;
 pub(crate) mod front;
-mod gate;
 pub(crate) mod header;
+mod http1;
 mod io;
 pub(crate) mod prelude;
 pub(crate) mod quota;

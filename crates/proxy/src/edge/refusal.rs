@@ -15,6 +15,8 @@ const GRPC_MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
 pub(crate) enum Refusal {
     /// It can be understood in more than one way; says what.
     Ambiguous(&'static str),
+    /// Its head is larger than one may be.
+    HeadTooLarge,
     /// CONNECT and TRACE are not for this server.
     Method,
     /// A tunnel is asked for, for a protocol that is not spoken there.
@@ -65,6 +67,7 @@ impl Refusal {
     fn status(self) -> StatusCode {
         match self {
             Refusal::Ambiguous(_) => StatusCode::BAD_REQUEST,
+            Refusal::HeadTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Refusal::Method => StatusCode::METHOD_NOT_ALLOWED,
             Refusal::Protocol => StatusCode::NOT_IMPLEMENTED,
             Refusal::Expectation => StatusCode::EXPECTATION_FAILED,
@@ -85,6 +88,7 @@ impl Refusal {
     fn text(self) -> &'static str {
         match self {
             Refusal::Ambiguous(_) => "The request can be understood in more than one way",
+            Refusal::HeadTooLarge => "The request's header is too large",
             Refusal::Method => "This method is not served here",
             Refusal::Protocol => "This protocol is not spoken here",
             Refusal::Expectation => "What the request expects of the server is not done here",
@@ -193,7 +197,7 @@ impl Refusal {
 }
 
 /// How an answer of the proxy's own must look, noted before the request is given away.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Asked {
     accept: Option<HeaderValue>,
     head: bool,

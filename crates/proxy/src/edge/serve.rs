@@ -1,12 +1,16 @@
 //! Speaks HTTP with one client: the handshake if there is one, then HTTP/1 or HTTP/2 until either side has enough.
 
 use crate::certificate::ACME_TLS;
+use crate::edge::arriving::Arriving;
 use crate::edge::batch::batched;
 use crate::edge::carry::carry;
 use crate::edge::connection::{Conn, Order, Origin};
+use crate::edge::http1;
 use crate::edge::io::ClientIo;
 use crate::worker::{Accepted, LocalExecutor};
-use hyper::server::conn::{http1, http2};
+use http::Request;
+use hyper::body::Incoming;
+use hyper::server::conn::http2;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use std::future::{Future, poll_fn};
@@ -23,8 +27,6 @@ use tokio::net::TcpStream;
 const HANDSHAKE_LIMIT: Duration = Duration::from_secs(10);
 /// Bytes of a request's head. More than 100 fields are refused too, which is hyper's default.
 const MAX_HEAD: usize = 32 * 1024;
-/// Read at once from a client.
-const MAX_BUFFER: usize = 64 * 1024;
 /// Requests of one HTTP/2 connection at the same time.
 const MAX_STREAMS: u32 = 250;
 /// Of a request's body that may be under way in HTTP/2, per request and per connection.
@@ -34,13 +36,6 @@ const CONNECTION_WINDOW: u32 = 1024 * 1024;
 const SEND_BUFFER: usize = 64 * 1024;
 const PING_INTERVAL: Duration = Duration::from_secs(20);
 const PING_LIMIT: Duration = Duration::from_secs(20);
-
-/// How HTTP/1 is spoken. Its timeouts are the sweep's business.
-pub(crate) fn http1_builder() -> http1::Builder {
-    let mut builder = http1::Builder::new();
-    builder.max_header_size(MAX_HEAD).max_buf_size(MAX_BUFFER).header_read_timeout(None);
-    builder
-}
 
 /// How HTTP/2 is spoken.
 pub(crate) fn http2_builder() -> http2::Builder<LocalExecutor> {
@@ -65,7 +60,7 @@ pub(crate) async fn serve_http(accepted: Accepted, stream: TcpStream, peer: IpAd
         let Ok(http2) = tokio::time::timeout(HANDSHAKE_LIMIT, begins_http2(&stream)).await else { return };
         conn.http2 = http2;
     }
-    if conn.http2 { serve_http2(conn, stream).await } else { serve_http1(conn, stream).await }
+    if conn.http2 { serve_http2(conn, stream).await } else { http1::serve(conn, stream).await }
 }
 
 /// No request of HTTP/1 begins so: the method is reserved (RFC 9113 §3.4).
@@ -76,32 +71,18 @@ async fn begins_http2(stream: &TcpStream) -> bool {
 
 /// Shakes hands and serves.
 pub(crate) async fn serve_https(accepted: Accepted, stream: TcpStream, peer: IpAddr) {
-    let accept = accepted.worker().tls.accept(stream);
-    let Ok(Ok(stream)) = tokio::time::timeout(HANDSHAKE_LIMIT, accept).await else {
-        return accepted.worker().count_handshake(None);
+    let worker = Rc::clone(accepted.worker());
+    let Ok(Ok(stream)) = tokio::time::timeout(HANDSHAKE_LIMIT, worker.tls.accept(stream)).await else {
+        return worker.count_handshake(None);
     };
-    accepted.worker().count_handshake(stream.get_ref().1.handshake_kind());
-    if stream.get_ref().1.alpn_protocol() == Some(ACME_TLS) {
+    worker.count_handshake(stream.handshake_kind());
+    if stream.alpn_protocol() == Some(ACME_TLS) {
         return;
     }
     let mut conn = Conn::new(accepted, Origin::Https, peer);
-    let (_, session) = stream.get_ref();
-    conn.server_name = session.server_name().map(str::to_ascii_lowercase);
-    conn.http2 = session.alpn_protocol() == Some(b"h2");
-    if conn.http2 { serve_http2(conn, stream).await } else { serve_http1(conn, stream).await }
-}
-
-async fn serve_http1<S>(conn: Conn, stream: S)
-where
-    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-{
-    let conn = Rc::new(conn);
-    let io = TokioIo::new(ClientIo::http1(stream, conn.watch.clone()));
-    let carried = Rc::clone(&conn);
-    // Boxed: hyper keeps room for the future in every connection, idle ones too.
-    let service = service_fn(move |request| Box::pin(carry(Rc::clone(&carried), request)));
-    let connection = conn.worker.http1.serve_connection(io, service).with_upgrades();
-    drive(&conn, connection, |connection| connection.graceful_shutdown(), |_| Poll::Pending).await;
+    conn.server_name = stream.server_name().map(str::to_ascii_lowercase);
+    conn.http2 = stream.alpn_protocol() == Some(b"h2");
+    if conn.http2 { serve_http2(conn, stream).await } else { http1::serve(conn, stream).await }
 }
 
 async fn serve_http2<S>(conn: Conn, stream: S)
@@ -109,19 +90,17 @@ where
     S: AsyncRead + AsyncWrite + Unpin + 'static,
 {
     let conn = Rc::new(conn);
-    let (io, turn) = batched(ClientIo::http2(stream, conn.watch.clone()));
+    let (io, turn) = batched(ClientIo::new(stream, conn.watch.clone()));
     let io = TokioIo::new(io);
     let carried = Rc::clone(&conn);
     // Boxed: hyper and the task list would move all of it, several times.
-    let service = service_fn(move |request| Box::pin(carry(Rc::clone(&carried), request)));
+    let service = service_fn(move |request: Request<Incoming>| Box::pin(carry(Rc::clone(&carried), request.map(Arriving::Http2))));
     let connection = conn.worker.http2.serve_connection(io, service);
     drive(&conn, connection, |connection| connection.graceful_shutdown(), |cx| turn.poll_end(cx)).await;
 }
 
-/// Polls the connection until it ends, passing on orders; `end` ends each of its turns.
-///
-/// HTTP/2 has a way to end without losing a request (RFC 9113 §6.8: GOAWAY twice), so it is told at once. An idle HTTP/1 connection can only be
-/// closed, so what has arrived is read first: if it is a request, its answer says that it is the last one.
+/// Polls the connection until it ends, passing on orders; `end` ends each of its turns. HTTP/2 has a way to end without losing a request
+/// (RFC 9113 §6.8: GOAWAY twice), so it is told at once.
 async fn drive<C: Future>(
     conn: &Rc<Conn>,
     connection: C,
@@ -137,7 +116,7 @@ async fn drive<C: Future>(
         if order == Order::Cut || connection.as_mut().poll(cx).is_ready() {
             return Poll::Ready(());
         }
-        if order == Order::Finish && !told && (conn.http2 || conn.watch.is_idle()) {
+        if order == Order::Finish && !told {
             told = true;
             finish(connection.as_mut());
             if connection.as_mut().poll(cx).is_ready() {

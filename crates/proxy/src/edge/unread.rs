@@ -8,7 +8,6 @@
 use crate::edge::watch::Clock;
 use std::cell::RefCell;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::time::Duration;
 
 /// For a client to ask for more.
@@ -21,7 +20,7 @@ const ASKED: u32 = 0;
 /// The answers under way on one connection.
 #[derive(Debug)]
 pub(crate) struct Unread {
-    clock: Arc<Clock>,
+    clock: Rc<Clock>,
     /// For each answer, the tick at which it last gave something.
     since: RefCell<Vec<u32>>,
 }
@@ -34,8 +33,8 @@ pub(crate) struct Place {
 }
 
 impl Unread {
-    pub(crate) fn new(clock: &Arc<Clock>) -> Rc<Self> {
-        Rc::new(Self { clock: Arc::clone(clock), since: RefCell::default() })
+    pub(crate) fn new(clock: &Rc<Clock>) -> Rc<Self> {
+        Rc::new(Self { clock: Rc::clone(clock), since: RefCell::default() })
     }
 
     /// A place for one more answer. There are no more places than streams at the same time.

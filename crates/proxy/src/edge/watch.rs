@@ -1,15 +1,15 @@
 //! What a connection is waiting for and since when, kept so cheaply that no timer is set per request.
 //!
-//! The connection's own code writes plain numbers here; the worker's sweep reads them twice a second and decides. Atomics only because
-//! hyper wants the I/O object to be `Send`; all of this stays on one thread, so they are never contended. A limit may be exceeded by
+//! The connection's own code writes plain numbers here; the worker's sweep reads them twice a second and decides. A limit may be exceeded by
 //! one sweep period, never undercut.
 
 use crate::edge::unread::Place;
+use std::cell::Cell;
 use std::future::Future as _;
 use std::io;
 use std::pin::Pin;
+use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 use tokio::sync::Notify;
@@ -34,49 +34,47 @@ const LINGER_LIMIT: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub(crate) struct Clock {
     start: Instant,
-    ticks: AtomicU32,
+    ticks: Cell<u32>,
 }
 
 impl Clock {
-    pub(crate) fn new() -> Arc<Self> {
-        Arc::new(Self { start: Instant::now(), ticks: AtomicU32::new(1) })
+    pub(crate) fn new() -> Rc<Self> {
+        Rc::new(Self { start: Instant::now(), ticks: Cell::new(1) })
     }
 
     /// Reads the real clock; the sweep does.
     pub(crate) fn advance(&self) {
         let tenths = self.start.elapsed().as_millis() / 100 + 1;
-        self.ticks.store(u32::try_from(tenths).unwrap_or(u32::MAX), Relaxed);
+        self.ticks.set(u32::try_from(tenths).unwrap_or(u32::MAX));
     }
 
     pub(crate) fn now(&self) -> u32 {
-        self.ticks.load(Relaxed)
+        self.ticks.get()
     }
 
     #[cfg(test)]
     pub(crate) fn set(&self, ticks: u32) {
-        self.ticks.store(ticks, Relaxed);
+        self.ticks.set(ticks);
     }
 }
 
 /// One connection's state.
 #[derive(Debug)]
 pub(crate) struct Watch {
-    clock: Arc<Clock>,
+    clock: Rc<Clock>,
     /// Reading a head, as opposed to waiting for one.
-    head: AtomicBool,
+    head: Cell<bool>,
     /// Tick at which `head` or `in_flight` last changed.
-    since: AtomicU32,
-    in_flight: AtomicU32,
+    since: Cell<u32>,
+    in_flight: Cell<u32>,
     /// Tick since which a write has been waiting; 0 if none is.
-    blocked: AtomicU32,
+    blocked: Cell<u32>,
     /// Bytes taken since.
-    taken: AtomicU32,
+    taken: Cell<u32>,
     /// Tick at which our end was closed; 0 if it is open.
-    closed: AtomicU32,
+    closed: Cell<u32>,
     /// First request of this connection that must be refused; 0 if none.
-    ambiguous: AtomicU64,
-    /// The bytes are no longer HTTP.
-    upgraded: AtomicBool,
+    ambiguous: Cell<u64>,
     /// Told when a write that had to wait went on.
     room: Arc<Notify>,
 }
@@ -93,17 +91,16 @@ pub(crate) enum Verdict {
 }
 
 impl Watch {
-    pub(crate) fn new(clock: &Arc<Clock>) -> Arc<Self> {
-        Arc::new(Self {
-            head: AtomicBool::new(true),
-            since: AtomicU32::new(clock.now()),
-            clock: Arc::clone(clock),
-            in_flight: AtomicU32::new(0),
-            blocked: AtomicU32::new(0),
-            taken: AtomicU32::new(0),
-            closed: AtomicU32::new(0),
-            ambiguous: AtomicU64::new(0),
-            upgraded: AtomicBool::new(false),
+    pub(crate) fn new(clock: &Rc<Clock>) -> Rc<Self> {
+        Rc::new(Self {
+            head: Cell::new(true),
+            since: Cell::new(clock.now()),
+            clock: Rc::clone(clock),
+            in_flight: Cell::new(0),
+            blocked: Cell::new(0),
+            taken: Cell::new(0),
+            closed: Cell::new(0),
+            ambiguous: Cell::new(0),
             room: Arc::default(),
         })
     }
@@ -115,25 +112,25 @@ impl Watch {
 
     /// A head's bytes came.
     pub(crate) fn head_begins(&self) {
-        if !self.head.swap(true, Relaxed) {
-            self.since.store(self.clock.now(), Relaxed);
+        if !self.head.replace(true) {
+            self.since.set(self.clock.now());
         }
     }
 
     /// No head is being read: HTTP/2, whose connection is one long exchange of frames.
     pub(crate) fn no_head(&self) {
-        self.head.store(false, Relaxed);
-        self.since.store(self.clock.now(), Relaxed);
+        self.head.set(false);
+        self.since.set(self.clock.now());
     }
 
     /// Tick since which it has been reading a head, carrying requests, or idle.
     pub(crate) fn since(&self) -> u32 {
-        self.since.load(Relaxed)
+        self.since.get()
     }
 
     /// Whether a head has been arriving for longer than `limit`.
     pub(crate) fn reads_head_for(&self, limit: Duration) -> bool {
-        self.head.load(Relaxed) && self.in_flight.load(Relaxed) == 0 && self.age(self.since.load(Relaxed)) > limit
+        self.head.get() && self.in_flight.get() == 0 && self.age(self.since.get()) > limit
     }
 
     fn age(&self, since: u32) -> Duration {
@@ -142,49 +139,41 @@ impl Watch {
 
     /// Our end is closed; what the client still sends is thrown away.
     pub(crate) fn set_closed(&self) {
-        self.closed.store(self.clock.now(), Relaxed);
+        self.closed.set(self.clock.now());
     }
 
     /// No request is being read, carried or answered.
     pub(crate) fn is_idle(&self) -> bool {
-        self.in_flight.load(Relaxed) == 0 && !self.head.load(Relaxed) && self.blocked.load(Relaxed) == 0
+        self.in_flight.get() == 0 && !self.head.get() && self.blocked.get() == 0
     }
 
     /// A request is in flight until the answer is dropped. In HTTP/2 it has a place among those of its connection.
-    pub(crate) fn begin(self: &Arc<Self>, place: Option<Place>) -> InFlight {
-        self.in_flight.store(self.in_flight.load(Relaxed) + 1, Relaxed);
-        InFlight { watch: Arc::clone(self), place }
+    pub(crate) fn begin(self: &Rc<Self>, place: Option<Place>) -> InFlight {
+        self.in_flight.set(self.in_flight.get() + 1);
+        InFlight { watch: Rc::clone(self), place }
     }
 
     /// Requests in flight.
     pub(crate) fn in_flight(&self) -> u32 {
-        self.in_flight.load(Relaxed)
+        self.in_flight.get()
     }
 
     pub(crate) fn refuse_from(&self, request: u64) {
-        self.ambiguous.store(request, Relaxed);
+        self.ambiguous.set(request);
     }
 
     pub(crate) fn is_refused(&self, request: u64) -> bool {
-        let first = self.ambiguous.load(Relaxed);
+        let first = self.ambiguous.get();
         first != 0 && request >= first
-    }
-
-    pub(crate) fn set_upgraded(&self) {
-        self.upgraded.store(true, Relaxed);
-    }
-
-    pub(crate) fn is_upgraded(&self) -> bool {
-        self.upgraded.load(Relaxed)
     }
 
     /// A write had to wait, or the client took something. A little now and then does not count: it would keep a connection for ever.
     pub(crate) fn wrote(&self, poll: &Poll<io::Result<usize>>) {
         match poll {
             Poll::Pending => self.waits(),
-            Poll::Ready(Ok(length)) if self.blocked.load(Relaxed) != 0 => {
-                let taken = self.taken.load(Relaxed).saturating_add(u32::try_from(*length).unwrap_or(u32::MAX));
-                self.taken.store(taken, Relaxed);
+            Poll::Ready(Ok(length)) if self.blocked.get() != 0 => {
+                let taken = self.taken.get().saturating_add(u32::try_from(*length).unwrap_or(u32::MAX));
+                self.taken.set(taken);
                 if taken >= LEAST_TAKEN {
                     self.goes_on();
                 }
@@ -197,34 +186,34 @@ impl Watch {
     pub(crate) fn flushed(&self, poll: &Poll<io::Result<()>>) {
         match poll {
             Poll::Pending => self.waits(),
-            Poll::Ready(_) if self.blocked.load(Relaxed) != 0 => self.goes_on(),
+            Poll::Ready(_) if self.blocked.get() != 0 => self.goes_on(),
             Poll::Ready(_) => {}
         }
     }
 
     fn goes_on(&self) {
-        self.blocked.store(0, Relaxed);
+        self.blocked.set(0);
         self.room.notify_waiters();
     }
 
     fn waits(&self) {
-        if self.blocked.load(Relaxed) == 0 {
-            self.taken.store(0, Relaxed);
-            self.blocked.store(self.clock.now(), Relaxed);
+        if self.blocked.get() == 0 {
+            self.taken.set(0);
+            self.blocked.set(self.clock.now());
         }
     }
 
     /// Compares what the connection waits for with the limits. `idle` is that between two requests, `finishing` if it has been asked to finish.
     pub(crate) fn judge(&self, idle: Duration, finishing: bool) -> Verdict {
         let exceeds = |since: u32, limit| since != 0 && self.age(since) > limit;
-        if exceeds(self.blocked.load(Relaxed), BLOCKED_LIMIT) || exceeds(self.closed.load(Relaxed), LINGER_LIMIT) {
+        if exceeds(self.blocked.get(), BLOCKED_LIMIT) || exceeds(self.closed.get(), LINGER_LIMIT) {
             return Verdict::Cut;
         }
-        if self.in_flight.load(Relaxed) > 0 {
+        if self.in_flight.get() > 0 {
             return Verdict::Keep;
         }
-        let waiting = self.age(self.since.load(Relaxed));
-        let head = self.head.load(Relaxed);
+        let waiting = self.age(self.since.get());
+        let head = self.head.get();
         match (finishing, head) {
             (true, _) if waiting > IDLE_LIMIT + FINISH_LIMIT || head && waiting > HEAD_LIMIT => Verdict::Cut,
             (false, true) if waiting > HEAD_LIMIT => Verdict::Cut,
@@ -237,7 +226,7 @@ impl Watch {
 /// Ends when it is dropped.
 #[derive(Debug)]
 pub(crate) struct InFlight {
-    watch: Arc<Watch>,
+    watch: Rc<Watch>,
     place: Option<Place>,
 }
 
@@ -259,8 +248,8 @@ impl InFlight {
 
 impl Drop for InFlight {
     fn drop(&mut self) {
-        let left = self.watch.in_flight.load(Relaxed) - 1;
-        self.watch.in_flight.store(left, Relaxed);
+        let left = self.watch.in_flight.get() - 1;
+        self.watch.in_flight.set(left);
         if left == 0 {
             self.watch.no_head();
         }
@@ -270,18 +259,18 @@ impl Drop for InFlight {
 /// Room in a connection that many answers share: nothing more is fetched for a client that does not take what it was sent, as every answer would
 /// keep a buffer of its own.
 pub(crate) struct Room {
-    watch: Arc<Watch>,
+    watch: Rc<Watch>,
     wait: Option<Pin<Box<OwnedNotified>>>,
 }
 
 impl Room {
-    pub(crate) fn new(watch: &Arc<Watch>) -> Self {
-        Self { watch: Arc::clone(watch), wait: None }
+    pub(crate) fn new(watch: &Rc<Watch>) -> Self {
+        Self { watch: Rc::clone(watch), wait: None }
     }
 
     /// Ready unless a write waits.
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        while self.watch.blocked.load(Relaxed) != 0 {
+        while self.watch.blocked.get() != 0 {
             let wait = self.wait.get_or_insert_with(|| Box::pin(Arc::clone(&self.watch.room).notified_owned()));
             ready!(wait.as_mut().poll(cx));
             self.wait = None;

@@ -3,41 +3,118 @@
 //! The application sees an upgrade either way. A client of HTTP/2 has no key for it, so the proxy makes one and checks the answer in the
 //! client's place. No other protocol is upgraded to: `h2c` is a way around every rule about headers.
 
+use crate::edge::arriving::Arriving;
+use crate::edge::connection::Conn;
 use crate::edge::header;
 use aws_lc_rs::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
 use aws_lc_rs::rand;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use bytes::{Buf as _, Bytes};
 use http::header::{SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, UPGRADE};
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Version, response};
-use hyper::body::{Body as _, Incoming};
+use http_body::Body as _;
 use hyper::ext::Protocol;
 use hyper::upgrade::OnUpgrade;
+use hyper_util::rt::TokioIo;
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::sync::oneshot;
 
 /// What every accept is made with (RFC 6455 §1.3).
 const GUID: &str = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 const VERSION: HeaderValue = HeaderValue::from_static("13");
 
 /// True for a CONNECT that names a protocol, which is a request for a path like any other.
-pub(crate) fn is_extended_connect(request: &Request<Incoming>) -> bool {
+pub(crate) fn is_extended_connect(request: &Request<Arriving>) -> bool {
     *request.method() == Method::CONNECT && request.extensions().get::<Protocol>().is_some()
+}
+
+/// A client's side of a tunnel, once it has the answer.
+pub(crate) enum Side {
+    /// Its whole connection.
+    Http1(oneshot::Receiver<Tunnelled>),
+    /// A stream of it.
+    Http2(OnUpgrade),
+}
+
+impl Side {
+    /// Nothing if the client has left.
+    pub(crate) async fn open(self) -> Option<Tunnelled> {
+        match self {
+            Side::Http1(receiver) => receiver.await.ok(),
+            Side::Http2(upgrade) => Some(Tunnelled::new(TokioIo::new(upgrade.await.ok()?), Bytes::new())),
+        }
+    }
+}
+
+trait Duplex: AsyncRead + AsyncWrite + Unpin {}
+impl<S: AsyncRead + AsyncWrite + Unpin> Duplex for S {}
+
+/// A client's stream, whatever it is made of.
+pub(crate) struct Tunnelled {
+    stream: Box<dyn Duplex>,
+    /// What came right behind the head of the request.
+    early: Bytes,
+}
+
+impl Tunnelled {
+    pub(crate) fn new(stream: impl AsyncRead + AsyncWrite + Unpin + 'static, early: Bytes) -> Self {
+        Self { stream: Box::new(stream), early }
+    }
+}
+
+impl AsyncRead for Tunnelled {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if self.early.is_empty() {
+            return Pin::new(&mut self.stream).poll_read(cx, buf);
+        }
+        let early = self.early.len().min(buf.remaining());
+        self.early.copy_to_slice(buf.initialize_unfilled_to(early));
+        buf.advance(early);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Tunnelled {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, buf)
+    }
+
+    fn poll_write_vectored(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bufs: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
 }
 
 /// A client's wish for a WebSocket.
 pub(crate) struct Opening {
     /// The client's side, once it has the answer.
-    pub(crate) client: OnUpgrade,
+    pub(crate) client: Side,
     /// The proxy's own key; absent in HTTP/1.1, where the client has sent one and checks the answer itself.
     key: Option<HeaderValue>,
 }
 
 impl Opening {
     /// Nothing if `request` asks for none.
-    pub(crate) fn of(request: &mut Request<Incoming>) -> Option<Self> {
+    pub(crate) fn of(conn: &Conn, request: &mut Request<Arriving>) -> Option<Self> {
         // A body would have to be read to its end before its connection becomes a tunnel; no client sends one.
         let may_upgrade = request.version() == Version::HTTP_11 && *request.method() == Method::GET && request.body().is_end_stream();
         if may_upgrade && header::asks_for_websocket(request.headers()) {
-            return Some(Self { client: hyper::upgrade::on(request), key: None });
+            return Some(Self { client: Side::Http1(conn.await_tunnel()), key: None });
         }
         let connect = is_extended_connect(request) && request.extensions().get::<Protocol>()?.as_str().eq_ignore_ascii_case("websocket");
         if !connect {
@@ -46,7 +123,7 @@ impl Opening {
         let mut key = [0; 16];
         rand::fill(&mut key).ok()?;
         let key = HeaderValue::try_from(STANDARD.encode(key)).ok()?;
-        Some(Self { client: hyper::upgrade::on(request), key: Some(key) })
+        Some(Self { client: Side::Http2(hyper::upgrade::on(request)), key: Some(key) })
     }
 
     /// Makes an upgrade of the request.

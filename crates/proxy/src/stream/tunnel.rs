@@ -7,8 +7,6 @@ use crate::stream::StreamGuard;
 use crate::stream::frame::{CLOSE_TO_CLIENT, CLOSE_TO_SERVER, Follower};
 use crate::upstream::http1::Switched;
 use bytes::BytesMut;
-use hyper::upgrade::Upgraded;
-use hyper_util::rt::TokioIo;
 use std::cell::Cell;
 use std::future::poll_fn;
 use std::io;
@@ -23,8 +21,8 @@ const SMALL_READ: usize = 1024;
 const LARGE_READ: usize = 32 * 1024;
 
 /// Carries until one side ends, `idle` passes without a byte, or `guard` is asked to end.
-pub(crate) async fn carry(client: Upgraded, upstream: Switched, guard: StreamGuard, idle: Duration) {
-    let (client_read, client_write) = split(TokioIo::new(client));
+pub(crate) async fn carry(client: impl AsyncRead + AsyncWrite + Unpin, upstream: Switched, guard: StreamGuard, idle: Duration) {
+    let (client_read, client_write) = split(client);
     let (upstream_read, upstream_write) = split(upstream);
     let shared = Shared { last: Cell::new(Instant::now()), ending: Cell::new(false) };
     let mut up = Direction::new(client_read, upstream_write, &CLOSE_TO_SERVER);

@@ -3,6 +3,7 @@
 //! A body that ends too early ends as an error on the other side too (the connection is aborted, the HTTP/2 stream reset): a short answer
 //! must never look like a whole one.
 
+use crate::edge::arriving::Arriving;
 use crate::edge::file::FileBody;
 use crate::edge::filter::{Compressed, throw_away};
 use crate::edge::header::clean_trailers;
@@ -16,7 +17,6 @@ use crate::upstream::pool::Held;
 use crate::upstream::upload::Upload;
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
-use hyper::body::Incoming;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
@@ -28,6 +28,9 @@ pub(crate) enum BodyError {
     /// The other side broke off or broke a rule.
     #[error("the body ended early")]
     Broken(#[from] hyper::Error),
+    /// The client's connection broke.
+    #[error("the client's connection broke")]
+    Client(#[source] std::io::Error),
     /// Nothing came for too long.
     #[error("the body stalled")]
     Stalled,
@@ -37,7 +40,7 @@ pub(crate) enum BodyError {
     /// It could not be read from its file.
     #[error("the file could not be read to its end")]
     File(#[source] std::io::Error),
-    /// The application ended the connection before the body's end.
+    /// The connection ended before the body's end.
     #[error("the body is shorter than it says")]
     Short,
     /// The application's connection broke.
@@ -60,7 +63,7 @@ pub(crate) enum RequestBody {
 }
 
 pub(crate) struct ClientBody {
-    incoming: Incoming,
+    incoming: Arriving,
     upload: Rc<Upload>,
     pace: Pace,
     limits: Limits,
@@ -80,7 +83,7 @@ pub(crate) struct Limits {
 
 impl RequestBody {
     /// Wraps what the client sends; the second value tells how it goes and is absent when there is no body.
-    pub(crate) fn new(incoming: Incoming, limits: Limits) -> (Self, Option<Rc<Upload>>) {
+    pub(crate) fn new(incoming: Arriving, limits: Limits) -> (Self, Option<Rc<Upload>>) {
         if incoming.is_end_stream() {
             return (RequestBody::Empty, None);
         }
@@ -108,7 +111,7 @@ impl ClientBody {
         if self.upload.poll_go(cx).is_ready()
             && let Poll::Ready(frame) = Pin::new(&mut self.incoming).poll_frame(cx)
         {
-            return Poll::Ready(frame.map(|frame| frame.map(clean).map_err(BodyError::from)));
+            return Poll::Ready(frame.map(|frame| frame.map(clean)));
         }
         loop {
             ready!(self.pace.poll_exceeded(cx));

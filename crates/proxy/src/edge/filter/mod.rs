@@ -18,6 +18,7 @@ mod rewrite;
 mod security;
 
 use crate::edge::answer::Answer;
+use crate::edge::arriving::Arriving;
 use crate::edge::file::Folder;
 use crate::edge::refusal::Refusal;
 use crate::meter::{Meter, RouteMeter};
@@ -29,7 +30,6 @@ use cors::Cors;
 use http::header::AUTHORIZATION;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Request, Response};
-use hyper::body::Incoming;
 use jwt::{Jwt, Told};
 use landfall_model::filter;
 use landfall_model::name::PathMatch;
@@ -183,7 +183,7 @@ impl Filters {
 
     /// Stops what the route does not want, before anything is done for it. The cheapest questions come first, and a browser's question about
     /// another origin before the password it cannot send along.
-    pub(crate) fn admit(&self, client: IpAddr, request: &Request<Incoming>, passage: &mut Passage) -> Result<(), Stop> {
+    pub(crate) fn admit(&self, client: IpAddr, request: &Request<Arriving>, passage: &mut Passage) -> Result<(), Stop> {
         self.addresses.admit(client)?;
         if let Some(limiter) = &self.limiter {
             limiter.admit(client)?;

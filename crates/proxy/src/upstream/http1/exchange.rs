@@ -3,10 +3,10 @@
 //! Both directions go on at the same time: an application may answer before it has read the request, and then the rest of the request is still sent
 //! while the answer is relayed, by whoever polls the answer's body.
 
-use super::chunked::{Chunked, Piece};
 use super::connection::{Connection, LARGE_READ, SMALL_READ, Switched};
 use super::head::{self, Head, Length};
 use super::outgoing::{Outgoing, Unsent};
+use crate::chunked::{Chunked, Piece};
 use crate::upstream::body::BodyError;
 use bytes::Bytes;
 use http::{Response, StatusCode};

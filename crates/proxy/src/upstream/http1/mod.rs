@@ -4,7 +4,6 @@
 //! request (decision 7). Here the request's own task writes, waits and reads. What applications say is
 //! judged strictly: an answer whose end is in doubt, or that something follows, costs the connection and never looks whole.
 
-mod chunked;
 mod connection;
 mod exchange;
 mod head;

@@ -3,7 +3,7 @@
 use bytes::{Bytes, BytesMut};
 use http::HeaderMap;
 use http::header::{HeaderName, HeaderValue};
-use memchr::memchr;
+use memchr::{memchr, memchr_iter};
 
 /// A chunk's size with its extensions, which are skipped.
 const MAX_SIZE_LINE: usize = 4 * 1024;
@@ -12,8 +12,9 @@ const MAX_TRAILERS: usize = 16 * 1024;
 const MAX_TRAILER_FIELDS: usize = 100;
 
 /// Where in the body the reader is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Chunked {
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Chunked {
+    #[default]
     Size,
     Data(u64),
     DataEnd,
@@ -23,7 +24,7 @@ pub(super) enum Chunked {
 
 /// What was found.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Piece {
+pub(crate) enum Piece {
     /// Nothing whole yet: more must be read.
     More,
     Data(Bytes),
@@ -33,7 +34,7 @@ pub(super) enum Piece {
 
 impl Chunked {
     /// Takes the next piece off the front of `input`. The error says what is wrong.
-    pub(super) fn take(&mut self, input: &mut BytesMut) -> Result<Piece, &'static str> {
+    pub(crate) fn take(&mut self, input: &mut BytesMut) -> Result<Piece, &'static str> {
         loop {
             match *self {
                 Self::Size => {
@@ -68,8 +69,20 @@ impl Chunked {
         }
     }
 
+    /// False if what is there of a body, from here on, already breaks a rule.
+    pub(crate) fn is_sound(mut self, input: &[u8]) -> bool {
+        let mut input = BytesMut::from(input);
+        loop {
+            match self.take(&mut input) {
+                Ok(Piece::Data(_)) => {}
+                Ok(Piece::More | Piece::End(_)) => return true,
+                Err(_) => return false,
+            }
+        }
+    }
+
     /// What is known to be still to come.
-    pub(super) fn left(self) -> u64 {
+    pub(crate) fn left(self) -> u64 {
         if let Self::Data(left) = self { left } else { 0 }
     }
 }
@@ -85,6 +98,9 @@ fn line(input: &[u8], max: usize, too_long: &'static str) -> Result<Option<usize
 }
 
 fn size_of(line: &[u8]) -> Option<u64> {
+    if line.iter().any(|byte| byte.is_ascii_control() && *byte != b'\t') {
+        return None;
+    }
     let size = line.split(|byte| *byte == b';').next()?;
     // Space before an extension was allowed once (RFC 2616) and is still sent.
     let size = size.trim_ascii_end();
@@ -94,11 +110,16 @@ fn size_of(line: &[u8]) -> Option<u64> {
     u64::from_str_radix(std::str::from_utf8(size).ok()?, 16).ok()
 }
 
+/// httparse takes a line feed alone for the end of a line; others do not.
+fn ends_lines_well(text: &[u8]) -> bool {
+    memchr_iter(b'\n', text).all(|at| at > 0 && text[at - 1] == b'\r')
+}
+
 fn trailers(input: &mut BytesMut) -> Result<Option<HeaderMap>, &'static str> {
     let mut fields = [httparse::EMPTY_HEADER; MAX_TRAILER_FIELDS];
     let mut trailers = HeaderMap::new();
     let end = match httparse::parse_headers(input, &mut fields) {
-        Ok(httparse::Status::Complete((end, fields))) => {
+        Ok(httparse::Status::Complete((end, fields))) if ends_lines_well(&input[..end]) => {
             for field in fields {
                 let name = HeaderName::from_bytes(field.name.as_bytes()).map_err(|_| "a trailer's name is none")?;
                 trailers.append(name, HeaderValue::from_bytes(field.value).map_err(|_| "a trailer's value is none")?);
@@ -106,8 +127,8 @@ fn trailers(input: &mut BytesMut) -> Result<Option<HeaderMap>, &'static str> {
             end
         }
         Ok(httparse::Status::Partial) if input.len() > MAX_TRAILERS => return Err("its trailers are too large"),
-        Ok(httparse::Status::Partial) => return Ok(None),
-        Err(_) => return Err("its trailers are no header fields"),
+        Ok(httparse::Status::Partial) if ends_lines_well(input) => return Ok(None),
+        Ok(_) | Err(_) => return Err("its trailers are no header fields"),
     };
     let _ = input.split_to(end);
     Ok(Some(trailers))
@@ -159,6 +180,13 @@ mod tests {
             "5\r\nhello!",
             "5\r\nhello\n\n",
             "11111111111111111\r\n",
+            "5;\0\r\nhello\r\n",
+            "0\r\nX: y\n\r\n",
+            "0\r\nX: y\n\n",
+            "0\r\n X: y\r\n\r\n",
+            "0\r\nX : y\r\n\r\n",
+            "0\r\nno field\r\n\r\n",
+            "0\n\n",
         ] {
             assert!(read(text.as_bytes(), text.len()).is_err(), "{text:?}");
         }
