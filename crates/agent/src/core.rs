@@ -2,7 +2,7 @@
 
 use crate::certs::Kinds;
 use crate::clock::{Clock, WallClock, now_ms};
-use crate::error::{RequestError, StepError, StoreError};
+use crate::error::{StepError, StoreError};
 use crate::home::Home;
 use crate::store::{AppRow, Store};
 use crate::table::{Table, View};
@@ -63,11 +63,19 @@ pub(crate) struct Core {
 }
 
 /// Who keeps an app busy.
-#[derive(Clone)]
-struct Holder {
-    rollout: RolloutId,
-    who: String,
+#[derive(Debug, Clone)]
+pub(crate) struct Holder {
+    pub(crate) app: AppName,
+    pub(crate) rollout: RolloutId,
+    pub(crate) who: String,
     since_ms: u64,
+}
+
+impl Holder {
+    /// Since how many seconds.
+    pub(crate) fn seconds(&self) -> u64 {
+        now_ms().saturating_sub(self.since_ms) / 1000
+    }
 }
 
 impl Core {
@@ -86,17 +94,13 @@ impl Core {
     }
 
     /// Keeps an app for one rollout until the guard is dropped. The guard dies with its owner, so nothing is left locked by a crash.
-    pub(crate) fn hold(self: &Arc<Self>, app: &AppName, rollout: &RolloutId, who: &str) -> Result<Held, RequestError> {
+    pub(crate) fn hold(self: &Arc<Self>, app: &AppName, rollout: &RolloutId, who: &str) -> Result<Held, Holder> {
         let mut busy = self.busy.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(holder) = busy.get(app) {
-            return Err(RequestError::Busy {
-                app: app.clone(),
-                rollout: holder.rollout.clone(),
-                who: holder.who.clone(),
-                seconds: now_ms().saturating_sub(holder.since_ms) / 1000,
-            });
+            return Err(holder.clone());
         }
-        busy.insert(app.clone(), Holder { rollout: rollout.clone(), who: who.to_owned(), since_ms: now_ms() });
+        let (rollout, who) = (rollout.clone(), who.to_owned());
+        busy.insert(app.clone(), Holder { app: app.clone(), rollout, who, since_ms: now_ms() });
         Ok(Held { core: Arc::clone(self), app: app.clone() })
     }
 

@@ -1,5 +1,6 @@
 //! What can go wrong in the agent, and how it crosses to the client.
 
+use crate::core::Holder;
 use crate::folder::FolderError;
 use landfall_model::api::Failure;
 use landfall_model::name::{AppName, CertificateName, ReleaseNumber, ReplicaId, RolloutId, ServiceName};
@@ -185,16 +186,12 @@ impl GrantError {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum RequestError {
     /// One rollout at a time.
-    #[error("{app} is busy: rollout {rollout} by {who} runs since {seconds} s")]
+    #[error("{} is busy: {purpose} by {} runs since {} s (rollout {}), and it is not what is asked for now", holder.app, holder.who, holder.seconds(), holder.rollout)]
     Busy {
-        /// Whose.
-        app: AppName,
-        /// Which runs.
-        rollout: RolloutId,
-        /// Who asked for it.
-        who: String,
-        /// Since when.
-        seconds: u64,
+        /// What it is for.
+        purpose: String,
+        /// Who keeps the app.
+        holder: Holder,
     },
     /// No such app.
     #[error("there is no app `{0}` on this server")]
@@ -216,6 +213,9 @@ pub(crate) enum RequestError {
     /// No authority is asked for this name.
     #[error("no app wants a certificate for {0} from an authority")]
     NoCertificate(CertificateName),
+    /// No certificate was signed here yet.
+    #[error("this server has no certificate authority yet")]
+    NoAuthority,
     /// No running replica to work in.
     #[error("{0} has no running replica")]
     NoReplica(ServiceName),
@@ -259,6 +259,7 @@ impl RequestError {
             Self::Busy { .. } | Self::HostTaken { .. } => 409,
             Self::NoApp(_)
             | Self::NoCertificate(_)
+            | Self::NoAuthority
             | Self::NoRelease { .. }
             | Self::NothingEarlier(_)
             | Self::NoRollout(_)
@@ -273,10 +274,11 @@ impl RequestError {
     /// As it crosses to the client.
     pub(crate) fn failure(&self) -> Failure {
         let (code, hint) = match self {
-            Self::Busy { .. } => ("busy", Some("wait for it: `landfall status` shows where it is")),
+            Self::Busy { .. } => ("busy", Some("wait for it: `landfall status` shows where it is, `landfall events -f` follows it")),
             Self::NoApp(_) => ("no-app", Some("`landfall status` lists the apps; `landfall deploy` makes one")),
             Self::NoRelease { .. } | Self::NothingEarlier(_) => ("no-release", Some("`landfall releases` lists what can be gone back to")),
             Self::NoRollout(_) => ("no-rollout", None),
+            Self::NoAuthority => ("no-ca", Some("deploy an app that is served by HTTPS: the first one makes it")),
             Self::NoCertificate(_) => ("no-certificate", Some("`landfall certs` lists the names")),
             Self::NoReplica(_) => ("no-replica", Some("`landfall status` shows what runs")),
             Self::NoService { .. } => ("no-service", Some("`landfall status` lists the services")),

@@ -2,6 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
+/// The home of a server's agent; an agent somebody runs for himself has another.
+pub const SYSTEM_HOME: &str = "/var/lib/landfall";
+
 /// The home directory of one agent.
 #[derive(Debug, Clone)]
 pub struct Home(PathBuf);

@@ -19,11 +19,12 @@ mod rollout;
 mod store;
 mod table;
 
+pub use api::{GROUP, SHARED_SOCKET};
 pub use clock::{Clock, WallClock};
 pub use core::Runtimes;
 pub use error::AgentError;
 pub use folder::project_digest;
-pub use home::Home;
+pub use home::{Home, SYSTEM_HOME};
 pub use notify::tell_service_manager;
 
 use crate::core::Core;
@@ -37,7 +38,7 @@ use landfall_model::name::{AppName, ReleaseNumber};
 use landfall_model::plan::Serving;
 use landfall_runtime::docker::DockerRuntime;
 use landfall_runtime::process::ProcessRuntime;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use store::Store;
 use table::Table;
@@ -85,6 +86,7 @@ pub fn run(settings: Settings) -> Result<(), AgentError> {
         let mut terminate = signal(SignalKind::terminate()).map_err(failed(home.path().to_owned()))?;
         let mut interrupt = signal(SignalKind::interrupt()).map_err(failed(home.path().to_owned()))?;
         let listener = api::Listener::bind(&home.agent_socket()).map_err(failed(home.agent_socket()))?;
+        share(&listener, &home);
         agent.wake();
         tokio::spawn(tell_service_manager());
         tokio::select! {
@@ -94,6 +96,14 @@ pub fn run(settings: Settings) -> Result<(), AgentError> {
         }
         Ok(())
     })
+}
+
+/// Lets the server's group in. An agent that cannot still serves root, who will read why in the log.
+fn share(listener: &api::Listener, home: &Home) {
+    let Some(group) = api::group().filter(|_| home.path() == Path::new(SYSTEM_HOME)) else { return };
+    if let Err(error) = listener.share(Path::new(SHARED_SOCKET), group) {
+        tracing::warn!(%error, socket = SHARED_SOCKET, group = GROUP, "members of the group cannot be let in");
+    }
 }
 
 /// The agent without its socket: what `run` runs and what the simulator drives.

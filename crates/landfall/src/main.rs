@@ -15,6 +15,7 @@ mod project;
 mod rollout;
 mod server;
 mod settings;
+mod ssh;
 mod supervise;
 mod trace;
 
@@ -52,7 +53,7 @@ fn main() -> ExitCode {
     let Cli { global, project, mut verb } = cli;
     verb.after(project);
     let printer = Printer::new(global.json, global.color);
-    let done = Settings::resolve(&global, verb.needs_home()).and_then(|settings| command::run(verb, &Context { settings, printer }));
+    let done = Settings::resolve(&global, verb.needs()).and_then(|settings| command::run(verb, &Context { settings, printer }));
     done.unwrap_or_else(|problem| {
         printer.problem(&problem);
         ExitCode::from(problem.kind().exit_code())

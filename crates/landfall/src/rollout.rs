@@ -1,6 +1,6 @@
 //! Making a rollout happen and watching it to its end: what `up`, `deploy`, `rollback` and `down` have in common.
 
-use crate::client::Client;
+use crate::client::{Client, ClientError};
 use crate::error::{Outcome, Plain, Remote};
 use crate::output::{Printer, took};
 use landfall_model::api::{Accepted, Failure, RolloutRequest, RolloutState, Want, What};
@@ -52,9 +52,12 @@ pub async fn roll_out(client: &Client, printer: &Printer, app: &AppName, want: W
         Accepted::Unchanged { release } => return Ok(Ended::Unchanged { release }),
         Accepted::Rollout { id, release } => (id, release),
     };
+    if id != request.id {
+        printer.note(&format!("what is asked for is already under way; following rollout {id}"));
+    }
     let mut progress = printer.progress();
     let mut events = client.rollout_events(&id);
-    while let Some(event) = events.next().await? {
+    while let Some(event) = events.next().await.map_err(|error| lost(app, error))? {
         progress.event(&event)?;
         if let What::RolloutEnded { state, failure, took_ms } = event.what {
             progress.finish();
@@ -67,6 +70,14 @@ pub async fn roll_out(client: &Client, printer: &Printer, app: &AppName, want: W
     Err(Plain::failed("rollout-lost", format!("the agent does not say how the rollout of {app} ended"))
         .hint(format!("see `landfall status -p {app}`"))
         .into())
+}
+
+/// It goes on where nobody sees it from here.
+fn lost(app: &AppName, error: ClientError) -> Plain {
+    let code = if matches!(error, ClientError::Ssh(_) | ClientError::Cut(_)) { "rollout-out-of-sight" } else { "rollout-lost" };
+    Plain::failed(code, format!("the rollout of {app} goes on, but the agent cannot be asked how"))
+        .because(error)
+        .hint("deploy the same again: it follows the rollout that is under way, and starts none beside it")
 }
 
 /// What a failed rollout left: the most important thing to know about it. The failure itself follows.

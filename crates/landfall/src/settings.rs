@@ -1,39 +1,58 @@
-//! From what was typed to what holds: the home directory and the paths in it.
+//! From what was typed to what holds: the server that is meant, the home directory and the paths in it.
 //!
 //! Flags win over the environment, which wins over defaults. The layout of the home directory is agreed between supervisor, agent and
 //! proxy; this is the command line's only copy of it. Everything in it is for its owner alone (0700).
 
 use crate::cli::Global;
 use crate::error::{Outcome, Plain};
+use crate::ssh::SshProgram;
+use landfall_model::server::ServerAddress;
 use std::ffi::OsString;
 use std::fs::DirBuilder;
+use std::io::IsTerminal as _;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 
+/// What a verb works with, besides the project's files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Needs {
+    /// Nothing else.
+    Nothing,
+    /// The home on this machine.
+    Home,
+    /// An agent, here or on a server.
+    Agent,
+}
+
 /// What holds for every verb.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// State of this server.
+    /// State of Landfall on this machine.
     pub home: Home,
+    /// Another machine, whose agent is meant instead of the one here.
+    pub server: Option<ServerAddress>,
+    /// How it is reached.
+    pub ssh: SshProgram,
     /// Where the command was typed; absolute.
     pub cwd: PathBuf,
 }
 
 impl Settings {
-    /// Reads the environment once; nothing below asks it again. A verb that only reads files runs without a home, as in a bare container of CI.
-    pub fn resolve(global: &Global, needs_home: bool) -> Outcome<Self> {
+    /// Reads the environment once; nothing below asks it again. A verb that only reads files, or whose agent is elsewhere, runs without a home, as in a bare container of CI.
+    pub fn resolve(global: &Global, needs: Needs) -> Outcome<Self> {
         let cwd = current_dir().map_err(|e| {
             Plain::failed("no-directory", "the current directory cannot be read").because(e).hint("change into a directory that exists")
         })?;
-        if !needs_home {
-            return Ok(Self { home: Home(cwd.join(global.home.as_deref().unwrap_or(Path::new(".landfall")))), cwd });
-        }
+        let ssh = SshProgram::new(std::env::var("LANDFALL_SSH").ok().as_deref(), !std::io::stdin().is_terminal())?;
+        // A process of the server may have inherited the variable from a shell; it is about this machine all the same.
+        let server = global.server.clone().filter(|_| needs == Needs::Agent);
         let home = match &global.home {
-            Some(typed) => typed.clone(),
-            None => default_home(rustix::process::geteuid().is_root(), |name| std::env::var_os(name))?,
-        };
-        Ok(Self { home: Home::new(cwd.join(home))?, cwd })
+            Some(typed) => Home::new(cwd.join(typed)),
+            None if needs == Needs::Nothing || server.is_some() => Home::new(".landfall".into()),
+            None => Home::assumed(default_home(rustix::process::geteuid().is_root(), |name| std::env::var_os(name))?),
+        }?;
+        Ok(Self { home, cwd, server, ssh })
     }
 }
 
@@ -52,7 +71,7 @@ fn current_dir() -> std::io::Result<PathBuf> {
 /// Where state is kept when nobody says: root has the system's directory, others their own (XDG Base Directory Specification).
 fn default_home(root: bool, variable: impl Fn(&str) -> Option<OsString>) -> Outcome<PathBuf> {
     if root {
-        return Ok("/var/lib/landfall".into());
+        return Ok(landfall_agent::SYSTEM_HOME.into());
     }
     // The specification says that a relative path is to be ignored.
     let absolute = |name: &str| variable(name).map(PathBuf::from).filter(|path| path.is_absolute());
@@ -70,15 +89,19 @@ const MAX_SOCKET_PATH: usize = 107;
 
 /// The home directory and what lies where in it.
 #[derive(Debug, Clone)]
-pub struct Home(PathBuf);
+pub struct Home {
+    path: PathBuf,
+    assumed: bool,
+}
 
 impl Home {
-    fn new(path: PathBuf) -> Outcome<Self> {
-        let home = Self(path);
+    /// One that somebody named.
+    pub fn new(path: PathBuf) -> Outcome<Self> {
+        let home = Self { path, assumed: false };
         if home.notify_socket().as_os_str().as_bytes().len() > MAX_SOCKET_PATH {
             return Err(Plain::usage(
                 "home-too-long",
-                format!("the path of the home directory is too long for a Unix socket in it: {}", home.0.display()),
+                format!("the path of the home directory is too long for a Unix socket in it: {}", home.path.display()),
             )
             .hint("choose a shorter one with `--home DIR`")
             .into());
@@ -86,43 +109,52 @@ impl Home {
         Ok(home)
     }
 
+    /// The one that is meant when nobody named one.
+    fn assumed(path: PathBuf) -> Outcome<Self> {
+        Ok(Self { assumed: true, ..Self::new(path)? })
+    }
+
+    /// Nobody named it.
+    pub fn is_assumed(&self) -> bool {
+        self.assumed
+    }
     /// Itself.
     pub fn path(&self) -> &Path {
-        &self.0
+        &self.path
     }
     /// Where the agent answers.
     pub fn agent_socket(&self) -> PathBuf {
-        self.0.join("run/agent.sock")
+        self.path.join("run/agent.sock")
     }
     /// Where the supervisor hears its children (sd_notify protocol).
     pub fn notify_socket(&self) -> PathBuf {
-        self.0.join("run/notify.sock")
+        self.path.join("run/notify.sock")
     }
     /// Every socket of agent, proxy and supervisor.
     pub fn sockets(&self) -> [PathBuf; 3] {
-        [self.agent_socket(), self.notify_socket(), self.0.join("run/proxy.sock")]
+        [self.agent_socket(), self.notify_socket(), self.path.join("run/proxy.sock")]
     }
     /// Who supervises.
     pub fn supervisor_record(&self) -> PathBuf {
-        self.0.join("run/supervisor.json")
+        self.path.join("run/supervisor.json")
     }
     /// Held as long as somebody supervises.
     pub fn supervisor_lock(&self) -> PathBuf {
-        self.0.join("run/supervisor.lock")
+        self.path.join("run/supervisor.lock")
     }
     /// Log of one of our own processes: `agent`, `proxy`, `supervisor`.
     pub fn log(&self, of: &str) -> PathBuf {
-        self.0.join("logs").join(format!("{of}.log"))
+        self.path.join("logs").join(format!("{of}.log"))
     }
     /// Root certificate of this server's own authority.
     pub fn ca(&self) -> PathBuf {
-        self.0.join("certs/ca.pem")
+        self.path.join("certs/ca.pem")
     }
 
     /// Makes it and what the supervisor needs in it.
     pub fn create(&self) -> Outcome {
         for part in ["", "run", "logs"] {
-            let dir = self.0.join(part);
+            let dir = self.path.join(part);
             DirBuilder::new().recursive(true).mode(0o700).create(&dir).map_err(|e| {
                 Plain::failed("home-unusable", format!("cannot make {}", dir.display()))
                     .because(e)

@@ -3,6 +3,7 @@
 //! The client decides the rollout's id, so a request that was cut off can be asked again and never starts a second rollout. Lists and streams
 //! are bounded; a stream (`events`, `logs`) is one JSON object per line.
 
+use crate::digest::{Revision, digest};
 use crate::name::{AppName, CertificateName, ReleaseNumber, ReplicaId, RolloutId, ServiceName};
 use crate::observed::ReplicaState;
 use crate::plan::Plan;
@@ -56,6 +57,13 @@ pub enum Want {
         /// Volumes too.
         volumes: bool,
     },
+}
+
+impl Want {
+    /// Equal for two requests that ask for the same.
+    pub fn revision(&self) -> Revision {
+        digest(self)
+    }
 }
 
 /// Answer to a plan request, and to a rollout request that was accepted.

@@ -60,3 +60,10 @@ pub struct Renewing {
     /// Since then, milliseconds since 1970 UTC: what happened later belongs to this request.
     pub since_ms: u64,
 }
+
+/// `GET /v1/ca`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Authority {
+    /// Certificate of the server's own authority.
+    pub pem: String,
+}

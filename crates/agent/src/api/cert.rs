@@ -5,7 +5,7 @@ use crate::core::Core;
 use crate::error::{RequestError, StoreError};
 use axum::Json;
 use axum::extract::State;
-use landfall_model::certificate::{CertificateStatus, RenewRequest, Renewing};
+use landfall_model::certificate::{Authority, CertificateStatus, RenewRequest, Renewing};
 use landfall_model::name::CertificateName;
 use std::sync::Arc;
 
@@ -38,4 +38,9 @@ pub(super) async fn renew(State(core): State<Arc<Core>>, Json(request): Json<Ren
     }
     core.certs_nudge.notify_one();
     Ok(Json(Renewing { names, since_ms }))
+}
+
+/// The certificate of this server's own authority, for those who should trust it.
+pub(super) async fn authority(State(core): State<Arc<Core>>) -> Result<Json<Authority>, RequestError> {
+    core.table.certs().authority().map(|pem| Json(Authority { pem })).map_err(|_| RequestError::NoAuthority)
 }

@@ -1,7 +1,6 @@
 //! The agent's API: HTTP/1.1 with JSON on a Unix socket, one file a noun.
 //!
-//! There is no TCP port. Who connects is known by the kernel (`SO_PEERCRED`): root and the user the agent runs as may, nobody else gets an answer. Types are
-//! `landfall_model::api`; errors are a `Failure` with a 4xx or 5xx status. Bodies are bounded.
+//! There is no TCP port. Who connects is known by the kernel (`SO_PEERCRED`); who may is told in [`peer`]. Types are `landfall_model::api`; errors are a `Failure` with a 4xx or 5xx status. Bodies are bounded.
 
 mod app;
 mod cert;
@@ -13,7 +12,8 @@ mod rollout;
 mod session;
 
 pub(crate) use cert::certificates;
-pub(crate) use peer::Listener;
+pub use peer::{GROUP, SHARED_SOCKET};
+pub(crate) use peer::{Listener, group};
 
 use crate::core::Core;
 use crate::error::RequestError;
@@ -44,6 +44,7 @@ pub(crate) async fn serve(listener: Listener, core: Arc<Core>) {
         .route("/metrics", get(metrics::prometheus))
         .route("/v1/certs", get(cert::list))
         .route("/v1/certs/renew", post(cert::renew))
+        .route("/v1/ca", get(cert::authority))
         .route("/v1/apps/{app}/logs", get(log::follow))
         .route("/v1/apps/{app}/exec", post(session::exec))
         .route("/v1/apps/{app}/run", post(session::run))

@@ -66,6 +66,11 @@ impl Certs {
         }
     }
 
+    /// Our own authority's certificate, once an app has made it.
+    pub(crate) fn authority(&self) -> std::io::Result<String> {
+        read_text(&self.dir.join("ca.pem"), MAX_OWN)
+    }
+
     /// Where certificates lie that only answer challenges.
     fn challenge_dir(&self) -> PathBuf {
         self.dir.join("acme/challenges")

@@ -13,6 +13,8 @@ use landfall_model::plan::{Input, Mode, Plan, plan, plan_down};
 use landfall_model::spec::{RuntimeKind, Spec};
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::{Instant, sleep};
 
 /// Ports by which services of the process runtime are known inside their app.
 const INTERNAL_PORTS: std::ops::RangeInclusive<u16> = 30_000..=31_999;
@@ -30,12 +32,32 @@ pub(crate) async fn plan_only(core: &Arc<Core>, name: &AppName, request: Rollout
     Ok(Planned { lines: considered.plan.lines(), plan: considered.plan })
 }
 
-/// Begins a rollout. Asked twice with one id it begins once.
+/// Longest time a request may be looked at before its rollout is written down.
+const CONSIDERED: Duration = Duration::from_secs(30);
+/// Between two looks whether it is.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// Begins a rollout. Asked twice with one id it begins once; asked for what is already being done, by somebody whose connection or command line died, it
+/// answers the rollout that does it.
 pub(crate) async fn begin(core: &Arc<Core>, name: &AppName, request: RolloutRequest, who: &str) -> Result<Accepted, RequestError> {
-    if let Some(known) = core.store.rollout(&request.id)? {
-        return Ok(Accepted::Rollout { id: known.id, release: known.release });
-    }
-    let held = core.hold(name, &request.id, who)?;
+    let wanted = request.want.revision();
+    let since = Instant::now();
+    let held = loop {
+        if let Some(known) = core.store.rollout(&request.id)? {
+            return Ok(Accepted::Rollout { id: known.id, release: known.release });
+        }
+        let busy = match core.hold(name, &request.id, who) {
+            Ok(held) => break held,
+            Err(busy) => busy,
+        };
+        // One that is not written down yet, or has just ended, will be either or gone in a moment. It may be this very request, of which the client heard nothing.
+        match core.store.rollout(&busy.rollout)?.filter(|row| !row.state.is_final()) {
+            Some(row) if row.wanted.as_ref() == Some(&wanted) => return Ok(Accepted::Rollout { id: row.id, release: row.release }),
+            Some(row) => return Err(RequestError::Busy { purpose: row.purpose, holder: busy }),
+            None if since.elapsed() < CONSIDERED => sleep(LOOK).await,
+            None => return Err(RequestError::Busy { purpose: "rollout".to_owned(), holder: busy }),
+        }
+    };
     let Considered { app, row, plan } = consider(core, name, request, who).await?;
     if let (true, Some(release)) = (plan.is_empty(), app.release) {
         return Ok(Accepted::Unchanged { release });
@@ -60,9 +82,10 @@ pub(crate) async fn repair(core: &Arc<Core>, app: &AppRow, spec: &Spec, observed
     }
     let now = now_ms();
     let id: RolloutId = format!("repair-{now}").parse().map_err(|e: landfall_model::name::NameError| RequestError::Bad(e.to_string()))?;
-    let held = core.hold(&app.name, &id, "landfall")?;
+    let Ok(held) = core.hold(&app.name, &id, "landfall") else { return Ok(false) };
     let row = RolloutRow {
         id,
+        wanted: None,
         app: app.name.clone(),
         purpose: "repair".into(),
         who: "landfall".into(),
@@ -84,7 +107,8 @@ pub(crate) async fn repair(core: &Arc<Core>, app: &AppRow, spec: &Spec, observed
 /// What a request means here and now.
 async fn consider(core: &Arc<Core>, name: &AppName, request: RolloutRequest, who: &str) -> Result<Considered, RequestError> {
     let known = core.store.app(name)?;
-    let (mut spec, purpose) = wanted(core, name, known.as_ref(), &request.want)?;
+    let wanted = request.want.revision();
+    let (mut spec, purpose) = led_to(core, name, known.as_ref(), &request.want)?;
     let mut app = known.unwrap_or_else(|| AppRow::new(name.clone(), spec.runtime));
     let down = matches!(request.want, Want::Down { .. });
     if app.runtime != spec.runtime && app.release.is_some() {
@@ -118,6 +142,7 @@ async fn consider(core: &Arc<Core>, name: &AppName, request: RolloutRequest, who
     };
     let row = RolloutRow {
         id: request.id,
+        wanted: Some(wanted),
         app: name.clone(),
         purpose,
         who: who.to_owned(),
@@ -134,7 +159,7 @@ async fn consider(core: &Arc<Core>, name: &AppName, request: RolloutRequest, who
 }
 
 /// The spec a request leads to, and its purpose in words.
-fn wanted(core: &Core, name: &AppName, app: Option<&AppRow>, want: &Want) -> Result<(Spec, String), RequestError> {
+fn led_to(core: &Core, name: &AppName, app: Option<&AppRow>, want: &Want) -> Result<(Spec, String), RequestError> {
     let no_app = || RequestError::NoApp(name.clone());
     match want {
         Want::Deploy { spec } if spec.app != *name => Err(RequestError::Bad(format!("the spec is of {}, the request of {name}", spec.app))),

@@ -22,7 +22,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::watch;
 
 /// Each entry brings the schema from its index to the next; all of a start's entries run in one transaction.
-const SCHEMA: &[&str] = &["
+const SCHEMA: &[&str] = &[
+    "
     CREATE TABLE app (
         name TEXT PRIMARY KEY, runtime TEXT NOT NULL, release INTEGER, serving TEXT NOT NULL, ports TEXT NOT NULL
     ) STRICT;
@@ -47,7 +48,11 @@ const SCHEMA: &[&str] = &["
         seq INTEGER PRIMARY KEY AUTOINCREMENT, at_ms INTEGER NOT NULL, app TEXT, rollout TEXT, who TEXT, what TEXT NOT NULL
     ) STRICT;
     CREATE INDEX event_rollout ON event (rollout, seq);
-"];
+",
+    "
+    ALTER TABLE rollout ADD COLUMN wanted TEXT;
+",
+];
 
 /// The store. Cheap to clone.
 #[derive(Clone)]

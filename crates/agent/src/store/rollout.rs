@@ -4,6 +4,7 @@ use super::{OptionalExtension, Store, fail, json, parsed, parsed_optional, parse
 use crate::clock::now_ms;
 use crate::error::StoreError;
 use landfall_model::api::{Failure, RolloutState};
+use landfall_model::digest::Revision;
 use landfall_model::name::{AppName, ReleaseNumber, RolloutId};
 use landfall_model::plan::{Plan, Serving};
 use landfall_model::spec::Spec;
@@ -30,6 +31,8 @@ pub(crate) enum Kind {
 pub(crate) struct RolloutRow {
     /// Decided by the client.
     pub id: RolloutId,
+    /// What was asked for; nothing for what nobody did.
+    pub wanted: Option<Revision>,
     /// Whose.
     pub app: AppName,
     /// "deploy", "rollback to release 3", "down", "repair".
@@ -70,10 +73,10 @@ impl Store {
     pub(crate) fn begin(&self, row: &RolloutRow) -> Result<(), StoreError> {
         self.lock()
             .execute(
-                "INSERT INTO rollout (id, app, purpose, who, release, kind, spec, before, state, committed, started_ms) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, 0, ?10)",
+                "INSERT INTO rollout (id, app, purpose, who, release, kind, spec, before, state, committed, started_ms, wanted) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, 0, ?10, ?11)",
                 params![
                     row.id.as_str(), row.app.as_str(), row.purpose, row.who, row.release.0, json(&row.kind)?, json(&row.spec)?,
-                    json(&row.before)?, word(&row.state)?, row.started_ms
+                    json(&row.before)?, word(&row.state)?, row.started_ms, row.wanted.as_ref().map(json).transpose()?
                 ],
             )
             .map_err(fail("begin a rollout"))?;
@@ -188,6 +191,7 @@ impl Store {
 fn read(row: &Row<'_>) -> rusqlite::Result<RolloutRow> {
     Ok(RolloutRow {
         id: parsed_word(row, "id")?,
+        wanted: parsed_optional(row, "wanted")?,
         app: parsed_word(row, "app")?,
         purpose: row.get("purpose")?,
         who: row.get("who")?,

@@ -11,6 +11,7 @@ pub use listen::ListenAddress;
 pub use listen::ListenArgs;
 pub use project::{AppArgs, ProjectArgs};
 
+use crate::settings::Needs;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use landfall_model::filter::Network;
@@ -47,6 +48,9 @@ pub struct Global {
     /// Where Landfall keeps its state [default: /var/lib/landfall for root, else ~/.local/state/landfall]
     #[arg(long, global = true, env = "LANDFALL_HOME", hide_env_values = true, value_name = "DIR", help_heading = "Everywhere")]
     pub home: Option<PathBuf>,
+    /// The server that is meant: `ssh://[user@]host[:port]`, reached by your own `ssh` (LANDFALL_SSH) [default: this machine]
+    #[arg(long, global = true, env = "LANDFALL_SERVER", hide_env_values = true, value_name = "ADDRESS", help_heading = "Everywhere")]
+    pub server: Option<ServerAddress>,
     /// Print JSON, for programs
     #[arg(long, global = true, help_heading = "Everywhere")]
     pub json: bool,
@@ -112,6 +116,9 @@ pub enum Verb {
     /// The daemon that keeps this server as its apps' specs say (a systemd unit)
     #[command(hide = true)]
     Agent(Agent),
+    /// What `ssh` runs on a server: joins a command line to the agent
+    #[command(hide = true)]
+    AgentStdio,
     /// The reverse proxy (a systemd unit); takes its sockets by LISTEN_FDS
     #[command(hide = true)]
     Proxy(Proxy),
@@ -130,9 +137,19 @@ pub enum Verb {
 }
 
 impl Verb {
-    /// False for verbs that only read and write files of the project.
-    pub fn needs_home(&self) -> bool {
-        !matches!(self, Verb::Check(_) | Verb::Explain(_) | Verb::Config(_) | Verb::Init(_) | Verb::Schema(_) | Verb::Completions(_))
+    /// What it works with.
+    pub fn needs(&self) -> Needs {
+        match self {
+            Verb::Check(_) | Verb::Explain(_) | Verb::Config(_) | Verb::Init(_) | Verb::Schema(_) | Verb::Completions(_) => Needs::Nothing,
+            Verb::Agent(_)
+            | Verb::AgentStdio
+            | Verb::Proxy(_)
+            | Verb::Supervise(_)
+            | Verb::ServerSide(_)
+            | Verb::Stage(_)
+            | Verb::Shim(_) => Needs::Home,
+            _ => Needs::Agent,
+        }
     }
 }
 

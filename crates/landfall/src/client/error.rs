@@ -1,6 +1,7 @@
 //! What can go wrong between command line and agent.
 
 use crate::error::{Explain, Kind, Remote};
+use crate::ssh::SshError;
 use http::StatusCode;
 use landfall_model::api::Failure;
 use std::path::PathBuf;
@@ -26,6 +27,9 @@ pub enum ClientError {
         #[source]
         source: std::io::Error,
     },
+    /// Its server is not reached.
+    #[error(transparent)]
+    Ssh(#[from] SshError),
     /// The connection ended in the middle.
     #[error("the connection to the agent was cut")]
     Cut(#[source] Box<dyn std::error::Error + Send + Sync>),
@@ -64,7 +68,7 @@ pub enum ClientError {
 
 impl ClientError {
     /// Wraps what ended the connection.
-    pub(super) fn cut(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+    pub fn cut(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         Self::Cut(source.into())
     }
 }
@@ -75,6 +79,7 @@ impl Explain for ClientError {
             Self::NotRunning { source, .. } if source.kind() == std::io::ErrorKind::PermissionDenied => "agent-not-allowed",
             Self::NotRunning { .. } => "agent-not-running",
             Self::Away { .. } => "agent-away",
+            Self::Ssh(error) => error.code(),
             Self::Cut(_) => "agent-cut-off",
             Self::Refused(failure) => &failure.code,
             Self::Status { .. } | Self::Answer { .. } | Self::Question(_) => "agent-not-understood",
@@ -92,13 +97,14 @@ impl Explain for ClientError {
     fn hints(&self) -> Vec<String> {
         match self {
             Self::NotRunning { source, .. } if source.kind() == std::io::ErrorKind::PermissionDenied => {
-                vec!["run it as the user the agent runs as, or with `sudo`".to_owned()]
+                vec!["run it as the user the agent runs as, with `sudo`, or as a member of the group `landfall` on a server: `usermod -aG landfall USER`".to_owned()]
             }
             Self::NotRunning { .. } => vec!["`landfall up` runs one here; on a server: `systemctl start landfall-agent`".to_owned()],
             Self::Away { log, .. } => vec![format!("see why: {}", log.display())],
             Self::Status { .. } | Self::Answer { .. } => {
                 vec!["agent and command line may be of different versions: compare `landfall --version` with the one that runs".to_owned()]
             }
+            Self::Ssh(error) => error.hints(),
             Self::Slow { .. } => vec!["see what it does: logs/agent.log in the home directory".to_owned()],
             _ => Vec::new(),
         }
@@ -107,6 +113,9 @@ impl Explain for ClientError {
     fn failure(&self) -> Failure {
         if let Self::Refused(failure) = self {
             return (**failure).clone();
+        }
+        if let Self::Ssh(error) = self {
+            return error.failure();
         }
         let cause = std::error::Error::source(self).map(|source| vec![source.to_string()]);
         Failure {

@@ -1,57 +1,49 @@
-//! Speaks to the agent: HTTP/1.1 with JSON over its Unix socket, typed by `model::api`.
+//! Speaks to the agent: HTTP/1.1 with JSON, typed by `model::api`, over its Unix socket here or a stream of a link to a server ([`Channel`]).
 //!
 //! The agent may die and come back at any moment, and nobody here should notice: every call but `exec` is safe to repeat (the client decides
 //! a rollout's id), so a call that was cut off is asked again, and a stream goes on where it ended. What bounds the patience is whether
 //! somebody is there to bring the agent back.
 
+mod channel;
 mod error;
 mod session;
 mod stream;
 
+pub use channel::{Channel, connect};
 pub use error::ClientError;
 pub use session::{Session, SessionInput, SessionOutput};
 
-use crate::settings::Home;
-use crate::supervise::Record;
 use bytes::Bytes;
+use channel::PAUSE;
 use http::{Method, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::Incoming;
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
 use landfall_model::api::{Accepted, AgentInfo, AppStatus, Failure, Planned, Release, RolloutRequest};
-use landfall_model::certificate::{CertificateStatus, RenewRequest, Renewing};
+use landfall_model::certificate::{Authority, CertificateStatus, RenewRequest, Renewing};
 use landfall_model::metrics::Metrics;
 use landfall_model::name::AppName;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use std::io::ErrorKind;
-use std::path::PathBuf;
 use std::time::Duration;
-use tokio::net::UnixStream;
 use tokio::time::{Instant, sleep, timeout};
 
 /// Longest answer that is not a stream.
 const MAX_ANSWER: usize = 16 * 1024 * 1024;
 /// Longest wait for an answer. A plan asks the engine about images and volumes first.
 const ANSWER_LIMIT: Duration = Duration::from_secs(60);
-/// How long an agent may be away while a supervisor is there to bring it back.
-const SUPERVISED_PATIENCE: Duration = Duration::from_secs(20);
-/// How long when its socket is there and nobody answers: systemd restarts it, or it was killed and nobody will.
-const PATIENCE: Duration = Duration::from_secs(3);
-/// Between two attempts.
-const PAUSE: Duration = Duration::from_millis(50);
 
-/// A client of the agent of one home directory.
+/// A client of one agent.
 #[derive(Debug, Clone)]
 pub struct Client {
-    home: Home,
+    channel: Channel,
 }
 
 impl Client {
     /// Does not connect yet.
-    pub fn new(home: &Home) -> Self {
-        Self { home: home.clone() }
+    pub fn new(channel: Channel) -> Self {
+        Self { channel }
     }
 
     /// `GET /v1/agent`
@@ -77,6 +69,11 @@ impl Client {
     /// Every certificate of the server.
     pub async fn certificates(&self) -> Result<Vec<CertificateStatus>, ClientError> {
         self.get("/v1/certs").await
+    }
+
+    /// The server's own certificate authority.
+    pub async fn authority(&self) -> Result<Authority, ClientError> {
+        self.get("/v1/ca").await
     }
 
     /// What the proxy has counted.
@@ -107,38 +104,24 @@ impl Client {
     async fn call<T: DeserializeOwned>(&self, method: Method, path: &str, body: &Bytes) -> Result<T, ClientError> {
         let began = Instant::now();
         loop {
+            // Connecting has bounds of its own: somebody may be typing a passphrase.
+            let sender = self.connect().await?;
             let attempt = async {
-                let response = self.ask(method.clone(), path, body.clone()).await?;
+                let response = ask(sender, method.clone(), path, body.clone()).await?;
                 let bytes = Limited::new(response.into_body(), MAX_ANSWER).collect().await.map_err(ClientError::cut)?.to_bytes();
                 serde_json::from_slice(&bytes).map_err(|source| ClientError::Answer { path: path.to_owned(), source })
             };
             match timeout(ANSWER_LIMIT, attempt).await {
                 Err(_) => return Err(ClientError::Slow { path: path.to_owned(), seconds: ANSWER_LIMIT.as_secs() }),
-                Ok(Err(ClientError::Cut(_))) if began.elapsed() < SUPERVISED_PATIENCE => sleep(PAUSE).await,
+                Ok(Err(ClientError::Cut(_))) if began.elapsed() < self.channel.patience() => sleep(PAUSE).await,
                 Ok(done) => return done,
             }
         }
     }
 
-    /// One question; its head is answered. A status other than 2xx is the agent's failure, told as such.
-    async fn ask(&self, method: Method, path: &str, body: Bytes) -> Result<Response<Incoming>, ClientError> {
-        let mut sender = self.connect().await?;
-        let request = request(method, path).body(Full::new(body)).map_err(ClientError::cut)?;
-        let response = sender.send_request(request).await.map_err(ClientError::cut)?;
-        accept(response, path).await
-    }
-
-    /// Connects, waiting for an agent that is about to come back.
+    /// A connection that can be asked one thing.
     async fn connect(&self) -> Result<SendRequest<Full<Bytes>>, ClientError> {
-        let socket = self.home.agent_socket();
-        let began = Instant::now();
-        let stream = loop {
-            match UnixStream::connect(&socket).await {
-                Ok(stream) => break stream,
-                Err(source) if began.elapsed() < self.patience(source.kind()) => sleep(PAUSE).await,
-                Err(source) => return Err(self.not_running(socket, source)),
-            }
-        };
+        let stream = self.channel.open().await?;
         let (sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(ClientError::cut)?;
         // Ends when the sender and the answer's body are dropped; its error shows in them.
         tokio::spawn(async move {
@@ -146,22 +129,13 @@ impl Client {
         });
         Ok(sender)
     }
+}
 
-    fn not_running(&self, socket: PathBuf, source: std::io::Error) -> ClientError {
-        let waited = Record::alive(&self.home).is_some() && source.kind() != ErrorKind::PermissionDenied;
-        if waited { ClientError::Away { log: self.home.log("agent"), source } } else { ClientError::NotRunning { socket, source } }
-    }
-
-    /// How long to go on trying after such an error.
-    fn patience(&self, error: ErrorKind) -> Duration {
-        match error {
-            ErrorKind::NotFound | ErrorKind::ConnectionRefused if Record::alive(&self.home).is_some() => SUPERVISED_PATIENCE,
-            ErrorKind::ConnectionRefused if !self.home.supervisor_record().exists() => PATIENCE,
-            // A full backlog: it is there and busy.
-            ErrorKind::WouldBlock => PATIENCE,
-            _ => Duration::ZERO,
-        }
-    }
+/// One question; its head is answered. A status other than 2xx is the agent's failure, told as such.
+async fn ask(mut sender: SendRequest<Full<Bytes>>, method: Method, path: &str, body: Bytes) -> Result<Response<Incoming>, ClientError> {
+    let request = request(method, path).body(Full::new(body)).map_err(ClientError::cut)?;
+    let response = sender.send_request(request).await.map_err(ClientError::cut)?;
+    accept(response, path).await
 }
 
 fn request(method: Method, path: &str) -> http::request::Builder {

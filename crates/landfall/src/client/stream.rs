@@ -3,7 +3,7 @@
 //! A stream that is cut is asked for again from where it was: events by their sequence number, log lines by their time, since a log has no
 //! numbers. A caller sees one stream without gaps or repetitions.
 
-use super::{Client, ClientError, PAUSE, SUPERVISED_PATIENCE};
+use super::{Client, ClientError, PAUSE, ask};
 use bytes::{Buf as _, Bytes, BytesMut};
 use http::Method;
 use http_body_util::BodyExt as _;
@@ -55,7 +55,7 @@ impl Lines {
 
 impl Client {
     async fn lines(&self, path: String) -> Result<Lines, ClientError> {
-        let response = self.ask(Method::GET, &path, Bytes::new()).await?;
+        let response = ask(self.connect().await?, Method::GET, &path, Bytes::new()).await?;
         Ok(Lines { body: response.into_body(), buffer: BytesMut::new(), path })
     }
 
@@ -95,7 +95,7 @@ impl Again {
         let since = *self.cut_since.get_or_insert_with(Instant::now);
         self.lines = None;
         match error {
-            ClientError::Cut(_) if since.elapsed() < SUPERVISED_PATIENCE => {
+            ClientError::Cut(_) if since.elapsed() < self.client.channel.patience() => {
                 sleep(PAUSE).await;
                 Ok(())
             }
@@ -231,7 +231,8 @@ impl Logs {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::settings::Settings;
+    use crate::client::Channel;
+    use crate::settings::Home;
 
     fn line(at_ms: u64, text: &str) -> LogLine {
         LogLine { at_ms, replica: "web-1-1".parse().unwrap(), stderr: false, line: text.into() }
@@ -239,8 +240,7 @@ mod tests {
 
     #[test]
     fn a_log_taken_up_again_repeats_nothing_and_loses_nothing() {
-        let global = crate::cli::Global { home: Some("/tmp/x".into()), json: false, color: crate::cli::Color::Never };
-        let client = Client::new(&Settings::resolve(&global, true).unwrap().home);
+        let client = Client::new(Channel::Here(Home::new("/tmp/x".into()).unwrap()));
         let mut logs = client.logs(&"a".parse().unwrap(), &[], 10, true);
         let first: Vec<bool> = [line(1, "a"), line(2, "b"), line(2, "c")].iter().map(|l| logs.is_new(l)).collect();
         assert_eq!(first, [true, true, true]);

@@ -82,6 +82,10 @@ fn confirm(context: &Context, app: &AppName, given: Option<&str>) -> Outcome {
 
 /// Ends a detached supervisor that has no app left. Answers whether it did.
 async fn end_supervisor(context: &Context, client: &Client) -> Outcome<bool> {
+    // That of a server belongs to it.
+    if context.settings.server.is_some() {
+        return Ok(false);
+    }
     let Some(record) = Record::alive(&context.settings.home).filter(|record| record.detached) else { return Ok(false) };
     if client.apps().await?.iter().any(has_something) {
         return Ok(false);

@@ -20,17 +20,21 @@ mod rollback;
 mod schema;
 mod server;
 mod status;
+mod stdio;
 mod up;
 
 use crate::cli::{AppArgs, Verb};
-use crate::client::Client;
+use crate::client::{Channel, Client};
 use crate::error::{Outcome, Plain};
 use crate::output::Printer;
 use crate::project::app_named;
 use crate::settings::Settings;
+use crate::ssh::{Link, Notice};
 use landfall_model::api::AppStatus;
 use landfall_model::name::AppName;
+use landfall_model::server::ServerAddress;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 /// What a verb works with.
 pub struct Context {
@@ -54,7 +58,6 @@ pub fn run(verb: Verb, context: &Context) -> Outcome<ExitCode> {
         Verb::Init(args) => init::run(context, &args),
         Verb::Schema(args) => schema::run(context, &args),
         Verb::Explain(args) => explain::run(context, &args),
-        Verb::Ca(args) => ca::run(context, &args),
         verb => talk(verb, context),
     }
 }
@@ -79,6 +82,8 @@ fn talk(verb: Verb, context: &Context) -> Outcome<ExitCode> {
             Verb::Status(args) => status::run(context, args).await,
             Verb::Logs(args) => logs::run(context, args).await,
             Verb::Certs(args) => certs::run(context, args).await,
+            Verb::Ca(args) => ca::run(context, &args).await,
+            Verb::AgentStdio => stdio::run(context).await,
             Verb::Metrics => metrics::run(context).await,
             Verb::Events(args) => events::run(context, args).await,
             Verb::Exec(args) => exec::exec(context, args).await,
@@ -92,9 +97,21 @@ fn talk(verb: Verb, context: &Context) -> Outcome<ExitCode> {
 }
 
 impl Context {
-    /// A client of the agent of this home.
+    /// A client of the agent that is meant: the one here, or a server's.
     pub fn client(&self) -> Client {
-        Client::new(&self.settings.home)
+        self.client_of(self.settings.server.as_ref())
+    }
+
+    /// A client of the agent of a server, or of the one here.
+    pub fn client_of(&self, server: Option<&ServerAddress>) -> Client {
+        Client::new(match server {
+            None => Channel::Here(self.settings.home.clone()),
+            Some(server) => {
+                let printer = self.printer;
+                let notice = Notice::new(move |text| printer.note(text));
+                Channel::There(Arc::new(Link::new(self.settings.ssh.clone(), server.clone(), notice)))
+            }
+        })
     }
 
     /// The app a verb is about: named, that of the file here, or the only one there is.

@@ -25,8 +25,8 @@ pub async fn side(context: &Context, args: &ServerSide) -> Outcome<ExitCode> {
 
 async fn setup(context: &Context, args: ServerSetup) -> Outcome<ExitCode> {
     let program = Program::new(args.binary.as_deref())?;
-    let name = named(args.address.as_ref());
-    let mut there = Reached::open(&which(args.address), &program, |text| context.printer.note(text)).await?;
+    let (server, name) = which(context, args.address);
+    let mut there = Reached::open(&server, &program, &context.settings.ssh, |text| context.printer.note(text)).await?;
     there.ask(&Ask::Setup { wish: Wish { updates: args.updates, no_firewall: args.no_firewall } }).await?;
     let proposal = proposal(context, &mut there).await?;
     context.printer.proposal(&name, &proposal)?;
@@ -47,8 +47,8 @@ async fn setup(context: &Context, args: ServerSetup) -> Outcome<ExitCode> {
 
 async fn upgrade(context: &Context, args: ServerUpgrade) -> Outcome<ExitCode> {
     let program = Program::new(args.binary.as_deref())?;
-    let name = named(args.address.as_ref());
-    let mut there = Reached::open(&which(args.address), &program, |text| context.printer.note(text)).await?;
+    let (server, name) = which(context, args.address);
+    let mut there = Reached::open(&server, &program, &context.settings.ssh, |text| context.printer.note(text)).await?;
     there.ask(&Ask::Upgrade).await?;
     let proposal = proposal(context, &mut there).await?;
     let version = there.version.clone();
@@ -61,13 +61,12 @@ async fn upgrade(context: &Context, args: ServerUpgrade) -> Outcome<ExitCode> {
     told(context, &format!("{name} runs landfall {version}"))
 }
 
-fn which(address: Option<ServerAddress>) -> Server {
-    address.map_or(Server::Here, Server::There)
-}
-
-/// As the user calls it.
-fn named(address: Option<&ServerAddress>) -> String {
-    address.map_or_else(|| "this machine".to_owned(), |address| address.host().to_owned())
+/// The server that is meant, and as the user calls it.
+fn which(context: &Context, address: Option<ServerAddress>) -> (Server, String) {
+    match address.or_else(|| context.settings.server.clone()) {
+        Some(address) => (Server::There(address.clone()), address.host().to_owned()),
+        None => (Server::Here, "this machine".to_owned()),
+    }
 }
 
 async fn proposal(context: &Context, there: &mut Reached) -> Outcome<Proposal> {

@@ -31,6 +31,11 @@ enum Server {
 
 /// Runs it.
 pub async fn run(context: &Context, args: Up) -> Outcome<ExitCode> {
+    if let Some(server) = &context.settings.server {
+        return Err(Plain::usage("up-is-here", format!("`up` runs Landfall on this machine, and {server} is another"))
+            .hint("deploy to the server: `landfall deploy`; to run it here, leave out `--server` and unset LANDFALL_SERVER")
+            .into());
+    }
     // A file that cannot be deployed starts nothing.
     let project = Project::locate(&context.settings, args.path.as_deref(), &args.project)?;
     let ready = Ready::check(context, project)?;

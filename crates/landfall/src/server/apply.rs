@@ -2,7 +2,7 @@
 
 use super::change::Act;
 use super::{generation, upgrade};
-use crate::client::Client;
+use crate::client::{Channel, Client};
 use crate::error::{Outcome, Plain};
 use crate::settings::Home;
 use crate::supervise::start_in_background;
@@ -47,7 +47,7 @@ impl Hands<'_> {
                 install().map_err(|e| file_failed(generation::ROOT, e).into())
             }
             Act::Supervise => self.supervise().await,
-            Act::AwaitAgent => upgrade::await_agent(&Client::new(self.home), |_| true).await.map(drop),
+            Act::AwaitAgent => upgrade::await_agent(&Client::new(Channel::Here(self.home.clone())), |_| true).await.map(drop),
         }
     }
 

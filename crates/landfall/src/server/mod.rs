@@ -23,4 +23,4 @@ pub use there::answer;
 pub use wire::{Ask, Proposal, Tell, Wish};
 
 /// Where a prepared server keeps Landfall's state.
-pub const HOME: &str = "/var/lib/landfall";
+const HOME: &str = landfall_agent::SYSTEM_HOME;

@@ -3,9 +3,9 @@
 use super::facts::{Facts, Os, Path as Lying};
 use super::plan::{GROUP, JOURNAL, PACKAGES, UNITS, UPDATES, unit_path};
 use super::{HOME, engine, firewall, generation};
+use crate::program::sha256_of;
 use crate::settings::Home;
 use crate::supervise::{Record, listener_of, ports_of};
-use sha2::{Digest as _, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::{self, Read as _};
@@ -54,7 +54,7 @@ pub(super) fn observe(visit: &Visit<'_>) -> io::Result<Facts> {
             .iter()
             .any(|path| Path::new(path).exists()),
         paths: lying.collect(),
-        brought: digest(visit.brought)?,
+        brought: sha256_of(visit.brought)?,
         current: generation::current(),
         running: if systemd { units.filter(|unit| runs(unit)).map(str::to_owned).collect() } else { BTreeSet::new() },
         supervised: Record::alive(visit.home).is_some(),
@@ -155,12 +155,6 @@ fn said(argv: &[&str]) -> String {
     let mut command = Command::new(program);
     command.args(arguments).env_clear().env("PATH", super::apply::PATH).env("LC_ALL", "C.UTF-8").stdin(Stdio::null()).stderr(Stdio::null());
     command.output().map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default()
-}
-
-fn digest(path: &Path) -> io::Result<String> {
-    let mut hash = Sha256::new();
-    io::copy(&mut fs::File::open(path)?, &mut hash)?;
-    Ok(landfall_model::digest::hex(&hash.finalize()))
 }
 
 #[cfg(test)]

@@ -6,9 +6,9 @@
 
 use super::wire::{Ask, Tell, hear, line, say};
 use crate::error::{Outcome, Plain, Problem};
-use landfall_model::digest::hex;
+use crate::program::sha256_of;
+use crate::ssh::SshProgram;
 use landfall_model::server::ServerAddress;
-use sha2::{Digest as _, Sha256};
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -76,9 +76,8 @@ impl Program {
         if size > MAX_BINARY {
             return Err(Plain::usage("no-binary", format!("{} is larger than {} MB", path.display(), MAX_BINARY >> 20)).into());
         }
-        let (mut hash, mut whole) = (Sha256::new(), std::fs::File::open(&path).map_err(unreadable)?);
-        std::io::copy(&mut whole, &mut hash).map_err(unreadable)?;
-        Ok(Self { path, size, sha256: hex(&hash.finalize()), machine })
+        let sha256 = sha256_of(&path).map_err(unreadable)?;
+        Ok(Self { path, size, sha256, machine })
     }
 }
 
@@ -94,10 +93,10 @@ pub struct Reached {
 
 impl Reached {
     /// Connects, brings the binary if it is not there, and waits until it speaks. `note` hears what takes long.
-    pub async fn open(server: &Server, program: &Program, note: impl Fn(&str)) -> Outcome<Self> {
+    pub async fn open(server: &Server, program: &Program, ssh: &SshProgram, note: impl Fn(&str)) -> Outcome<Self> {
         let mut command = match server {
             Server::Here => here(program)?,
-            Server::There(address) => there(address),
+            Server::There(address) => ssh.command(address, &[BOOTSTRAP]),
         };
         let started = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true).spawn();
         let mut child = started.map_err(|e| {
@@ -263,19 +262,4 @@ fn here(program: &Program) -> Outcome<Command> {
         command.env("LANDFALL_FROM", from);
     }
     Ok(command)
-}
-
-fn there(address: &ServerAddress) -> Command {
-    let words = std::env::var("LANDFALL_SSH").unwrap_or_else(|_| "ssh".to_owned());
-    let mut words = words.split_ascii_whitespace();
-    let mut command = Command::new(words.next().unwrap_or("ssh"));
-    command.args(words).args(["-T", "-o", "StrictHostKeyChecking=yes", "-o", "ServerAliveInterval=5"]);
-    if let Some(port) = address.port() {
-        command.arg("-p").arg(port.to_string());
-    }
-    if let Some(user) = address.user() {
-        command.arg("-l").arg(user);
-    }
-    command.arg("--").arg(address.host()).arg(BOOTSTRAP);
-    command
 }

@@ -9,7 +9,7 @@ use super::facts::Facts;
 use super::generation;
 use super::there::done;
 use super::wire::{Proposed, Tell, say};
-use crate::client::Client;
+use crate::client::{Channel, Client};
 use crate::error::{Outcome, Plain, Problem};
 use crate::settings::Home;
 use crate::supervise::Record;
@@ -50,7 +50,7 @@ pub(super) async fn prepare<'a>(facts: &Facts, hands: &'a Hands<'a>) -> Outcome<
             .hint("prepare it: `landfall server setup`")
             .into());
     };
-    let client = Client::new(hands.home);
+    let client = Client::new(Channel::Here(hands.home.clone()));
     let info = await_agent(&client, |_| true).await?;
     let apps = client.apps().await?;
     if let Some(busy) = apps.iter().find(|app| app.rollout.is_some()) {

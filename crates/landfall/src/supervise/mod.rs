@@ -17,7 +17,7 @@ pub use background::start_in_background;
 pub use child::open_log;
 pub use holder::{listener_of, ports_of};
 pub use listen::Listeners;
-pub use record::{Carrier, Lock, Record, Started};
+pub use record::{Lock, Record, Started};
 
 use crate::error::{Outcome, Plain};
 use crate::settings::Home;

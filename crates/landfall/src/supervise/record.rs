@@ -134,14 +134,12 @@ impl Record {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::{Color, Global, ListenAddress, ListenArgs};
-    use crate::settings::Settings;
+    use crate::cli::{ListenAddress, ListenArgs};
 
     #[test]
     fn a_record_counts_only_while_its_lock_is_held() {
         let dir = tempfile::tempdir().unwrap();
-        let global = Global { home: Some(dir.path().to_owned()), json: false, color: Color::Never };
-        let home = Settings::resolve(&global, true).unwrap().home;
+        let home = Home::new(dir.path().to_owned()).unwrap();
         assert_eq!(Record::alive(&home), None);
         let lock = Lock::take(&home).unwrap().unwrap();
         assert!(Lock::take(&home).unwrap().is_none());
