@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 /// Containers of this process so far.
 static COUNT: AtomicU32 = AtomicU32::new(0);
 
-/// A container. Removed when dropped.
+/// A container in a network of its own. Both are removed when dropped.
 pub(crate) struct Machine {
     dir: tempfile::TempDir,
     name: String,
@@ -31,11 +31,20 @@ impl Machine {
             ["HostKey=/keys/host", "AuthorizedKeysFile=/keys/user.pub", "PasswordAuthentication=no", "PermitRootLogin=yes", "UsePAM=no"];
         let name = format!("landfall-server-test-{}-{}", std::process::id(), COUNT.fetch_add(1, Relaxed));
         let mut run = Command::new("docker");
-        run.args(["run", "--detach", "--init", "--name", &name, "--volume"]).arg(format!("{}:/keys:ro", dir.path().display()));
+        good(Command::new("docker").args(["network", "create", &name]));
+        run.args(["run", "--detach", "--init", "--name", &name, "--network", &name, "--volume"])
+            .arg(format!("{}:/keys:ro", dir.path().display()));
         run.arg("landfall-server:bookworm").args(options.iter().flat_map(|option| ["-o", option]));
         let output = run.output().unwrap();
         assert!(output.status.success(), "is the image there? crates/landfall/tests/server/image/build makes it: {}", text(&output));
-        let ip = text_of(Command::new("docker").args(["inspect", "--format", "{{ .NetworkSettings.IPAddress }}", &name])).parse().unwrap();
+        let ip = text_of(Command::new("docker").args([
+            "inspect",
+            "--format",
+            "{{ range .NetworkSettings.Networks }}{{ .IPAddress }}{{ end }}",
+            &name,
+        ]))
+        .parse()
+        .unwrap();
         let machine = Self { dir, name, ip };
         let key = fs::read_to_string(machine.file("host.pub")).unwrap();
         fs::write(machine.file("known_hosts"), format!("{ip} {key}")).unwrap();
@@ -114,6 +123,7 @@ impl Drop for Machine {
             }
         }
         let _ = Command::new("docker").args(["rm", "--force", "--volumes", &self.name]).stdout(Stdio::null()).status();
+        let _ = Command::new("docker").args(["network", "rm", &self.name]).stdout(Stdio::null()).status();
     }
 }
 
