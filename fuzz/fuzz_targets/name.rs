@@ -1,6 +1,7 @@
 //! Every name: what is accepted is printed as it was written and accepted again.
 #![no_main]
 use landfall_model::name::{AppName, EnvKey, ImageRef, NetworkName, ServiceName, VolumeName};
+use landfall_model::server::ServerAddress;
 use std::fmt::Display;
 use std::str::FromStr;
 
@@ -19,4 +20,5 @@ libfuzzer_sys::fuzz_target!(|text: &str| {
     again::<VolumeName>(text);
     again::<EnvKey>(text);
     again::<ImageRef>(text);
+    again::<ServerAddress>(text);
 });

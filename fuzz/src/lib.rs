@@ -67,6 +67,7 @@ impl Project {
             profiles: BTreeSet::new(),
             reader: self,
             rules: Some(&Facts::default()),
+            environment: None,
         })
     }
 

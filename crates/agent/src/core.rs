@@ -2,8 +2,9 @@
 
 use crate::certs::Kinds;
 use crate::clock::{Clock, WallClock, now_ms};
-use crate::error::{StepError, StoreError};
+use crate::error::{SecretError, StepError, StoreError};
 use crate::home::Home;
+use crate::secret::{Redactor, Secrets};
 use crate::store::{AppRow, Store};
 use crate::table::{Table, View};
 use landfall_model::api::What;
@@ -48,6 +49,7 @@ pub(crate) struct Core {
     pub(crate) store: Store,
     pub(crate) runtimes: Runtimes,
     pub(crate) table: Table,
+    pub(crate) secrets: Secrets,
     pub(crate) policy: Policy,
     /// The file of grants; see `grant`.
     pub(crate) grants: PathBuf,
@@ -85,7 +87,8 @@ impl Core {
         let spread = home.path().to_string_lossy().bytes().fold(0_u16, |sum, b| sum.wrapping_mul(31).wrapping_add(b.into()));
         let policy = Policy { first_port: 20_000 + spread % 9_000, ..Policy::default() };
         let (clock, certs_nudge) = (Arc::new(WallClock), Notify::new());
-        Self { store, runtimes, table, policy, grants: home.grants(), https, http, clock, certs_nudge, busy: Mutex::default() }
+        let secrets = Secrets::new(home.secret_key());
+        Self { store, runtimes, table, secrets, policy, grants: home.grants(), https, http, clock, certs_nudge, busy: Mutex::default() }
     }
 
     /// Which challenges of authorities can be met here.
@@ -147,6 +150,20 @@ impl Core {
             tracing::warn!(%app, %error, "files of old releases cannot be deleted");
         }
         Ok(())
+    }
+
+    /// Forgets the values of secrets that nobody goes back to any more.
+    pub(crate) fn forget_secrets(&self, app: &AppName) -> Result<(), SecretError> {
+        let specs: Vec<Spec> = self.store.last_specs(app, KEPT)?.into_iter().map(|(spec, _)| spec).collect();
+        self.secrets.forget(&self.store, app, &specs)
+    }
+
+    /// What finds values of an app's secrets in what its replicas write.
+    pub(crate) fn redactor(&self, app: &AppName) -> Redactor {
+        let row = self.store.app(app).ok().flatten();
+        let current = row.and_then(|row| self.current_spec(&row).ok().flatten());
+        let newest = self.store.last_rollout(app).ok().flatten().map(|rollout| rollout.spec);
+        Redactor::of(&self.secrets, &self.store, app, current.iter().chain(&newest))
     }
 
     /// The spec of the release that serves.

@@ -2,8 +2,11 @@
 
 use crate::core::Holder;
 use crate::folder::FolderError;
+use crate::seal::SealError;
 use landfall_model::api::Failure;
-use landfall_model::name::{AppName, CertificateName, ReleaseNumber, ReplicaId, RolloutId, ServiceName};
+use landfall_model::name::{
+    AppName, CertificateName, EnvKey, EnvironmentName, ReleaseNumber, ReplicaId, RolloutId, SecretName, ServiceName,
+};
 use landfall_model::power::{Power, grant_line};
 use landfall_runtime::RuntimeError;
 use std::collections::{BTreeMap, BTreeSet};
@@ -102,6 +105,9 @@ pub(crate) enum StepError {
     /// With the files of a site.
     #[error(transparent)]
     Folder(#[from] FolderError),
+    /// With a secret.
+    #[error(transparent)]
+    Secret(#[from] SecretError),
     /// A replica did not pass its gate.
     #[error("{replica} did not pass its gate: {seen}")]
     Gate {
@@ -129,6 +135,106 @@ pub(crate) enum StepError {
     /// The plan names a service that its spec lacks: a bug.
     #[error("the plan names {0}, which its spec does not have")]
     Unknown(ServiceName),
+}
+
+/// A secret is missing or cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum SecretError {
+    /// The store refused.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// It cannot be sealed or opened.
+    #[error(transparent)]
+    Seal(#[from] SealError),
+    /// Secrets a release needs.
+    #[error("{app} lacks {}", listed(names))]
+    Missing {
+        /// Whose.
+        app: AppName,
+        /// Which variant of the app it is.
+        environment: Option<EnvironmentName>,
+        /// All of them.
+        names: BTreeSet<SecretName>,
+    },
+    /// It was forgotten with the releases that had it.
+    #[error("version {version} of the secret {name} of {app} is not kept any more")]
+    Gone {
+        /// Whose.
+        app: AppName,
+        /// Which.
+        name: SecretName,
+        /// Of it.
+        version: u32,
+    },
+    /// There is none of that name.
+    #[error("{app} has no secret {name}")]
+    Unknown {
+        /// Whose.
+        app: AppName,
+        /// Asked for.
+        name: SecretName,
+    },
+    /// The contract asks for more.
+    #[error("the secret {name} has {length} characters, and the contract asks for {want}")]
+    Short {
+        /// Which.
+        name: SecretName,
+        /// It has.
+        length: u64,
+        /// It must have.
+        want: u64,
+    },
+    /// Nobody replaced what stood in an example.
+    #[error("the secret {name} still has a placeholder for a value")]
+    Placeholder {
+        /// Which.
+        name: SecretName,
+    },
+    /// A variable cannot hold it.
+    #[error("the variable {key} would hold bytes that are no text")]
+    NoText {
+        /// Which.
+        key: EnvKey,
+    },
+    /// Beyond what is kept.
+    #[error("{what}")]
+    TooLarge {
+        /// In words.
+        what: String,
+    },
+}
+
+/// `the secret A`, `the secrets A and B`.
+fn listed(names: &BTreeSet<SecretName>) -> String {
+    let names: Vec<&str> = names.iter().map(SecretName::as_str).collect();
+    match names.as_slice() {
+        [one] => format!("the secret {one}"),
+        _ => format!("the secrets {}", names.join(", ")),
+    }
+}
+
+impl SecretError {
+    fn failure(&self) -> Failure {
+        let (code, hints) = match self {
+            Self::Store(e) => return chain("store-failed", e, vec!["is the disk full? `df -h` tells".into()], Vec::new()),
+            Self::Seal(e) => return chain(e.code(), e, e.hints(), Vec::new()),
+            Self::Missing { app, environment, names } => {
+                let of = match environment.as_ref().and_then(|e| Some((app.as_str().strip_suffix(e.as_str())?.strip_suffix('-')?, e))) {
+                    Some((app, environment)) => format!("-p {app} -e {environment}"),
+                    None => format!("-p {app}"),
+                };
+                ("secret-missing", names.iter().map(|name| format!("`landfall secret set {name} {of}`")).collect())
+            }
+            Self::Gone { .. } => ("secret-gone", vec!["go back to a newer release, or deploy the old files again".to_owned()]),
+            Self::Unknown { .. } => ("no-secret", vec!["`landfall secret list` shows what there is".to_owned()]),
+            Self::Short { name, .. } | Self::Placeholder { name } => {
+                ("secret-weak", vec![format!("make a real one: `openssl rand -hex 32 | landfall secret set {name}`")])
+            }
+            Self::NoText { .. } => ("secret-no-text", vec!["give it to the service as a file: `secrets:`".to_owned()]),
+            Self::TooLarge { .. } => ("secret-too-large", Vec::new()),
+        };
+        chain(code, self, hints, Vec::new())
+    }
 }
 
 /// A release takes of the server what its owner did not grant.
@@ -235,12 +341,23 @@ pub(crate) enum RequestError {
         /// Who has it.
         by: AppName,
     },
+    /// Two apps would write into one volume.
+    #[error("the volume {volume} belongs to app {by}")]
+    VolumeTaken {
+        /// Its name outside the apps.
+        volume: String,
+        /// Whose it is.
+        by: AppName,
+    },
     /// The request itself is wrong.
     #[error("{0}")]
     Bad(String),
     /// It takes what was not granted.
     #[error(transparent)]
     Grant(#[from] GrantError),
+    /// A secret is missing or cannot be used.
+    #[error(transparent)]
+    Secret(#[from] SecretError),
     /// In the runtime.
     #[error(transparent)]
     Runtime(#[from] RuntimeError),
@@ -256,7 +373,7 @@ impl RequestError {
     /// HTTP status of the answer.
     pub(crate) fn status(&self) -> u16 {
         match self {
-            Self::Busy { .. } | Self::HostTaken { .. } => 409,
+            Self::Busy { .. } | Self::HostTaken { .. } | Self::VolumeTaken { .. } => 409,
             Self::NoApp(_)
             | Self::NoCertificate(_)
             | Self::NoAuthority
@@ -266,6 +383,9 @@ impl RequestError {
             | Self::NoReplica(_)
             | Self::NoService { .. } => 404,
             Self::Bad(_) => 400,
+            Self::Secret(SecretError::Unknown { .. }) => 404,
+            Self::Secret(SecretError::Store(_) | SecretError::Seal(_)) => 500,
+            Self::Secret(_) => 409,
             Self::Grant(_) => 403,
             Self::Runtime(_) | Self::Store(_) | Self::Control(_) => 500,
         }
@@ -285,8 +405,15 @@ impl RequestError {
             Self::HostTaken { .. } => {
                 ("host-taken", Some("give this app `x-landfall: { domains: […] }` of its own, or take the other down"))
             }
+            Self::VolumeTaken { .. } => (
+                "volume-taken",
+                Some(
+                    "give it a name of this app's own: `name: ${COMPOSE_PROJECT_NAME}_data`; or write `external: true` where both are meant to have it",
+                ),
+            ),
             Self::Bad(_) => ("bad-request", None),
             Self::Grant(e) => return e.failure(),
+            Self::Secret(e) => return e.failure(),
             Self::Runtime(e) => return chain(e.code(), e, e.hints(), Vec::new()),
             Self::Control(e) => return e.failure(),
             Self::Store(_) => ("store-failed", Some("is the disk full? `df -h` tells")),
@@ -316,6 +443,7 @@ impl StepError {
         match self {
             Self::Runtime(e) => chain(e.code(), e, e.hints(), Vec::new()),
             Self::Control(e) => e.failure(),
+            Self::Secret(e) => e.failure(),
             Self::Store(e) => chain("store-failed", e, vec!["is the disk full? `df -h` tells".into()], Vec::new()),
             Self::Cert(e) => chain("certificate-failed", e, Vec::new(), Vec::new()),
             Self::Folder(e) => {

@@ -60,4 +60,8 @@ impl Home {
     pub fn keys(&self) -> PathBuf {
         self.0.join("keys")
     }
+    /// What secrets in the store are sealed with.
+    pub fn secret_key(&self) -> PathBuf {
+        self.0.join("secret.key")
+    }
 }

@@ -16,6 +16,7 @@ mod home;
 mod keys;
 mod notify;
 mod rollout;
+mod secret;
 mod store;
 mod table;
 
@@ -38,9 +39,10 @@ use landfall_model::name::{AppName, ReleaseNumber};
 use landfall_model::plan::Serving;
 use landfall_runtime::docker::DockerRuntime;
 use landfall_runtime::process::ProcessRuntime;
+pub(crate) use landfall_runtime::seal;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use store::Store;
+use store::{Of, Store};
 use table::Table;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -158,7 +160,7 @@ impl Agent {
 
     /// What happened to an app after the event `after`, at most a thousand events.
     pub fn events(&self, app: &AppName, after: u64) -> Result<Vec<Event>, AgentError> {
-        Ok(self.core.store.events(Some(app), None, after, 1000)?)
+        Ok(self.core.store.events(&Of { app: Some(app.clone()), ..Of::default() }, after, 1000)?)
     }
 
     /// The release of an app that serves.

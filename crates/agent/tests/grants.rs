@@ -35,6 +35,7 @@ fn spec(keys: &str, project_dir: &str) -> Spec {
         profiles: BTreeSet::new(),
         reader: &reader,
         rules: None,
+        environment: None,
     };
     let output = resolve(&input);
     output.spec.unwrap_or_else(|| panic!("{:?}", output.diagnostics))
@@ -46,7 +47,10 @@ async fn release(home: &Path, spec: Spec) -> (Result<Accepted, Failure>, Vec<Str
     let runtimes = Runtimes { docker: runtime.clone(), process: runtime.clone() };
     let settings = Settings { home: home.to_owned(), http: None, https: None, binary: "/bin/landfall".into() };
     let agent = Agent::open(&settings, runtimes).unwrap();
-    let request = RolloutRequest { id: "rollout-1".parse().unwrap(), want: Want::Deploy { spec: Box::new(spec) } };
+    let request = RolloutRequest {
+        id: "rollout-1".parse().unwrap(),
+        want: Want::Deploy { spec: Box::new(spec), given: std::collections::BTreeMap::new() },
+    };
     let answer = agent.begin(&"shop".parse().unwrap(), request, "test").await;
     (answer, runtime.journal())
 }

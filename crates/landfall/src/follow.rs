@@ -60,12 +60,12 @@ async fn lines(client: Client, app: AppName, seen: mpsc::Sender<Seen>) {
 
 async fn events(client: Client, app: AppName, seen: mpsc::Sender<Seen>) {
     // Only what is new: the last one is asked for to know where new begins.
-    let mut past = client.events(Some(&app), 1, false);
+    let mut past = client.events(Some(&app), (1, false), false);
     let mut last = 0;
     while let Ok(Some(event)) = past.next().await {
         last = event.seq;
     }
-    let mut events = client.events(Some(&app), 100, true).after(last);
+    let mut events = client.events(Some(&app), (100, false), true).after(last);
     loop {
         let next = match events.next().await {
             Ok(Some(event)) => Seen::Event(Box::new(event)),

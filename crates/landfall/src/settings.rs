@@ -6,6 +6,7 @@
 use crate::cli::Global;
 use crate::error::{Outcome, Plain};
 use crate::ssh::SshProgram;
+use landfall_model::name::NameError;
 use landfall_model::server::ServerAddress;
 use std::ffi::OsString;
 use std::fs::DirBuilder;
@@ -46,13 +47,23 @@ impl Settings {
         })?;
         let ssh = SshProgram::new(std::env::var("LANDFALL_SSH").ok().as_deref(), !std::io::stdin().is_terminal())?;
         // A process of the server may have inherited the variable from a shell; it is about this machine all the same.
-        let server = global.server.clone().filter(|_| needs == Needs::Agent);
+        let server = if needs == Needs::Agent { server(global)? } else { None };
         let home = match &global.home {
+            _ if needs == Needs::Nothing || server.is_some() => Home::new(".landfall".into()),
             Some(typed) => Home::new(cwd.join(typed)),
-            None if needs == Needs::Nothing || server.is_some() => Home::new(".landfall".into()),
             None => Home::assumed(default_home(rustix::process::geteuid().is_root(), |name| std::env::var_os(name))?),
         }?;
         Ok(Self { home, cwd, server, ssh })
+    }
+}
+
+/// The server that was typed, or that of the environment; an empty variable is none, as CI systems have it.
+fn server(global: &Global) -> Outcome<Option<ServerAddress>> {
+    let wrong = |e: NameError| Plain::usage("bad-server", e.to_string()).hint("LANDFALL_SERVER is where it was said");
+    match (&global.server, std::env::var_os("LANDFALL_SERVER").filter(|text| !text.is_empty())) {
+        (Some(typed), _) => Ok(Some(typed.clone())),
+        (None, Some(text)) => Ok(Some(text.to_string_lossy().parse().map_err(wrong)?)),
+        (None, None) => Ok(None),
     }
 }
 

@@ -4,12 +4,14 @@
 //! are bounded; a stream (`events`, `logs`) is one JSON object per line.
 
 use crate::digest::{Revision, digest};
-use crate::name::{AppName, CertificateName, ReleaseNumber, ReplicaId, RolloutId, ServiceName};
+use crate::name::{AppName, CertificateName, ReleaseNumber, ReplicaId, RolloutId, SecretName, ServiceName, VolumeName};
 use crate::observed::ReplicaState;
 use crate::plan::Plan;
+use crate::secret::SecretValue;
 use crate::spec::{RuntimeKind, Spec};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::fmt;
 
 /// Version of the words in this file; the path's `/v1`.
 pub const VERSION: u32 = 1;
@@ -46,6 +48,14 @@ pub enum Want {
     Deploy {
         /// Complete.
         spec: Box<Spec>,
+        /// Values of secrets the project has; used as long as the server has none of its own.
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        given: BTreeMap<SecretName, SecretValue>,
+    },
+    /// The spec of the release that serves, with the secrets the server has now.
+    Renew {
+        /// Which secret changed.
+        secret: SecretName,
     },
     /// The spec of an earlier release.
     Rollback {
@@ -59,10 +69,26 @@ pub enum Want {
     },
 }
 
+impl fmt::Display for Want {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Want::Deploy { .. } => f.write_str("deploy"),
+            Want::Renew { secret } => write!(f, "rotate {secret}"),
+            Want::Rollback { release: Some(release) } => write!(f, "rollback to release {release}"),
+            Want::Rollback { release: None } => f.write_str("rollback"),
+            Want::Down { volumes: false } => f.write_str("down"),
+            Want::Down { volumes: true } => f.write_str("down with volumes"),
+        }
+    }
+}
+
 impl Want {
-    /// Equal for two requests that ask for the same.
+    /// Equal for two requests that ask for the same. Values of secrets do not count: it is stored, and a digest of a short value says the value.
     pub fn revision(&self) -> Revision {
-        digest(self)
+        match self {
+            Want::Deploy { spec, .. } => digest(&Want::Deploy { spec: spec.clone(), given: BTreeMap::new() }),
+            other => digest(other),
+        }
     }
 }
 
@@ -201,6 +227,15 @@ pub enum What {
         /// Milliseconds from start to end.
         took_ms: u64,
     },
+    /// Somebody asked the agent for something that changes something.
+    Called {
+        /// What was asked for: `deploy`, `secret set JWT_SECRET`, `exec psql in db`.
+        action: String,
+        /// From where.
+        from: String,
+        /// Why it was refused: a stable word. Absent when it was done, or begun.
+        refused: Option<String>,
+    },
     /// The agent began to run.
     AgentStarted {
         /// Of the binary.
@@ -242,6 +277,17 @@ pub enum What {
         /// When it ends, milliseconds since 1970 UTC.
         until_ms: u64,
     },
+}
+
+/// `GET /v1/apps/{app}/volumes`: data that only `reset` and `down --volumes` delete.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VolumeStatus {
+    /// Its key under `volumes:`.
+    pub volume: VolumeName,
+    /// Its name outside the app.
+    pub external_name: String,
+    /// What lies in it; absent where that cannot be found out.
+    pub bytes: Option<u64>,
 }
 
 /// An error as it crosses a process boundary: printable by the same function as a local one.

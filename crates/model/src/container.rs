@@ -4,11 +4,12 @@
 //! The default of every field is the engine's own, so a service that says nothing of this has no trace of it in its spec, and its revision stays
 //! what it was before the field existed. Only the Docker runtime reads any of it.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+mod content;
+
+pub use content::Content;
+
+use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
 
 /// Details of a container.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -247,40 +248,6 @@ pub struct MountedFile {
     pub gid: u32,
     /// Permission bits.
     pub mode: u32,
-}
-
-/// Bytes of a secret or config. Never shown by `Debug`. In JSON as Base64, for they need not be text.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Content(Vec<u8>);
-
-impl Content {
-    /// Wraps bytes.
-    pub fn new(bytes: impl Into<Vec<u8>>) -> Self {
-        Self(bytes.into())
-    }
-    /// The bytes, for the one who writes them where they belong.
-    pub fn reveal(&self) -> &[u8] {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Content {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Content(…)")
-    }
-}
-
-impl Serialize for Content {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&STANDARD.encode(&self.0))
-    }
-}
-
-impl<'de> Deserialize<'de> for Content {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        STANDARD.decode(text).map(Self).map_err(serde::de::Error::custom)
-    }
 }
 
 /// True for a value that need not be written: it is what a reader fills in by itself.

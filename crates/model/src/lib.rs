@@ -22,6 +22,7 @@ pub mod observed;
 pub mod plan;
 pub mod power;
 pub mod route;
+pub mod secret;
 pub mod server;
 pub mod spec;
 pub mod tls;

@@ -111,6 +111,16 @@ name!(
     |t| of(t, 200, |b| b.is_ascii_alphabetic() || b == b'_', |b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-'))
 );
 name!(
+    /// A secret of one app: a variable of its contract, or an entry of `secrets:`.
+    SecretName, "secret name", "letters, digits, `_`, `.` and `-`, starting with a letter, digit or `_`, at most 100",
+    |t| of(t, 100, |b| b.is_ascii_alphanumeric() || b == b'_', |b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-'))
+);
+name!(
+    /// A named variant of an app. On a server the app is `<app>-<environment>`, so it keeps to what an app's name may hold.
+    EnvironmentName, "environment name", "lower-case letters, digits and `-`, starting with a letter, at most 20",
+    |t| of(t, 20, |b| b.is_ascii_lowercase(), |b| lower_or_digit(b) || b == b'-')
+);
+name!(
     /// A DNS name in lower case without trailing dot (RFC 1035 §2.3.1, RFC 1123 §2.1); punycode for international names.
     Domain, "domain", "labels of lower-case letters, digits and `-` joined by dots, at most 253",
     |t| t.len() <= 253 && !t.is_empty() && t.split('.').all(|l| {

@@ -7,8 +7,11 @@ use crate::container::{Container, is_default};
 use crate::digest::{Revision, digest};
 use crate::filter::{Answer, Files, Filters};
 use crate::front::Front;
-use crate::name::{AppName, Domain, EnvKey, ImageId, ImageRef, NetworkName, PathMatch, ServiceName, VolumeName};
+use crate::name::{
+    AppName, Domain, EnvKey, EnvironmentName, ImageId, ImageRef, NetworkName, PathMatch, SecretName, ServiceName, VolumeName,
+};
 use crate::route::Protocol;
+use crate::secret::{Need, Part, SecretRef};
 pub use crate::tls::Tls;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,9 +19,11 @@ use std::fmt;
 
 mod mount;
 mod network;
+mod value;
 
 pub use mount::{Mount, MountSource, Propagation, Volume};
 pub use network::{Network, Subnet};
+pub use value::{EnvValue, Fill};
 
 /// Desired state of one app.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -42,6 +47,12 @@ pub struct Spec {
     /// What holds for every request from outside.
     #[serde(default, skip_serializing_if = "Front::is_empty")]
     pub front: Front,
+    /// The named variant of the app that this is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub environment: Option<EnvironmentName>,
+    /// What it wants of the secrets it names, and of those it only demands.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub secrets: BTreeMap<SecretName, Need>,
 }
 
 impl Spec {
@@ -53,6 +64,27 @@ impl Spec {
     /// Every name it is served by.
     pub fn all_domains(&self) -> Vec<Domain> {
         self.domains.iter().chain(self.route_hosts()).cloned().collect()
+    }
+
+    /// The secrets a service gets, as often as it names them.
+    pub fn secrets_of(service: &Service) -> impl Iterator<Item = &SecretRef> {
+        let template = &service.template;
+        let values = template.environment.values().flat_map(EnvValue::parts);
+        let files = template.container.files.iter().flat_map(|f| f.content.parts());
+        values.chain(files).filter_map(|part| if let Part::Secret(secret) = part { Some(secret) } else { None })
+    }
+
+    /// Likewise for all services, to decide which version they name.
+    pub fn secrets_mut(&mut self) -> impl Iterator<Item = &mut SecretRef> {
+        self.services
+            .values_mut()
+            .flat_map(|service| {
+                let template = &mut service.template;
+                let values = template.environment.values_mut().flat_map(EnvValue::parts_mut);
+                let files = template.container.files.iter_mut().flat_map(|f| f.content.parts_mut());
+                values.chain(files)
+            })
+            .filter_map(|part| if let Part::Secret(secret) = part { Some(secret) } else { None })
     }
 
     /// Which desired state this is.
@@ -212,28 +244,6 @@ pub enum PullPolicy {
     Missing,
     /// Never.
     Never,
-}
-
-/// The value of an environment variable. Never shown by `Debug`: any of them may be a password.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct EnvValue(String);
-
-impl EnvValue {
-    /// Wraps a value.
-    pub fn new(value: impl Into<String>) -> Self {
-        Self(value.into())
-    }
-    /// The value itself, for the one who sets it.
-    pub fn reveal(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for EnvValue {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("EnvValue(…)")
-    }
 }
 
 /// A port published on the host.

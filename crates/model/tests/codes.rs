@@ -88,6 +88,7 @@ fn complaints(text: &str) -> Vec<String> {
         profiles: BTreeSet::new(),
         reader: &One(text.to_owned()),
         rules: None,
+        environment: None,
     });
     output.diagnostics.into_iter().map(|d| d.code).collect()
 }

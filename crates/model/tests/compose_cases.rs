@@ -69,6 +69,7 @@ impl Case {
         if files.is_empty() {
             files.push("compose.yaml".into());
         }
+        let environment = self.options.get("environment").map(|name| name.parse().unwrap());
         let env_files: Vec<String> = self.list("env-files").iter().map(|f| format!("{PROJECT}/{f}")).collect();
         resolve(&Input {
             files: &files,
@@ -80,6 +81,7 @@ impl Case {
             profiles: self.list("profiles").into_iter().collect(),
             reader: self,
             rules: None,
+            environment: environment.as_ref(),
         })
     }
 

@@ -31,6 +31,7 @@ fn run(compose: &[u8], env_file: &[u8]) -> Output {
         profiles: BTreeSet::new(),
         reader: &disk,
         rules: None,
+        environment: None,
     };
     resolve(&input)
 }

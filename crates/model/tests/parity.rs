@@ -167,6 +167,7 @@ impl Case {
                 profiles: BTreeSet::new(),
                 reader: self,
                 rules: None,
+                environment: None,
             });
             if learned.contains_key("COMPOSE_FILE") {
                 env = learned;
@@ -189,6 +190,7 @@ impl Case {
             profiles,
             reader: self,
             rules: None,
+            environment: None,
         })
     }
 

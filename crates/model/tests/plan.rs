@@ -75,6 +75,8 @@ fn tutor(version: &str, db_version: &str) -> Spec {
         volumes: BTreeMap::from([("pgdata".parse().unwrap(), Volume { external_name: "tutor_pgdata".into(), ..Volume::default() })]),
         networks: BTreeMap::from([("default".parse().unwrap(), network)]),
         front: Default::default(),
+        environment: None,
+        secrets: BTreeMap::new(),
     }
 }
 

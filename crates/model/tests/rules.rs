@@ -78,6 +78,7 @@ impl Part {
             profiles: BTreeSet::new(),
             reader: self,
             rules: Some(&self.facts),
+            environment: None,
         })
     }
 }
@@ -244,6 +245,7 @@ fn the_repositorys_own_examples_break_no_rule() {
             profiles: BTreeSet::new(),
             reader: &Disk,
             rules: Some(&Facts::default()),
+            environment: None,
         });
         let complaints: String = output.diagnostics.iter().map(line).collect();
         assert_eq!(complaints, "", "{}", file.display());

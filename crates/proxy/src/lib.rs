@@ -23,6 +23,7 @@ mod listener;
 mod meter;
 mod names;
 mod notify;
+mod parts;
 mod proxy;
 mod stream;
 mod table;

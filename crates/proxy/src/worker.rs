@@ -13,6 +13,7 @@ use crate::stream::Streams;
 use crate::table::Compiled;
 use crate::tls::Acceptor;
 use crate::upstream::balance::{LocalTable, LocalUpstream};
+use crate::upstream::http1::Space;
 use crate::upstream::pool::LocalEndpoint;
 use httpdate::HttpDate;
 use hyper::server::conn::http2;
@@ -152,6 +153,8 @@ pub(crate) struct Worker {
     pub(crate) clock: Rc<Clock>,
     /// Where clients' bytes are read to first, so that a connection without any has no buffer.
     pub(crate) scratch: RefCell<Box<[u8]>>,
+    /// Where large bodies are read to.
+    space: Arc<Space>,
     /// The time as answers say it, to the second (RFC 9110 §6.6.1).
     pub(crate) date: Cell<[u8; 29]>,
     /// For HTTPS.
@@ -224,6 +227,7 @@ impl Worker {
             request_ids: RequestIds::new(),
             clock: Clock::new(),
             scratch: RefCell::new(vec![0; SCRATCH].into()),
+            space: Arc::default(),
             date: Cell::new(date()),
             tls: Acceptor::new(&shared.tls),
             http2: http2_builder(),
@@ -333,7 +337,7 @@ impl Worker {
                 let local = upstream.endpoints.iter().map(|(state, address)| {
                     let reached = (*address, upstream.protocol);
                     let endpoint = named.entry((state.id.clone(), reached)).or_insert_with_key(|key| {
-                        known.remove(key).unwrap_or_else(|| LocalEndpoint::new(Arc::clone(state), reached, self.index))
+                        known.remove(key).unwrap_or_else(|| LocalEndpoint::new(Arc::clone(state), reached, (self.index, &self.space)))
                     });
                     Rc::clone(endpoint)
                 });
@@ -427,6 +431,7 @@ impl Worker {
             tokio::time::sleep(SWEEP).await;
             self.clock.advance();
             self.date.set(date());
+            self.space.rest();
             self.log.flush();
             let beats = &self.counters().beats;
             beats.store(beats.load(Relaxed).wrapping_add(1), Relaxed);

@@ -10,6 +10,7 @@ mod error;
 pub mod fake;
 mod listener;
 pub mod process;
+pub mod seal;
 mod signal;
 
 pub use error::RuntimeError;
@@ -150,6 +151,11 @@ pub trait Runtime: Send + Sync {
 
     /// Deletes a volume of the app. Only `down --volumes` asks.
     async fn remove_volume(&self, app: &AppName, key: &VolumeName, volume: &Volume) -> Result<(), RuntimeError>;
+
+    /// Bytes in a volume of the app; nothing where that cannot be found out in a moment.
+    async fn volume_bytes(&self, _app: &AppName, _key: &VolumeName, _volume: &Volume) -> Option<u64> {
+        None
+    }
 
     /// Deletes a network of the app that nobody uses.
     async fn remove_network(&self, app: &AppName, key: &NetworkName, network: &Network) -> Result<(), RuntimeError>;

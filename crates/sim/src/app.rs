@@ -67,6 +67,7 @@ impl App {
             profiles: BTreeSet::new(),
             reader: &OneFile,
             rules: None,
+            environment: None,
         };
         let output = resolve(&input);
         output.spec.unwrap_or_else(|| panic!("the simulator's app is wrong: {:?}", output.diagnostics))

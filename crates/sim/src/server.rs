@@ -67,7 +67,8 @@ impl Server {
     pub fn deploy(&mut self, app: App, trap: Option<CrashAt>) -> Ending {
         self.rollouts += 1;
         let id: RolloutId = format!("rollout-{}", self.rollouts).parse().unwrap_or_else(|e| panic!("{e}"));
-        let request = RolloutRequest { id: id.clone(), want: Want::Deploy { spec: Box::new(app.spec()) } };
+        let request =
+            RolloutRequest { id: id.clone(), want: Want::Deploy { spec: Box::new(app.spec()), given: std::collections::BTreeMap::new() } };
         self.live(trap, Some(request))
     }
 

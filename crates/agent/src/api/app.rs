@@ -6,7 +6,7 @@ use crate::error::RequestError;
 use crate::store::{AppRow, RolloutRow};
 use axum::Json;
 use axum::extract::{Path, State};
-use landfall_model::api::{AppStatus, Release, ReplicaStatus, RolloutStatus, ServiceStatus};
+use landfall_model::api::{AppStatus, Release, ReplicaStatus, RolloutStatus, ServiceStatus, VolumeStatus};
 use landfall_model::control::ProxyStatus;
 use landfall_model::name::{AppName, ReleaseNumber, ServiceName};
 use landfall_model::observed::{Observed, ReplicaState};
@@ -39,6 +39,19 @@ pub(super) async fn release_spec(
     let (app, release) = (named::<AppName>(&app)?, ReleaseNumber(number));
     let spec = core.store.release_spec(&app, release)?;
     spec.map(Json).ok_or(RequestError::NoRelease { app, release })
+}
+
+pub(super) async fn volumes(State(core): State<Arc<Core>>, Path(app): Path<String>) -> Result<Json<Vec<VolumeStatus>>, RequestError> {
+    let row = row(&core, named(&app)?)?;
+    let newest = core.store.last_rollout(&row.name)?.map(|r| r.spec);
+    let mut volumes = Vec::new();
+    if let Some(spec) = core.current_spec(&row)?.or(newest) {
+        for (key, volume) in spec.volumes.iter().filter(|(_, v)| !v.external) {
+            let bytes = core.runtimes.get(spec.runtime).volume_bytes(&row.name, key, volume).await;
+            volumes.push(VolumeStatus { volume: key.clone(), external_name: volume.external_name.clone(), bytes });
+        }
+    }
+    Ok(Json(volumes))
 }
 
 fn row(core: &Core, app: AppName) -> Result<AppRow, RequestError> {

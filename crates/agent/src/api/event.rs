@@ -3,6 +3,7 @@
 use super::named;
 use crate::core::Core;
 use crate::error::RequestError;
+use crate::store::Of;
 use axum::body::Body;
 use axum::extract::{Path, Query, State};
 use axum::response::Response;
@@ -24,6 +25,8 @@ pub(super) struct ListQuery {
     limit: Option<u32>,
     #[serde(default)]
     follow: bool,
+    #[serde(default)]
+    audit: bool,
 }
 
 #[derive(Deserialize)]
@@ -35,8 +38,7 @@ pub(super) struct AfterQuery {
 /// Where a stream of events stands.
 struct Cursor {
     core: Arc<Core>,
-    app: Option<AppName>,
-    rollout: Option<RolloutId>,
+    of: Of,
     after: u64,
     /// So many more; without bound when following.
     left: u64,
@@ -45,13 +47,14 @@ struct Cursor {
 
 pub(super) async fn list(State(core): State<Arc<Core>>, Query(query): Query<ListQuery>) -> Result<Response, RequestError> {
     let app: Option<AppName> = query.app.as_deref().map(named).transpose()?;
+    let of = Of { app, rollout: None, audit: query.audit };
     let limit = query.limit.unwrap_or(PAST).min(10_000);
     let after = match query.after {
         Some(after) => after,
-        None => core.store.events_from_end(app.as_ref(), limit)?,
+        None => core.store.events_from_end(&of, limit)?,
     };
     let left = if query.follow { u64::MAX } else { u64::from(limit) };
-    Ok(lines(Cursor { core, app, rollout: None, after, left, follow: query.follow }))
+    Ok(lines(Cursor { core, of, after, left, follow: query.follow }))
 }
 
 /// Ends after the rollout's end.
@@ -62,7 +65,7 @@ pub(super) async fn of_rollout(
 ) -> Result<Response, RequestError> {
     let id: RolloutId = named(&id)?;
     core.store.rollout(&id)?.ok_or_else(|| RequestError::NoRollout(id.clone()))?;
-    Ok(lines(Cursor { core, app: None, rollout: Some(id), after: query.after, left: u64::MAX, follow: true }))
+    Ok(lines(Cursor { core, of: Of { rollout: Some(id), ..Of::default() }, after: query.after, left: u64::MAX, follow: true }))
 }
 
 fn lines(cursor: Cursor) -> Response {
@@ -72,14 +75,14 @@ fn lines(cursor: Cursor) -> Response {
         loop {
             newest.borrow_and_update();
             let limit = u64::from(BATCH).min(cursor.left) as u32;
-            let events = match cursor.core.store.events(cursor.app.as_ref(), cursor.rollout.as_ref(), cursor.after, limit) {
+            let events = match cursor.core.store.events(&cursor.of, cursor.after, limit) {
                 Ok(events) => events,
                 Err(e) => return Some((Err(std::io::Error::other(e)), None)),
             };
             if let Some(last) = events.last() {
                 cursor.after = last.seq;
                 cursor.left = cursor.left.saturating_sub(events.len() as u64);
-                let ended = cursor.rollout.is_some() && events.iter().any(ends);
+                let ended = cursor.of.rollout.is_some() && events.iter().any(ends);
                 let more = cursor.left > 0 && !ended;
                 return Some((Ok(text(&events)), more.then_some(cursor)));
             }

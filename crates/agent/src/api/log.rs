@@ -3,6 +3,7 @@
 use super::named;
 use crate::core::Core;
 use crate::error::RequestError;
+use crate::secret::Redactor;
 use axum::body::Body;
 use axum::extract::{Path, Query, State};
 use axum::response::Response;
@@ -71,7 +72,9 @@ impl Follower {
             for id in self.replicas().await {
                 if known.insert(id.clone()) {
                     let runtime = Arc::clone(self.core.runtimes.get(self.runtime));
-                    tokio::spawn(copy(runtime, self.app.clone(), id, tail, self.out.clone()));
+                    // Made when a replica is seen for the first time, so that it knows the values this one has.
+                    let redactor = self.core.redactor(&self.app);
+                    tokio::spawn(copy(runtime, (self.app.clone(), id), tail, redactor, self.out.clone()));
                 }
             }
             // Replicas that come later are new: all they wrote is shown.
@@ -85,10 +88,12 @@ impl Follower {
 
     async fn past(self) {
         let mut lines: Vec<LogLine> = Vec::new();
+        let redactor = self.core.redactor(&self.app);
         for id in self.replicas().await {
             let Ok(mut entries) = self.core.runtimes.get(self.runtime).logs(&self.app, &id, self.tail, false).await else { continue };
             while let Some(Ok(entry)) = entries.next().await {
-                lines.push(LogLine { at_ms: entry.at_ms, replica: id.clone(), stderr: entry.stderr, line: entry.line });
+                let line = redactor.line(entry.line);
+                lines.push(LogLine { at_ms: entry.at_ms, replica: id.clone(), stderr: entry.stderr, line });
             }
         }
         lines.sort_by_key(|l| l.at_ms);
@@ -106,7 +111,7 @@ impl Follower {
     }
 }
 
-async fn copy(runtime: Arc<dyn Runtime>, app: AppName, id: ReplicaId, tail: u32, out: mpsc::Sender<LogLine>) {
+async fn copy(runtime: Arc<dyn Runtime>, (app, id): (AppName, ReplicaId), tail: u32, redactor: Redactor, out: mpsc::Sender<LogLine>) {
     let Ok(mut entries) = runtime.logs(&app, &id, tail, true).await else { return };
     loop {
         let entry = tokio::select! {
@@ -114,7 +119,7 @@ async fn copy(runtime: Arc<dyn Runtime>, app: AppName, id: ReplicaId, tail: u32,
             () = out.closed() => return,
         };
         let Some(Ok(entry)) = entry else { return };
-        let line = LogLine { at_ms: entry.at_ms, replica: id.clone(), stderr: entry.stderr, line: entry.line };
+        let line = LogLine { at_ms: entry.at_ms, replica: id.clone(), stderr: entry.stderr, line: redactor.line(entry.line) };
         if out.send(line).await.is_err() {
             return;
         }

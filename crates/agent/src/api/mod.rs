@@ -3,12 +3,14 @@
 //! There is no TCP port. Who connects is known by the kernel (`SO_PEERCRED`); who may is told in [`peer`]. Types are `landfall_model::api`; errors are a `Failure` with a 4xx or 5xx status. Bodies are bounded.
 
 mod app;
+mod audit;
 mod cert;
 mod event;
 mod log;
 mod metrics;
 mod peer;
 mod rollout;
+mod secret;
 mod session;
 
 pub(crate) use cert::certificates;
@@ -19,9 +21,10 @@ use crate::core::Core;
 use crate::error::RequestError;
 use axum::extract::{DefaultBodyLimit, State};
 use axum::http::StatusCode;
+use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
-use axum::{Json, Router};
+use axum::routing::{delete, get, post};
+use axum::{Extension, Json, Router};
 use landfall_model::api::{AgentInfo, VERSION};
 use std::sync::Arc;
 
@@ -48,6 +51,10 @@ pub(crate) async fn serve(listener: Listener, core: Arc<Core>) {
         .route("/v1/apps/{app}/logs", get(log::follow))
         .route("/v1/apps/{app}/exec", post(session::exec))
         .route("/v1/apps/{app}/run", post(session::run))
+        .route("/v1/apps/{app}/volumes", get(app::volumes))
+        .route("/v1/apps/{app}/secrets", get(secret::list).put(secret::set))
+        .route("/v1/apps/{app}/secrets/{name}", delete(secret::unset))
+        .layer(from_fn_with_state(Arc::clone(&core), audit::record))
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .with_state(core);
     let service = router.into_make_service_with_connect_info::<peer::Peer>();
@@ -69,7 +76,9 @@ async fn agent(State(core): State<Arc<Core>>) -> Json<AgentInfo> {
 impl IntoResponse for RequestError {
     fn into_response(self) -> Response {
         let status = StatusCode::from_u16(self.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        (status, Json(self.failure())).into_response()
+        let failure = self.failure();
+        let refused = Extension(audit::Refused(failure.code.clone()));
+        (status, refused, Json(failure)).into_response()
     }
 }
 

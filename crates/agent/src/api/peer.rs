@@ -56,6 +56,13 @@ impl Peer {
     }
 }
 
+impl Peer {
+    /// From where it speaks.
+    pub(crate) fn from(&self) -> String {
+        self.caller.as_ref().map_or_else(|| "this machine".to_owned(), Caller::to_string)
+    }
+}
+
 /// Who may, besides those the modes of a socket keep out.
 #[derive(Debug, Clone, Copy)]
 enum Admits {

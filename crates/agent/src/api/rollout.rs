@@ -1,12 +1,13 @@
 //! Asking for a rollout, or only for its plan.
 
+use super::audit::Note;
 use super::named;
 use super::peer::Peer;
 use crate::core::Core;
 use crate::error::RequestError;
 use crate::rollout;
-use axum::Json;
 use axum::extract::{ConnectInfo, Path, State};
+use axum::{Extension, Json};
 use landfall_model::api::{Accepted, Planned, RolloutRequest};
 use std::sync::Arc;
 
@@ -22,8 +23,10 @@ pub(super) async fn plan(
 pub(super) async fn begin(
     State(core): State<Arc<Core>>,
     ConnectInfo(peer): ConnectInfo<Peer>,
+    Extension(note): Extension<Note>,
     Path(app): Path<String>,
     Json(request): Json<RolloutRequest>,
 ) -> Result<Json<Accepted>, RequestError> {
+    note.write(request.want.to_string(), Some(request.id.clone()));
     Ok(Json(rollout::begin(&core, &named(&app)?, request, &peer.who()).await?))
 }

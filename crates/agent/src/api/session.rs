@@ -1,9 +1,11 @@
 //! `exec` and `run`: a command inside a replica, its streams carried as frames after a 101.
 
+use super::audit::Note;
 use super::named;
 use crate::core::Core;
 use crate::error::RequestError;
 use crate::rollout;
+use axum::Extension;
 use axum::body::Body;
 use axum::extract::{Path, Request, State};
 use axum::response::Response;
@@ -31,9 +33,15 @@ enum Job {
     New { core: Arc<Core>, spec: Box<Spec>, app: AppName },
 }
 
-pub(super) async fn exec(State(core): State<Arc<Core>>, Path(app): Path<String>, request: Request) -> Result<Response, RequestError> {
+pub(super) async fn exec(
+    State(core): State<Arc<Core>>,
+    Extension(note): Extension<Note>,
+    Path(app): Path<String>,
+    request: Request,
+) -> Result<Response, RequestError> {
     let app: AppName = named(&app)?;
     let (upgrade, ask) = parts(request).await?;
+    note.write(words("exec", &ask), None);
     let row = core.store.app(&app)?.ok_or_else(|| RequestError::NoApp(app.clone()))?;
     let mut serving = row.serving.names.get(&ask.service).into_iter().flatten();
     let replica = match ask.replica.clone() {
@@ -45,9 +53,15 @@ pub(super) async fn exec(State(core): State<Arc<Core>>, Path(app): Path<String>,
     Ok(switching())
 }
 
-pub(super) async fn run(State(core): State<Arc<Core>>, Path(app): Path<String>, request: Request) -> Result<Response, RequestError> {
+pub(super) async fn run(
+    State(core): State<Arc<Core>>,
+    Extension(note): Extension<Note>,
+    Path(app): Path<String>,
+    request: Request,
+) -> Result<Response, RequestError> {
     let app: AppName = named(&app)?;
     let (upgrade, ask) = parts(request).await?;
+    note.write(words("run", &ask), None);
     let row = core.store.app(&app)?.ok_or_else(|| RequestError::NoApp(app.clone()))?;
     let spec = core.current_spec(&row)?.ok_or_else(|| RequestError::NoApp(app.clone()))?;
     if !spec.services.contains_key(&ask.service) {
@@ -55,6 +69,11 @@ pub(super) async fn run(State(core): State<Arc<Core>>, Path(app): Path<String>, 
     }
     tokio::spawn(carry(upgrade, ask, Job::New { core, spec: Box::new(spec), app }));
     Ok(switching())
+}
+
+/// The program, and not what it is told.
+fn words(verb: &str, ask: &ExecRequest) -> String {
+    format!("{verb} {} in {}", ask.argv.first().map_or("", String::as_str), ask.service)
 }
 
 async fn parts(mut request: Request) -> Result<(hyper::upgrade::OnUpgrade, ExecRequest), RequestError> {

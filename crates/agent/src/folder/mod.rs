@@ -208,6 +208,7 @@ mod tests {
             profiles: BTreeSet::new(),
             reader: &One,
             rules: None,
+            environment: None,
         };
         let mut spec = resolve(&input).spec.unwrap();
         for route in spec.services.values_mut().flat_map(|s| &mut s.routes) {

@@ -70,7 +70,8 @@ impl Executor<'_> {
     pub(super) async fn last_lines(&self, id: &ReplicaId) -> Vec<String> {
         let Ok(stream) = self.runtime().logs(&self.spec.app, id, LOG_LINES, false).await else { return Vec::new() };
         let lines = stream.take(LOG_LINES as usize).filter_map(|entry| async { entry.ok().map(|e| e.line) }).collect::<Vec<_>>();
-        timeout(Duration::from_secs(3), lines).await.unwrap_or_default()
+        let redactor = self.core.redactor(&self.spec.app);
+        timeout(Duration::from_secs(3), lines).await.unwrap_or_default().into_iter().map(|line| redactor.line(line)).collect()
     }
 
     async fn pull(&self, images: &BTreeSet<ImageRef>) -> Result<BTreeMap<ImageRef, ImageId>, StepError> {
@@ -194,6 +195,7 @@ impl Executor<'_> {
     async fn commit(&self) -> Result<(), StepError> {
         self.core.store.commit(self.row, self.spec)?;
         self.core.prune_folders(&self.spec.app)?;
+        self.core.forget_secrets(&self.spec.app)?;
         if matches!(self.row.kind, Kind::Down { .. }) {
             // Nothing is left that could be asked for: its listeners and names go too.
             self.core.table.swap(&self.spec.app, Part::default()).await?;

@@ -17,7 +17,8 @@ pub(super) async fn launch(
     release: ReleaseNumber,
     (name, id, revision): (&ServiceName, &ReplicaId, &Revision),
 ) -> Result<Launch, StepError> {
-    let template = spec.services.get(name).ok_or_else(|| StepError::Unknown(name.clone()))?.template.clone();
+    let mut template = spec.services.get(name).ok_or_else(|| StepError::Unknown(name.clone()))?.template.clone();
+    core.secrets.fill(&core.store, &spec.app, &mut template)?;
     let joined = spec.networks.iter().filter(|(key, _)| template.networks.contains(*key));
     let networks: BTreeMap<_, _> = joined.map(|(key, network)| (key.clone(), network.clone())).collect();
     let mut dns = Vec::new();
@@ -54,6 +55,7 @@ pub(crate) async fn one_off(core: &Arc<Core>, spec: &Spec, ask: &ExecRequest) ->
     let mut launch = launch(core, spec, release, (&ask.service, &id, &revision)).await.map_err(|e| match e {
         StepError::Runtime(e) => RequestError::Runtime(e),
         StepError::Store(e) => RequestError::Store(e),
+        StepError::Secret(e) => RequestError::Secret(e),
         other => RequestError::Runtime(RuntimeError::failed(format!("run in {}", ask.service), other)),
     })?;
     launch.job = true;

@@ -5,6 +5,7 @@ use crate::clock::now_ms;
 use crate::core::Core;
 use crate::error::RequestError;
 use crate::grant;
+use crate::secret::Pinned;
 use crate::store::{AppRow, Kind, RolloutRow};
 use landfall_model::api::{Accepted, Planned, RolloutRequest, RolloutState, Want, What};
 use landfall_model::name::{AppName, Domain, ReleaseNumber, RolloutId};
@@ -24,6 +25,7 @@ struct Considered {
     app: AppRow,
     row: RolloutRow,
     plan: Plan,
+    pinned: Pinned,
 }
 
 /// Plans a request and leaves it at that.
@@ -58,12 +60,17 @@ pub(crate) async fn begin(core: &Arc<Core>, name: &AppName, request: RolloutRequ
             None => return Err(RequestError::Busy { purpose: "rollout".to_owned(), holder: busy }),
         }
     };
-    let Considered { app, row, plan } = consider(core, name, request, who).await?;
+    let Considered { app, row, plan, pinned } = consider(core, name, request, who).await?;
     if let (true, Some(release)) = (plan.is_empty(), app.release) {
         return Ok(Accepted::Unchanged { release });
     }
+    core.store.put_secrets(name, &pinned.rows)?;
     core.store.put_app(&app)?;
     core.store.begin(&row)?;
+    for secret in &pinned.overruled {
+        let line = format!("the value of {secret} on this server is used, and not the one the project has");
+        core.tell(name, Some(&row.id), None, &What::Progress { service: None, line });
+    }
     core.tell(name, Some(&row.id), Some(who), &What::RolloutStarted { purpose: row.purpose.clone(), release: row.release });
     let begun = Accepted::Rollout { id: row.id.clone(), release: row.release };
     tokio::spawn(drive(Arc::clone(core), row, held));
@@ -111,6 +118,15 @@ async fn consider(core: &Arc<Core>, name: &AppName, request: RolloutRequest, who
     let (mut spec, purpose) = led_to(core, name, known.as_ref(), &request.want)?;
     let mut app = known.unwrap_or_else(|| AppRow::new(name.clone(), spec.runtime));
     let down = matches!(request.want, Want::Down { .. });
+    let pinned = match &request.want {
+        Want::Deploy { given, .. } => core.secrets.pin(&core.store, (name, &mut spec), given, who)?,
+        Want::Renew { .. } => core.secrets.pin(&core.store, (name, &mut spec), &BTreeMap::new(), who)?,
+        Want::Rollback { .. } => {
+            core.secrets.check(&core.store, name, &spec)?;
+            Pinned::default()
+        }
+        Want::Down { .. } => Pinned::default(),
+    };
     if app.runtime != spec.runtime && app.release.is_some() {
         return Err(RequestError::Bad(format!(
             "{name} runs under the {} runtime and the file says {}: take it down first (`landfall down {name}`)",
@@ -123,9 +139,22 @@ async fn consider(core: &Arc<Core>, name: &AppName, request: RolloutRequest, who
     if !down {
         grant::check(&core.grants, name, &spec)?;
         hosts_are_free(core, name, &spec)?;
+        volumes_are_free(core, name, &spec)?;
         assign_internal_ports(&mut app, &spec, &observed, core.policy.first_port);
     }
     let previous = core.current_spec(&app)?;
+    if let (Some(previous), Want::Deploy { .. }) = (&previous, &request.want)
+        && previous.environment != spec.environment
+    {
+        let words = |spec: &Spec| {
+            spec.environment.as_ref().map_or_else(|| "an app of its own".to_owned(), |e| format!("the environment {e} of another"))
+        };
+        return Err(RequestError::Bad(format!(
+            "{name} is {} on this server, and would become {}: give one of them another name",
+            words(previous),
+            words(&spec)
+        )));
+    }
     let release = if down { app.release.unwrap_or(ReleaseNumber(0)) } else { core.store.next_release(name)? };
     let input = Input {
         spec: &spec,
@@ -138,7 +167,7 @@ async fn consider(core: &Arc<Core>, name: &AppName, request: RolloutRequest, who
     };
     let (kind, plan) = match request.want {
         Want::Down { volumes } => (Kind::Down { volumes }, plan_down(&input, volumes)),
-        Want::Deploy { .. } | Want::Rollback { .. } => (Kind::Release, plan(&input, &core.policy)),
+        Want::Deploy { .. } | Want::Renew { .. } | Want::Rollback { .. } => (Kind::Release, plan(&input, &core.policy)),
     };
     let row = RolloutRow {
         id: request.id,
@@ -155,15 +184,21 @@ async fn consider(core: &Arc<Core>, name: &AppName, request: RolloutRequest, who
         started_ms: now_ms(),
         failure: None,
     };
-    Ok(Considered { app, row, plan })
+    Ok(Considered { app, row, plan, pinned })
 }
 
 /// The spec a request leads to, and its purpose in words.
 fn led_to(core: &Core, name: &AppName, app: Option<&AppRow>, want: &Want) -> Result<(Spec, String), RequestError> {
     let no_app = || RequestError::NoApp(name.clone());
     match want {
-        Want::Deploy { spec } if spec.app != *name => Err(RequestError::Bad(format!("the spec is of {}, the request of {name}", spec.app))),
-        Want::Deploy { spec } => Ok(((**spec).clone(), "deploy".to_owned())),
+        Want::Deploy { spec, .. } if spec.app != *name => {
+            Err(RequestError::Bad(format!("the spec is of {}, the request of {name}", spec.app)))
+        }
+        Want::Deploy { spec, .. } => Ok(((**spec).clone(), want.to_string())),
+        Want::Renew { .. } => {
+            let spec = core.current_spec(app.ok_or_else(no_app)?)?.ok_or_else(no_app)?;
+            Ok((spec, want.to_string()))
+        }
         Want::Rollback { release } => {
             let current = app.and_then(|a| a.release).ok_or_else(no_app)?;
             let release = match release {
@@ -201,6 +236,21 @@ fn hosts_are_free(core: &Core, name: &AppName, spec: &Spec) -> Result<(), Reques
         }
         if let Some(host) = hosts.iter().chain(&redirected).chain(theirs.route_hosts()).find(|h| mine.contains(h)) {
             return Err(RequestError::HostTaken { host: host.to_string(), by: other.name });
+        }
+    }
+    Ok(())
+}
+
+/// A volume belongs to one app: what another writes would be its loss, and a reset of one would delete the data of both.
+fn volumes_are_free(core: &Core, name: &AppName, spec: &Spec) -> Result<(), RequestError> {
+    let own: Vec<&str> = spec.volumes.values().filter(|v| !v.external).map(|v| v.external_name.as_str()).collect();
+    if own.is_empty() {
+        return Ok(());
+    }
+    for other in core.store.apps()?.into_iter().filter(|a| a.name != *name && a.runtime == spec.runtime) {
+        let Some(theirs) = core.current_spec(&other)? else { continue };
+        if let Some(taken) = theirs.volumes.values().find(|v| !v.external && own.contains(&v.external_name.as_str())) {
+            return Err(RequestError::VolumeTaken { volume: taken.external_name.clone(), by: other.name });
         }
     }
     Ok(())

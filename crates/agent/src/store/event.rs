@@ -11,6 +11,15 @@ use tokio::sync::watch;
 /// Events kept; older ones go when a new one comes.
 const KEPT: u64 = 100_000;
 
+/// Which events are meant; all when it says nothing.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Of {
+    pub app: Option<AppName>,
+    pub rollout: Option<RolloutId>,
+    /// Only who asked for what.
+    pub audit: bool,
+}
+
 impl Store {
     /// Stores an event and wakes those who follow.
     pub(crate) fn append(
@@ -22,10 +31,11 @@ impl Store {
     ) -> Result<(), StoreError> {
         let connection = self.lock();
         connection
-            .prepare_cached("INSERT INTO event (at_ms, app, rollout, who, what) VALUES (?1, ?2, ?3, ?4, ?5)")
+            .prepare_cached("INSERT INTO event (at_ms, app, rollout, who, what, audit) VALUES (?1, ?2, ?3, ?4, ?5, ?6)")
             .and_then(|mut q| {
+                let audit = matches!(what, What::Called { .. });
                 let what = json(what).map_err(|e| rusqlite::Error::ToSqlConversionFailure(Box::new(e)))?;
-                q.execute(params![now_ms(), app.map(AppName::as_str), rollout.map(RolloutId::as_str), who, what])
+                q.execute(params![now_ms(), app.map(AppName::as_str), rollout.map(RolloutId::as_str), who, what, audit])
             })
             .map_err(fail("store an event"))?;
         let seq = u64::try_from(connection.last_insert_rowid()).unwrap_or_default();
@@ -37,32 +47,29 @@ impl Store {
         Ok(())
     }
 
-    /// Events after `after` in order, at most `limit`.
-    pub(crate) fn events(
-        &self,
-        app: Option<&AppName>,
-        rollout: Option<&RolloutId>,
-        after: u64,
-        limit: u32,
-    ) -> Result<Vec<Event>, StoreError> {
+    /// Events of `of` after `after` in order, at most `limit`.
+    pub(crate) fn events(&self, of: &Of, after: u64, limit: u32) -> Result<Vec<Event>, StoreError> {
         let connection = self.lock();
         let mut query = connection
             .prepare_cached(
-                "SELECT * FROM event WHERE seq > ?1 AND (?2 IS NULL OR app = ?2) AND (?3 IS NULL OR rollout = ?3) ORDER BY seq LIMIT ?4",
+                "SELECT * FROM event WHERE seq > ?1 AND (?2 IS NULL OR app = ?2) AND (?3 IS NULL OR rollout = ?3) AND (audit OR NOT ?5) ORDER BY seq LIMIT ?4",
             )
             .map_err(fail("read events"))?;
         let rows = query
-            .query_map(params![after, app.map(AppName::as_str), rollout.map(RolloutId::as_str), limit], read)
+            .query_map(
+                params![after, of.app.as_ref().map(AppName::as_str), of.rollout.as_ref().map(RolloutId::as_str), limit, of.audit],
+                read,
+            )
             .map_err(fail("read events"))?;
         rows.collect::<Result<_, _>>().map_err(fail("read events"))
     }
 
-    /// Where a reader who wants the last `count` events of an app starts.
-    pub(crate) fn events_from_end(&self, app: Option<&AppName>, count: u32) -> Result<u64, StoreError> {
+    /// Where a reader who wants the last `count` of them starts.
+    pub(crate) fn events_from_end(&self, of: &Of, count: u32) -> Result<u64, StoreError> {
         self.lock()
             .query_row(
-                "SELECT coalesce(min(seq), 1) - 1 FROM (SELECT seq FROM event WHERE ?1 IS NULL OR app = ?1 ORDER BY seq DESC LIMIT ?2)",
-                params![app.map(AppName::as_str), count],
+                "SELECT coalesce(min(seq), 1) - 1 FROM (SELECT seq FROM event WHERE (?1 IS NULL OR app = ?1) AND (audit OR NOT ?3) ORDER BY seq DESC LIMIT ?2)",
+                params![of.app.as_ref().map(AppName::as_str), count, of.audit],
                 |r| r.get(0),
             )
             .map_err(fail("read events"))

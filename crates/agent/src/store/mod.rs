@@ -8,10 +8,13 @@ mod copy;
 mod event;
 mod release;
 mod rollout;
+mod secret;
 
 pub(crate) use app::AppRow;
 pub(crate) use copy::{forget, put_back};
+pub(crate) use event::Of;
 pub(crate) use rollout::{Kind, RolloutRow};
+pub(crate) use secret::SecretRow;
 
 use crate::error::StoreError;
 use rusqlite::{Connection, OptionalExtension, Row};
@@ -51,6 +54,14 @@ const SCHEMA: &[&str] = &[
 ",
     "
     ALTER TABLE rollout ADD COLUMN wanted TEXT;
+",
+    "
+    CREATE TABLE secret (
+        app TEXT NOT NULL, name TEXT NOT NULL, version INTEGER NOT NULL, origin TEXT NOT NULL, sealed BLOB, who TEXT NOT NULL,
+        at_ms INTEGER NOT NULL, current INTEGER NOT NULL, PRIMARY KEY (app, name, version)
+    ) STRICT;
+    ALTER TABLE event ADD COLUMN audit INTEGER NOT NULL DEFAULT 0;
+    CREATE INDEX event_audit ON event (seq) WHERE audit = 1;
 ",
 ];
 

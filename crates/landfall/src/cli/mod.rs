@@ -3,19 +3,29 @@
 //! Only declarations: a verb's behaviour is in `command/<verb>.rs`, and what was typed becomes [`crate::settings::Settings`] before
 //! any of it is used. Doc comments here are the help text, which a golden test keeps.
 
+mod daemon;
+mod environment;
+mod exec;
 mod listen;
 mod project;
+mod secret;
+mod server;
 
+pub use daemon::{Shim, ShimPart, Stage};
+pub use environment::{Promote, Reset};
+pub use exec::{Exec, RunIn};
 #[cfg(test)]
 pub use listen::ListenAddress;
 pub use listen::ListenArgs;
 pub use project::{AppArgs, ProjectArgs};
+pub use secret::{Secret, SecretVerb};
+pub use server::{Server, ServerSetup, ServerSide, ServerUpgrade, ServerVerb};
 
 use crate::settings::Needs;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use landfall_model::filter::Network;
-use landfall_model::name::{AppName, CertificateName, ReplicaId, ServiceName};
+use landfall_model::name::{AppName, CertificateName, ServiceName};
 use landfall_model::server::ServerAddress;
 use std::path::PathBuf;
 
@@ -48,8 +58,8 @@ pub struct Global {
     /// Where Landfall keeps its state [default: /var/lib/landfall for root, else ~/.local/state/landfall]
     #[arg(long, global = true, env = "LANDFALL_HOME", hide_env_values = true, value_name = "DIR", help_heading = "Everywhere")]
     pub home: Option<PathBuf>,
-    /// The server that is meant: `ssh://[user@]host[:port]`, reached by your own `ssh` (LANDFALL_SSH) [default: this machine]
-    #[arg(long, global = true, env = "LANDFALL_SERVER", hide_env_values = true, value_name = "ADDRESS", help_heading = "Everywhere")]
+    /// The server that is meant: `ssh://[user@]host[:port]`, reached by your own `ssh` [env: LANDFALL_SERVER] [default: this machine]
+    #[arg(long, global = true, value_name = "ADDRESS", help_heading = "Everywhere")]
     pub server: Option<ServerAddress>,
     /// Print JSON, for programs
     #[arg(long, global = true, help_heading = "Everywhere")]
@@ -75,6 +85,8 @@ pub enum Verb {
     Up(Up),
     /// Stop an app
     Down(Down),
+    /// Stop an app and delete all its data
+    Reset(Reset),
     /// Say what is wrong with a Compose file
     Check(Check),
     /// Say what a complaint means and what to do about it
@@ -89,8 +101,12 @@ pub enum Verb {
     Plan(Plan),
     /// Make a release
     Deploy(Deploy),
+    /// Deploy the images one environment runs to another
+    Promote(Promote),
     /// Go back to an earlier release
     Rollback(Rollback),
+    /// Keep values on the server that nobody gets to see
+    Secret(Secret),
     /// List releases
     Releases(Releases),
     /// Show what runs
@@ -304,8 +320,12 @@ pub struct Plan {
 /// `landfall deploy`
 #[derive(Debug, Args)]
 pub struct Deploy {
-    /// Directory or Compose file
-    pub path: Option<PathBuf>,
+    /// Environment that the Compose file here declares; or directory or Compose file
+    #[arg(value_name = "ENVIRONMENT|PATH")]
+    pub what: Option<String>,
+    /// Agree to the deploy where `approve: true` asks for it
+    #[arg(long)]
+    pub approve: bool,
     #[command(flatten)]
     #[allow(missing_docs)]
     pub project: ProjectArgs,
@@ -371,41 +391,9 @@ pub struct Events {
     /// So many from the past
     #[arg(short = 'n', long, value_name = "N", default_value_t = 50)]
     pub limit: u32,
-    #[command(flatten)]
-    #[allow(missing_docs)]
-    pub app: AppArgs,
-}
-
-/// `landfall exec`
-#[derive(Debug, Args)]
-pub struct Exec {
-    /// In which service
-    pub service: ServiceName,
-    /// Program and arguments; nothing is interpreted by a shell
-    #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGV")]
-    pub argv: Vec<String>,
-    /// In which replica [default: the first that serves]
-    #[arg(long, value_name = "ID")]
-    pub replica: Option<ReplicaId>,
-    /// No terminal, even when there is one
-    #[arg(short = 'T', long)]
-    pub no_tty: bool,
-    #[command(flatten)]
-    #[allow(missing_docs)]
-    pub app: AppArgs,
-}
-
-/// `landfall run`
-#[derive(Debug, Args)]
-pub struct RunIn {
-    /// Of which service
-    pub service: ServiceName,
-    /// Program and arguments; nothing is interpreted by a shell
-    #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGV")]
-    pub argv: Vec<String>,
-    /// Variable added to the environment
-    #[arg(short, long = "env", value_name = "KEY=VALUE")]
-    pub environment: Vec<String>,
+    /// Only who asked for what, and from where
+    #[arg(long)]
+    pub audit: bool,
     #[command(flatten)]
     #[allow(missing_docs)]
     pub app: AppArgs,
@@ -435,60 +423,6 @@ pub struct Ca {
 pub struct Completions {
     /// For which shell
     pub shell: Shell,
-}
-
-/// `landfall server`
-#[derive(Debug, Args)]
-pub struct Server {
-    /// What to do with it
-    #[command(subcommand)]
-    pub verb: ServerVerb,
-}
-
-/// What can be done with a server.
-#[derive(Debug, Subcommand)]
-pub enum ServerVerb {
-    /// Make a bare Debian or Ubuntu machine a server for Landfall: shows what it would change, asks, does it
-    Setup(ServerSetup),
-    /// Move a server to this version of Landfall while it carries requests
-    Upgrade(ServerUpgrade),
-}
-
-/// `landfall server setup`
-#[derive(Debug, Args)]
-pub struct ServerSetup {
-    /// Of the server: ssh://user@host[:port] [default: this machine]
-    pub address: Option<ServerAddress>,
-    /// Have security updates installed every day
-    #[arg(long)]
-    pub updates: bool,
-    /// Leave the firewall as it is
-    #[arg(long)]
-    pub no_firewall: bool,
-    /// Do not ask
-    #[arg(short, long)]
-    pub yes: bool,
-    /// The landfall that goes to the server, when it cannot be this one: for another processor
-    #[arg(long, value_name = "FILE")]
-    pub binary: Option<PathBuf>,
-}
-
-/// `landfall server upgrade`
-#[derive(Debug, Args)]
-pub struct ServerUpgrade {
-    /// Of the server: ssh://user@host[:port] [default: this machine]
-    pub address: Option<ServerAddress>,
-    /// The landfall that goes to the server, when it cannot be this one: for another processor
-    #[arg(long, value_name = "FILE")]
-    pub binary: Option<PathBuf>,
-}
-
-/// `landfall server-side`
-#[derive(Debug, Args)]
-pub struct ServerSide {
-    /// The binary that was brought
-    #[arg(long, value_name = "FILE")]
-    pub received: PathBuf,
 }
 
 /// `landfall agent`
@@ -528,40 +462,6 @@ pub struct Supervise {
     #[command(flatten)]
     #[allow(missing_docs)]
     pub listen: ListenArgs,
-}
-
-/// `landfall stage`
-#[derive(Debug, Args)]
-pub struct Stage {
-    /// Process id of the supervisor
-    #[arg(long)]
-    pub parent: i32,
-    /// Arguments of the `landfall` it becomes
-    #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
-    pub argv: Vec<std::ffi::OsString>,
-}
-
-/// `landfall shim`
-#[derive(Debug, Args)]
-pub struct Shim {
-    /// Which part
-    #[command(subcommand)]
-    pub part: ShimPart,
-}
-
-/// The two halves of the shim.
-#[derive(Debug, Subcommand)]
-pub enum ShimPart {
-    /// Supervise the replica in this directory
-    Run {
-        /// Of the replica.
-        dir: PathBuf,
-    },
-    /// Become the program of the replica in this directory
-    Exec {
-        /// Of the replica.
-        dir: PathBuf,
-    },
 }
 
 #[cfg(test)]

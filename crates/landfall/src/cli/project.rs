@@ -4,7 +4,7 @@
 
 use super::Verb;
 use clap::Args;
-use landfall_model::name::AppName;
+use landfall_model::name::{AppName, EnvironmentName};
 use std::path::PathBuf;
 
 /// Which file, for verbs that read it.
@@ -26,6 +26,9 @@ pub struct ProjectArgs {
     /// File of variables for `${…}` [default: .env]
     #[arg(long = "env-file", value_name = "FILE")]
     pub env_files: Vec<PathBuf>,
+    /// Named variant of the app, as `x-landfall.environments` declares it
+    #[arg(short, long, value_name = "NAME")]
+    pub environment: Option<EnvironmentName>,
 }
 
 /// Which app, for verbs that only need its name.
@@ -41,6 +44,9 @@ pub struct AppArgs {
     /// Directory of the project
     #[arg(long, alias = "project-dir", value_name = "DIR")]
     pub project_directory: Option<PathBuf>,
+    /// Named variant of the app, as `x-landfall.environments` declares it
+    #[arg(short, long, value_name = "NAME")]
+    pub environment: Option<EnvironmentName>,
 }
 
 impl ProjectArgs {
@@ -52,6 +58,7 @@ impl ProjectArgs {
         self.profiles = outer.profiles.into_iter().chain(self.profiles.drain(..)).collect();
         self.project_directory = self.project_directory.take().or(outer.project_directory);
         self.project_name = self.project_name.take().or(outer.project_name);
+        self.environment = self.environment.take().or(outer.environment);
     }
 }
 
@@ -60,6 +67,7 @@ impl AppArgs {
         self.files = outer.files.into_iter().chain(self.files.drain(..)).collect();
         self.project_directory = self.project_directory.take().or(outer.project_directory);
         self.app = self.app.take().or(outer.project_name);
+        self.environment = self.environment.take().or(outer.environment);
     }
 }
 
@@ -81,6 +89,9 @@ impl Verb {
             Verb::Events(args) => args.app.after(outer),
             Verb::Exec(args) => args.app.after(outer),
             Verb::Run(args) => args.app.after(outer),
+            Verb::Reset(args) => args.project.after(outer),
+            Verb::Promote(args) => args.project.after(outer),
+            Verb::Secret(args) => args.verb.app_mut().after(outer),
             _ => {}
         }
     }

@@ -20,10 +20,12 @@ use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::Incoming;
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
-use landfall_model::api::{Accepted, AgentInfo, AppStatus, Failure, Planned, Release, RolloutRequest};
+use landfall_model::api::{Accepted, AgentInfo, AppStatus, Failure, Planned, Release, RolloutRequest, VolumeStatus};
 use landfall_model::certificate::{Authority, CertificateStatus, RenewRequest, Renewing};
 use landfall_model::metrics::Metrics;
-use landfall_model::name::AppName;
+use landfall_model::name::{AppName, ReleaseNumber, SecretName};
+use landfall_model::secret::{SecretStatus, SecretsSet, SetSecrets};
+use landfall_model::spec::Spec;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::time::Duration;
@@ -94,6 +96,31 @@ impl Client {
     /// Begins a rollout, or finds that it was begun.
     pub async fn roll_out(&self, app: &AppName, request: &RolloutRequest) -> Result<Accepted, ClientError> {
         self.call(Method::POST, &format!("/v1/apps/{app}/rollouts"), &body(request)?).await
+    }
+
+    /// Names of secrets, and what is known of them.
+    pub async fn secrets(&self, app: &AppName) -> Result<Vec<SecretStatus>, ClientError> {
+        self.get(&format!("/v1/apps/{app}/secrets")).await
+    }
+
+    /// Sets secrets.
+    pub async fn set_secrets(&self, app: &AppName, request: &SetSecrets) -> Result<SecretsSet, ClientError> {
+        self.call(Method::PUT, &format!("/v1/apps/{app}/secrets"), &body(request)?).await
+    }
+
+    /// Takes one away.
+    pub async fn unset_secret(&self, app: &AppName, name: &SecretName) -> Result<SecretName, ClientError> {
+        self.call(Method::DELETE, &format!("/v1/apps/{app}/secrets/{name}"), &Bytes::new()).await
+    }
+
+    /// What a release was made of.
+    pub async fn release_spec(&self, app: &AppName, release: ReleaseNumber) -> Result<Spec, ClientError> {
+        self.get(&format!("/v1/apps/{app}/releases/{release}/spec")).await
+    }
+
+    /// The data an app has.
+    pub async fn volumes(&self, app: &AppName) -> Result<Vec<VolumeStatus>, ClientError> {
+        self.get(&format!("/v1/apps/{app}/volumes")).await
     }
 
     async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, ClientError> {

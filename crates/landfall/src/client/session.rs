@@ -1,6 +1,7 @@
 //! A command in a replica: the connection is upgraded and carries [`ExecFrame`]s both ways.
 
 use super::{Client, ClientError, accept, body, request};
+use bytes::{Buf as _, BytesMut};
 use http::{Method, header};
 use http_body_util::Full;
 use hyper::upgrade::Upgraded;
@@ -11,6 +12,9 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, ReadHalf, WriteHalf};
 
 /// Longest payload of a frame either side may send.
 const MAX_FRAME: usize = 1024 * 1024;
+
+/// Bytes before the payload of a frame: its kind and its length.
+const HEAD: usize = 5;
 
 /// What the agent says.
 #[derive(Debug)]
@@ -26,6 +30,8 @@ pub enum SessionOutput {
 /// From the command.
 pub struct Session {
     reader: ReadHalf<TokioIo<Upgraded>>,
+    /// What came and is not handed on yet: whoever waits for the next piece may stop waiting in the middle of one.
+    buffer: BytesMut,
 }
 
 /// To the command.
@@ -46,23 +52,20 @@ impl Client {
         let response = accept(sender.send_request(request).await.map_err(ClientError::cut)?, &path).await?;
         let upgraded = hyper::upgrade::on(response).await.map_err(ClientError::cut)?;
         let (reader, writer) = tokio::io::split(TokioIo::new(upgraded));
-        Ok((Session { reader }, SessionInput { writer }))
+        Ok((Session { reader, buffer: BytesMut::new() }, SessionInput { writer }))
     }
 }
 
 impl Session {
-    /// The next piece. The end is always an `Exit`; a connection that ends without is an error.
+    /// The next piece. The end is always an `Exit`; a connection that ends without is an error. Nothing is lost when it is not waited for to the end.
     pub async fn next(&mut self) -> Result<SessionOutput, ClientError> {
         loop {
-            let mut head = [0; 5];
-            self.reader.read_exact(&mut head).await.map_err(ClientError::cut)?;
-            let [kind, length @ ..] = head;
-            let length = u32::from_be_bytes(length) as usize;
-            if length > MAX_FRAME {
-                return Err(ClientError::cut("a frame of the session is too long"));
-            }
-            let mut payload = vec![0; length];
-            self.reader.read_exact(&mut payload).await.map_err(ClientError::cut)?;
+            let Some((kind, payload)) = self.frame()? else {
+                if self.reader.read_buf(&mut self.buffer).await.map_err(ClientError::cut)? == 0 {
+                    return Err(ClientError::cut("the session ended inside a frame"));
+                }
+                continue;
+            };
             match ExecFrame::try_from(kind) {
                 Ok(ExecFrame::Stdout) => return Ok(SessionOutput::Stdout(payload)),
                 Ok(ExecFrame::Stderr) => return Ok(SessionOutput::Stderr(payload)),
@@ -75,6 +78,20 @@ impl Session {
                 Ok(ExecFrame::Stdin | ExecFrame::Resize) | Err(_) => {}
             }
         }
+    }
+}
+
+impl Session {
+    /// Takes a frame off the buffer when it is there wholly.
+    fn frame(&mut self) -> Result<Option<(u8, Vec<u8>)>, ClientError> {
+        let Some((&[kind, a, b, c, d], rest)) = self.buffer.split_first_chunk::<HEAD>() else { return Ok(None) };
+        let length = u32::from_be_bytes([a, b, c, d]) as usize;
+        if length > MAX_FRAME {
+            return Err(ClientError::cut("a frame of the session is too long"));
+        }
+        let Some(payload) = rest.get(..length).map(<[u8]>::to_vec) else { return Ok(None) };
+        self.buffer.advance(HEAD + length);
+        Ok(Some((kind, payload)))
     }
 }
 

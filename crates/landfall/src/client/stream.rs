@@ -64,9 +64,9 @@ impl Client {
         Events { again: Again::new(self), from: Source::Rollout(id.clone()), after: None, ended: false }
     }
 
-    /// The last `limit` events, of one app or all, then new ones with `follow`.
-    pub fn events(&self, app: Option<&AppName>, limit: u32, follow: bool) -> Events {
-        Events { again: Again::new(self), from: Source::All { app: app.cloned(), limit, follow }, after: None, ended: false }
+    /// The last `limit` events, of one app or all, with `audit` only who asked for what; then new ones with `follow`.
+    pub fn events(&self, app: Option<&AppName>, (limit, audit): (u32, bool), follow: bool) -> Events {
+        Events { again: Again::new(self), from: Source::All { app: app.cloned(), limit, audit, follow }, after: None, ended: false }
     }
 
     /// The last `tail` lines of each replica of these services (all when empty), then new ones with `follow`.
@@ -117,7 +117,7 @@ impl Again {
 
 enum Source {
     Rollout(RolloutId),
-    All { app: Option<AppName>, limit: u32, follow: bool },
+    All { app: Option<AppName>, limit: u32, audit: bool, follow: bool },
 }
 
 /// A stream of events.
@@ -163,10 +163,10 @@ impl Events {
 fn path(from: &Source, after: Option<u64>) -> String {
     match from {
         Source::Rollout(id) => format!("/v1/rollouts/{id}/events?after={}", after.unwrap_or(0)),
-        Source::All { app, limit, follow } => {
+        Source::All { app, limit, audit, follow } => {
             let app = app.as_ref().map(|app| format!("&app={app}")).unwrap_or_default();
             let after = after.map(|after| format!("&after={after}")).unwrap_or_default();
-            format!("/v1/events?limit={limit}&follow={follow}{app}{after}")
+            format!("/v1/events?limit={limit}&follow={follow}&audit={audit}{app}{after}")
         }
     }
 }

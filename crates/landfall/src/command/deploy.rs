@@ -3,16 +3,18 @@
 //! Nothing is touched before the files are free of errors, and nothing on the server before every program is built.
 
 use super::Context;
-use crate::cli::Deploy;
+use crate::cli::{Deploy, ProjectArgs};
 use crate::client::Client;
-use crate::error::Outcome;
+use crate::error::{Outcome, Plain};
 use crate::program;
-use crate::project::Project;
+use crate::project::{Project, source};
 use crate::rollout::{Ended, detachable, roll_out, tell_serving};
 use landfall_model::api::Want;
-use landfall_model::name::{AppName, ServiceName};
+use landfall_model::name::{AppName, EnvironmentName, SecretName, ServiceName};
+use landfall_model::secret::{Environments, SecretValue};
 use landfall_model::spec::Spec;
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::process::ExitCode;
 
 /// A project that may be deployed: its files have no errors.
@@ -20,13 +22,17 @@ pub struct Ready {
     project: Project,
     spec: Spec,
     builds: BTreeMap<ServiceName, Vec<String>>,
+    given: BTreeMap<SecretName, SecretValue>,
+    sources: BTreeMap<SecretName, Vec<String>>,
+    environments: Environments,
 }
 
 /// Makes a release, or finds that there is nothing to change.
 pub async fn run(context: &Context, args: Deploy) -> Outcome<ExitCode> {
-    let project = Project::locate(&context.settings, args.path.as_deref(), &args.project)?.with_rules();
+    let project = meant(context, args.what.as_deref(), args.project)?.with_rules();
     let ready = Ready::check(context, project)?;
-    let client = context.client();
+    ready.approve(context, args.approve)?;
+    let client = ready.client(context)?;
     // Before a long build, not after it.
     client.agent().await?;
     let app = ready.app().clone();
@@ -35,11 +41,47 @@ pub async fn run(context: &Context, args: Deploy) -> Outcome<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// The project and its environment: a word that the Compose file here declares as an environment is one, anything else a path.
+fn meant(context: &Context, what: Option<&str>, mut args: ProjectArgs) -> Outcome<Project> {
+    let locate = |path: Option<&str>, args: &ProjectArgs| Project::locate(&context.settings, path.map(Path::new), args);
+    let Some((word, name)) = what.and_then(|word| Some((word, word.parse::<EnvironmentName>().ok()?))) else { return locate(what, &args) };
+    let is_path = context.settings.cwd.join(word).exists();
+    let declared = locate(None, &args).map(|project| project.resolve().environments).unwrap_or_default();
+    match (declared.contains_key(&name), is_path) {
+        (true, true) => {
+            Err(Plain::usage("ambiguous", format!("`{word}` is an environment of the Compose file here, and there is `./{word}`"))
+                .hint(format!("write `-e {word}` for the environment, `./{word}` for the path"))
+                .into())
+        }
+        (true, false) if args.environment.is_some() => {
+            Err(Plain::usage("ambiguous", format!("which environment? `{word}` is one, and `-e` names another")).into())
+        }
+        (true, false) => {
+            args.environment = Some(name);
+            locate(None, &args)
+        }
+        (false, false) if !declared.is_empty() => {
+            let names: Vec<&str> = declared.keys().map(EnvironmentName::as_str).collect();
+            Err(Plain::usage("unknown-environment", format!("there is no environment `{word}`, and no such path"))
+                .hint(format!("environments of the file: {}", names.join(", ")))
+                .into())
+        }
+        (false, _) => locate(what, &args),
+    }
+}
+
 impl Ready {
     /// Compiles the files and shows every complaint.
     pub fn check(context: &Context, project: Project) -> Outcome<Self> {
         let (spec, output) = project.spec(&context.printer)?;
-        Ok(Self { project, spec, builds: output.builds })
+        Ok(Self {
+            project,
+            spec,
+            builds: output.builds,
+            given: output.given,
+            sources: output.sources_of,
+            environments: output.environments,
+        })
     }
 
     /// Which app it is.
@@ -48,16 +90,55 @@ impl Ready {
     }
 
     /// Builds, digests, and asks the agent for the release.
-    pub async fn deploy(mut self, context: &Context, client: &Client) -> Outcome<Ended> {
+    pub async fn deploy(self, context: &Context, client: &Client) -> Outcome<Ended> {
         program::build(&self.project.dir, &self.builds, &context.printer)?;
+        self.promote(context, client, |_| Ok(())).await
+    }
+
+    /// Digests, lets the spec be completed, and asks the agent for the release.
+    pub async fn promote(mut self, context: &Context, client: &Client, complete: impl FnOnce(&mut Spec) -> Outcome) -> Outcome<Ended> {
         program::digest(&mut self.spec, false)?;
+        complete(&mut self.spec)?;
+        let given = self.values().await?;
         let app = self.spec.app.clone();
-        roll_out(client, &context.printer, &app, Want::Deploy { spec: Box::new(self.spec) }).await
+        roll_out(client, &context.printer, &app, Want::Deploy { spec: Box::new(self.spec), given }).await
+    }
+
+    /// Values of secrets that this machine knows: a program that was named for one wins over variables.
+    async fn values(&mut self) -> Outcome<BTreeMap<SecretName, SecretValue>> {
+        let mut given = std::mem::take(&mut self.given);
+        given.extend(source::ask(&self.project.dir, &self.sources).await?);
+        Ok(given)
+    }
+
+    /// Somebody agrees, where the environment asks for it.
+    pub fn approve(&self, context: &Context, approved: bool) -> Outcome {
+        let Some(environment) = self.project.environment.as_ref().filter(|e| self.environments.get(*e).is_some_and(|e| e.approve)) else {
+            return Ok(());
+        };
+        let refused = |message: &str| {
+            Plain::usage("not-approved", format!("{environment} asks for approval, {message}; nothing was touched"))
+                .hint("agree with `--approve`")
+        };
+        if approved {
+            return Ok(());
+        }
+        match context.printer.ask(&format!("Deploy {} to {environment}? Type yes to go on:", self.spec.app)).as_deref() {
+            Some("yes") => Ok(()),
+            Some(_) => Err(refused("which was not given").into()),
+            None => Err(refused("and nobody can give it here").into()),
+        }
+    }
+
+    /// A client of the agent it goes to.
+    pub fn client(&self, context: &Context) -> Outcome<Client> {
+        context.client_of_project(&self.project)
     }
 
     /// The spec as a plan sees it, without building anything; and the services whose program is not there yet.
-    pub fn unbuilt(mut self) -> Outcome<(Spec, Vec<ServiceName>)> {
+    pub async fn unbuilt(mut self) -> Outcome<(Want, Vec<ServiceName>)> {
         let unknown = program::digest(&mut self.spec, true)?;
-        Ok((self.spec, unknown))
+        let given = self.values().await?;
+        Ok((Want::Deploy { spec: Box::new(self.spec), given }, unknown))
     }
 }

@@ -3,7 +3,7 @@
 //! A supervisor that `up --detach` left running ends with the last app.
 
 use super::Context;
-use crate::cli::Down;
+use crate::cli::{Down, ProjectArgs};
 use crate::client::Client;
 use crate::error::{Outcome, Plain};
 use crate::output::took;
@@ -22,11 +22,10 @@ const SUPERVISOR_LIMIT: Duration = Duration::from_secs(45);
 
 /// Stops the app.
 pub async fn run(context: &Context, args: Down) -> Outcome<ExitCode> {
-    let app = which(context, &args)?;
+    let (app, client) = which(context, args.app.as_deref(), &args.project)?;
     if args.volumes {
-        confirm(context, &app, args.confirm.as_deref())?;
+        confirm(context, &app, args.confirm.as_deref(), "down")?;
     }
-    let client = context.client();
     let want = Want::Down { volumes: args.volumes };
     let ended = detachable(&app, roll_out(&client, &context.printer, &app, want)).await?;
     let took_ms = if let Ended::Done { took_ms, .. } = ended { took_ms } else { 0 };
@@ -45,26 +44,27 @@ pub async fn run(context: &Context, args: Down) -> Outcome<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// A word without a slash that names no file is the app's name.
-fn which(context: &Context, args: &Down) -> Outcome<AppName> {
-    if let Some(typed) = &args.app {
-        let is_path = typed.contains('/') || typed == "." || typed == ".." || context.settings.cwd.join(typed).is_file();
-        if !is_path {
-            return Ok(typed.parse::<AppName>().map_err(|e| Plain::usage("bad-name", e.to_string()))?);
-        }
+/// The app that is meant, and a client of its agent. A word without a slash that names no file is the app's name.
+pub(super) fn which(context: &Context, typed: Option<&str>, args: &ProjectArgs) -> Outcome<(AppName, Client)> {
+    let is_path = |typed: &str| typed.contains('/') || typed == "." || typed == ".." || context.settings.cwd.join(typed).is_file();
+    let named = match typed.filter(|typed| !is_path(typed)) {
+        Some(typed) => Some(typed.parse::<AppName>().map_err(|e| Plain::usage("bad-name", e.to_string()))?),
+        None => args.project_name.clone(),
+    };
+    if let (Some(name), None) = (&named, &args.environment) {
+        return Ok((name.clone(), context.client()));
     }
-    if let Some(name) = &args.project.project_name {
-        return Ok(name.clone());
-    }
-    let path = args.app.as_deref().map(std::path::Path::new);
-    Project::locate(&context.settings, path, &args.project)?.app()
+    let args = ProjectArgs { project_name: named, ..args.clone() };
+    let path = typed.filter(|typed| is_path(typed)).map(std::path::Path::new);
+    let project = Project::locate(&context.settings, path, &args)?;
+    Ok((project.app()?, context.client_of_project(&project)?))
 }
 
 /// Data is deleted only when somebody typed that it should be.
-fn confirm(context: &Context, app: &AppName, given: Option<&str>) -> Outcome {
+pub(super) fn confirm(context: &Context, app: &AppName, given: Option<&str>, verb: &str) -> Outcome {
     let refused = |message: String| {
         Plain::usage("not-confirmed", message)
-            .hint(format!("to delete all data of {app}: `landfall down {app} --volumes --confirm {CONFIRMATION}`"))
+            .hint(format!("to delete all data of {app}: `landfall {verb} {app} --volumes --confirm {CONFIRMATION}`"))
     };
     if given == Some(CONFIRMATION) {
         return Ok(());

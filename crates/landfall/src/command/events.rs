@@ -9,9 +9,9 @@ use std::process::ExitCode;
 
 /// Prints them; with `--follow` until Ctrl-C, which is then a good end.
 pub async fn run(context: &Context, args: Events) -> Outcome<ExitCode> {
-    let client = context.client();
+    let client = context.client_for(&args.app)?;
     let app = app_named(&context.settings, &args.app)?;
-    let mut events = client.events(app.as_ref(), args.limit, args.follow);
+    let mut events = client.events(app.as_ref(), (args.limit, args.audit), args.follow);
     let mut interrupt = interrupts()?;
     loop {
         tokio::select! {

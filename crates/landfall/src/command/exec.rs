@@ -19,7 +19,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 /// In a running replica.
 pub async fn exec(context: &Context, args: Exec) -> Outcome<ExitCode> {
-    let client = context.client();
+    let client = context.client_for(&args.app)?;
     let app = context.app(&client, &args.app).await?;
     // The process runtime gives no terminal; a raw one here would then only take Ctrl-C away.
     let tty = wants_tty(args.no_tty) && client.app(&app).await?.runtime == RuntimeKind::Docker;
@@ -30,9 +30,9 @@ pub async fn exec(context: &Context, args: Exec) -> Outcome<ExitCode> {
 
 /// In a new replica.
 pub async fn run(context: &Context, args: RunIn) -> Outcome<ExitCode> {
-    let client = context.client();
+    let client = context.client_for(&args.app)?;
     let app = context.app(&client, &args.app).await?;
-    let environment = args.environment.iter().map(|pair| variable(pair)).collect::<Outcome<BTreeMap<String, String>>>()?;
+    let environment = args.variables.iter().map(|pair| variable(pair)).collect::<Outcome<BTreeMap<String, String>>>()?;
     // It is a job: its output is its log, and it reads nothing, so the terminal stays as it is and Ctrl-C ends it.
     let asked = ExecRequest { service: args.service, replica: None, argv: args.argv, tty: false, environment };
     let (session, input) = client.session(&app, "run", &asked).await?;

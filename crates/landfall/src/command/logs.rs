@@ -9,7 +9,7 @@ use std::process::ExitCode;
 
 /// Prints it; with `--follow` until Ctrl-C, which is then a good end.
 pub async fn run(context: &Context, args: Logs) -> Outcome<ExitCode> {
-    let client = context.client();
+    let client = context.client_for(&args.app)?;
     let app = context.app(&client, &args.app).await?;
     let mut view = LogView::new(context.printer, args.timestamps);
     let mut lines = client.logs(&app, &args.services, args.tail, args.follow);

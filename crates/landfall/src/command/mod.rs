@@ -15,9 +15,12 @@ mod init;
 mod logs;
 mod metrics;
 mod plan;
+mod promote;
 mod releases;
+mod reset;
 mod rollback;
 mod schema;
+mod secret;
 mod server;
 mod status;
 mod stdio;
@@ -27,7 +30,7 @@ use crate::cli::{AppArgs, Verb};
 use crate::client::{Channel, Client};
 use crate::error::{Outcome, Plain};
 use crate::output::Printer;
-use crate::project::app_named;
+use crate::project::{Project, app_named, of_app};
 use crate::settings::Settings;
 use crate::ssh::{Link, Notice};
 use landfall_model::api::AppStatus;
@@ -77,6 +80,9 @@ fn talk(verb: Verb, context: &Context) -> Outcome<ExitCode> {
             Verb::Down(args) => down::run(context, args).await,
             Verb::Plan(args) => plan::run(context, args).await,
             Verb::Deploy(args) => deploy::run(context, args).await,
+            Verb::Promote(args) => promote::run(context, args).await,
+            Verb::Reset(args) => reset::run(context, args).await,
+            Verb::Secret(args) => secret::run(context, args).await,
             Verb::Rollback(args) => rollback::run(context, args).await,
             Verb::Releases(args) => releases::run(context, args).await,
             Verb::Status(args) => status::run(context, args).await,
@@ -112,6 +118,20 @@ impl Context {
                 Channel::There(Arc::new(Link::new(self.settings.ssh.clone(), server.clone(), notice)))
             }
         })
+    }
+
+    /// A client of the agent of the environment that is meant, for verbs that need no more than the app's name.
+    pub fn client_for(&self, args: &AppArgs) -> Outcome<Client> {
+        match &args.environment {
+            Some(_) => self.client_of_project(&of_app(&self.settings, args)?),
+            None => Ok(self.client()),
+        }
+    }
+
+    /// Likewise, for verbs that read the project.
+    pub fn client_of_project(&self, project: &Project) -> Outcome<Client> {
+        // What is typed wins over what the file says.
+        Ok(self.client_of(self.settings.server.as_ref().or(project.server()?.as_ref())))
     }
 
     /// The app a verb is about: named, that of the file here, or the only one there is.

@@ -6,7 +6,7 @@ use crate::cli::Plan;
 use crate::error::Outcome;
 use crate::project::Project;
 use crate::rollout::fresh_id;
-use landfall_model::api::{RolloutRequest, Want};
+use landfall_model::api::RolloutRequest;
 use std::process::ExitCode;
 
 /// Changes pending (`--exit-code`).
@@ -15,13 +15,14 @@ const PENDING: u8 = 4;
 /// Prints the plan.
 pub async fn run(context: &Context, args: Plan) -> Outcome<ExitCode> {
     let project = Project::locate(&context.settings, args.path.as_deref(), &args.project)?.with_rules();
-    let (spec, unbuilt) = Ready::check(context, project)?.unbuilt()?;
+    let ready = Ready::check(context, project)?;
+    let (app, client) = (ready.app().clone(), ready.client(context)?);
+    let (want, unbuilt) = ready.unbuilt().await?;
     for service in unbuilt {
         context.printer.warning(&format!("the program of `{service}` is not built yet; the plan takes it for new"));
     }
-    let app = spec.app.clone();
-    let request = RolloutRequest { id: fresh_id()?, want: Want::Deploy { spec: Box::new(spec) } };
-    let planned = context.client().plan(&app, &request).await?;
+    let request = RolloutRequest { id: fresh_id()?, want };
+    let planned = client.plan(&app, &request).await?;
     if context.printer.is_json() {
         context.printer.json(&planned)?;
     } else {

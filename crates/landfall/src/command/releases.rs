@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 /// Prints it.
 pub async fn run(context: &Context, args: Releases) -> Outcome<ExitCode> {
-    let client = context.client();
+    let client = context.client_for(&args.app)?;
     let which = AppArgs { app: args.named.or(args.app.app), ..args.app };
     let app = context.app(&client, &which).await?;
     let releases = client.releases(&app).await?;

@@ -10,7 +10,7 @@ use std::process::ExitCode;
 
 /// Goes back.
 pub async fn run(context: &Context, args: Rollback) -> Outcome<ExitCode> {
-    let client = context.client();
+    let client = context.client_for(&args.app)?;
     let app = context.app(&client, &args.app).await?;
     let want = Want::Rollback { release: args.release.map(ReleaseNumber) };
     let ended = detachable(&app, roll_out(&client, &context.printer, &app, want)).await?;

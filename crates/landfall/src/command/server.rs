@@ -28,7 +28,13 @@ async fn setup(context: &Context, args: ServerSetup) -> Outcome<ExitCode> {
     let (server, name) = which(context, args.address);
     let mut there = Reached::open(&server, &program, &context.settings.ssh, |text| context.printer.note(text)).await?;
     there.ask(&Ask::Setup { wish: Wish { updates: args.updates, no_firewall: args.no_firewall } }).await?;
-    let proposal = proposal(context, &mut there).await?;
+    let proposal = match proposal(context, &mut there).await {
+        Ok(proposal) => proposal,
+        Err(refused) => {
+            there.end().await;
+            return Err(refused);
+        }
+    };
     context.printer.proposal(&name, &proposal)?;
     if proposal.changes.is_empty() {
         there.end().await;

@@ -9,7 +9,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 /// The app that is named, or the one of the file here when it is deployed, or all.
 pub async fn run(context: &Context, args: Status) -> Outcome<ExitCode> {
-    let client = context.client();
+    let client = context.client_for(&args.app)?;
     let which = AppArgs { app: args.named.or(args.app.app), ..args.app };
     let named = app_named(&context.settings, &which)?;
     let mut apps = client.apps().await?;

@@ -105,7 +105,9 @@ fn supervisor(context: &Context, args: &Up) -> Outcome<tokio::process::Command> 
         .arg(context.settings.home.path())
         .arg(format!("--http={}", args.listen.http))
         .arg(format!("--https={}", args.listen.https))
-        .args(args.listen.proxy_protocol.iter().map(|network| format!("--proxy-protocol={network}")));
+        .args(args.listen.proxy_protocol.iter().map(|network| format!("--proxy-protocol={network}")))
+        .env_clear()
+        .envs(crate::supervise::environment());
     Ok(command)
 }
 

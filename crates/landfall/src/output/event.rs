@@ -29,6 +29,17 @@ pub fn what(what: &What) -> String {
         }
         What::Released { release } => paint(GOOD, format!("release {release} serves")),
         What::RolloutEnded { state, failure, took_ms } => ended(*state, failure.as_ref().map(|f| f.message.as_str()), *took_ms),
+        What::Called { action, from, refused: None } => {
+            format!("{} {}", harmless(action), paint(FAINT, format!("from {}", harmless(from))))
+        }
+        What::Called { action, from, refused: Some(code) } => {
+            format!(
+                "{} {} {}",
+                harmless(action),
+                paint(ERROR, format!("refused: {}", harmless(code))),
+                paint(FAINT, format!("from {}", harmless(from)))
+            )
+        }
         What::AgentStarted { version } => format!("agent {version} started"),
         What::CertificateIssued { name, issuer, until_ms } => {
             format!(

@@ -16,7 +16,9 @@ mod plan;
 mod progress;
 mod release;
 mod sarif;
+mod secret;
 mod server;
+mod size;
 mod status;
 mod style;
 mod table;
@@ -25,6 +27,7 @@ mod time;
 pub use checked::Checked;
 pub use log::LogView;
 pub use progress::Progress;
+pub use size::bytes;
 pub use style::paint;
 pub use time::took;
 
@@ -37,6 +40,8 @@ use landfall_model::certificate::CertificateStatus;
 use landfall_model::code::Code;
 use landfall_model::diagnostic::Diagnostic;
 use landfall_model::name::ServiceName;
+use landfall_model::secret::SecretStatus;
+use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::io::{IsTerminal as _, Write as _};
@@ -292,6 +297,15 @@ impl Printer {
         Ok(())
     }
 
+    /// `landfall secret list`.
+    pub fn secrets(&self, secrets: &[SecretStatus]) -> Outcome {
+        match (self.json, secrets) {
+            (true, _) => self.json(&secrets),
+            (false, []) => self.line("there is no secret; `landfall secret set NAME` makes one"),
+            (false, _) => self.text(&secret::render(secrets)),
+        }
+    }
+
     /// One line of `landfall events`.
     pub fn event(&self, event: &Event) -> Outcome {
         if self.json { self.json_line(event) } else { self.line(&event::render(event)) }
@@ -307,6 +321,18 @@ impl Printer {
         let mut answer = String::new();
         std::io::stdin().read_line(&mut answer).ok()?;
         Some(answer.trim().to_owned())
+    }
+
+    /// Asks for something that is not shown while it is typed; `None` when there is nobody to type.
+    pub fn ask_hidden(&self, question: &str) -> Option<String> {
+        let shown = tcgetattr(std::io::stdin()).ok()?;
+        let mut hidden = shown.clone();
+        hidden.local_modes.remove(LocalModes::ECHO);
+        tcsetattr(std::io::stdin(), OptionalActions::Flush, &hidden).ok()?;
+        let answer = self.ask(question);
+        let _ = tcsetattr(std::io::stdin(), OptionalActions::Flush, &shown);
+        let _ = writeln!(AutoStream::new(std::io::stderr().lock(), self.err));
+        answer
     }
 
     /// Shows a rollout as it goes.

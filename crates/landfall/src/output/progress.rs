@@ -66,7 +66,7 @@ fn plain(what: &What, current: &Current) -> Option<String> {
     let step = || format!("{}{}", if current.undo { "undo: " } else { "" }, current.line);
     match what {
         // The end is told by who asked for the rollout, with the address or the whole failure.
-        What::StepStarted { .. } | What::RolloutEnded { .. } => None,
+        What::StepStarted { .. } | What::RolloutEnded { .. } | What::Called { .. } => None,
         What::StepDone { took_ms, .. } => Some(format!("{} {}", step(), paint(FAINT, format!("({})", took(*took_ms))))),
         What::StepFailed { failure, .. } => Some(format!("{} {}: {}", paint(ERROR, "failed:"), step(), harmless(&failure.message))),
         other => Some(event::what(other)),
@@ -131,7 +131,7 @@ impl Live {
                 }
             }
             What::RolloutStarted { .. } | What::Released { .. } => self.head.set_message(event::what(what)),
-            What::Planned { .. } | What::RolloutEnded { .. } | What::AgentStarted { .. } => {}
+            What::Planned { .. } | What::RolloutEnded { .. } | What::AgentStarted { .. } | What::Called { .. } => {}
             What::ReplicaDied { .. }
             | What::CertificateIssued { .. }
             | What::CertificateFailed { .. }

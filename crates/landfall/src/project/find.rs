@@ -127,6 +127,7 @@ impl Finder<'_> {
             profiles: BTreeSet::new(),
             reader: &reader,
             rules: None,
+            environment: None,
         };
         // Whatever is wrong with the file is complained about when it is read for its values.
         let env = environment(&input);

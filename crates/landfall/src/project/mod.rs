@@ -5,6 +5,7 @@
 mod disk;
 mod facts;
 mod find;
+pub mod source;
 
 use crate::cli::{AppArgs, ProjectArgs};
 use crate::error::{Explain, Kind, Outcome, Plain};
@@ -15,7 +16,8 @@ use find::{Finder, Found};
 use landfall_model::code;
 use landfall_model::compose::{Facts, FileProblem, Files, Input, MAX_TEXT, Output, resolve};
 use landfall_model::diagnostic::{Diagnostic, Severity};
-use landfall_model::name::AppName;
+use landfall_model::name::{AppName, EnvironmentName};
+use landfall_model::server::ServerAddress;
 use landfall_model::spec::Spec;
 use std::path::{Path, PathBuf};
 
@@ -28,6 +30,8 @@ pub struct Project {
     name: Option<AppName>,
     profiles: Vec<String>,
     disk: Disk,
+    /// The named variant that is meant.
+    pub environment: Option<EnvironmentName>,
     /// What the production rules know beside the files; without it they are not asked.
     facts: Option<Facts>,
 }
@@ -66,6 +70,7 @@ impl Project {
             name: args.project_name.clone(),
             profiles: args.profiles.clone(),
             disk: Disk::new(&settings.cwd),
+            environment: args.environment.clone(),
             facts: None,
         })
     }
@@ -98,6 +103,7 @@ impl Project {
             profiles: self.profiles.iter().cloned().collect(),
             reader,
             rules: self.facts.as_ref(),
+            environment: self.environment.as_ref(),
         })
     }
 
@@ -114,6 +120,7 @@ impl Project {
     /// Compiles, shows every complaint, and goes on only without errors.
     pub fn spec(&self, printer: &Printer) -> Outcome<(Spec, Output)> {
         let mut output = self.resolve();
+        self.declared(&output)?;
         self.notes(printer);
         if !printer.is_json() {
             // Who deploys wants to see what stands in the way; advice is for `check`.
@@ -153,14 +160,25 @@ impl Project {
     }
 }
 
+/// The project that names the app a verb is about.
+pub fn of_app(settings: &Settings, args: &AppArgs) -> Outcome<Project> {
+    let project = ProjectArgs {
+        files: args.files.clone(),
+        project_directory: args.project_directory.clone(),
+        project_name: args.app.clone(),
+        environment: args.environment.clone(),
+        ..ProjectArgs::default()
+    };
+    Project::locate(settings, None, &project)
+}
+
 /// The app a verb is about, as far as command line and files tell; `None` when there is no file here.
 pub fn app_named(settings: &Settings, args: &AppArgs) -> Outcome<Option<AppName>> {
-    if let Some(app) = &args.app {
+    if let (Some(app), None) = (&args.app, &args.environment) {
         return Ok(Some(app.clone()));
     }
-    let explicit = !args.files.is_empty() || args.project_directory.is_some();
-    let project = ProjectArgs { files: args.files.clone(), project_directory: args.project_directory.clone(), ..ProjectArgs::default() };
-    match Project::locate(settings, None, &project) {
+    let explicit = !args.files.is_empty() || args.project_directory.is_some() || args.environment.is_some();
+    match of_app(settings, args) {
         Ok(project) => Ok(Some(project.app()?)),
         Err(problem) if explicit => Err(problem),
         Err(_) => Ok(None),
@@ -168,9 +186,29 @@ pub fn app_named(settings: &Settings, args: &AppArgs) -> Outcome<Option<AppName>
 }
 
 impl Project {
+    /// Where its environment is deployed to; absent for this machine.
+    pub fn server(&self) -> Outcome<Option<ServerAddress>> {
+        let Some(environment) = &self.environment else { return Ok(None) };
+        let output = self.resolve();
+        self.declared(&output)?;
+        Ok(output.environments.get(environment).and_then(|e| e.server.clone()))
+    }
+
+    /// The environment that is meant is one of the file's.
+    fn declared(&self, output: &Output) -> Outcome {
+        let Some(environment) = self.environment.as_ref().filter(|name| !output.environments.contains_key(*name)) else { return Ok(()) };
+        let names: Vec<&str> = output.environments.keys().map(EnvironmentName::as_str).collect();
+        let hint = match names.as_slice() {
+            [] => format!("declare it: `x-landfall: {{ environments: {{ {environment}: {{ domains: […] }} }} }}`"),
+            names => format!("there are: {}", names.join(", ")),
+        };
+        Err(Plain::usage("unknown-environment", format!("{} has no environment `{environment}`", self.files())).hint(hint).into())
+    }
+
     /// Its name, also when its files have errors that do not concern the name.
     pub fn app(&self) -> Outcome<AppName> {
         let output = self.resolve();
+        self.declared(&output)?;
         let named = output.spec.as_ref().map(|spec| spec.app.clone());
         let named = named.or_else(|| output.model.as_ref()?.name().parse().ok());
         match named {

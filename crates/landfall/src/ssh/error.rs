@@ -167,9 +167,9 @@ impl Explain for SshError {
             Why::NoProgram(_) => {
                 vec!["install OpenSSH's client (Debian: `apt-get install openssh-client`), or name it in LANDFALL_SSH".to_owned()]
             }
-            Why::NoHost(_) | Why::Unreachable(_) | Why::Ended(_) => vec![format!("try it by hand: `{by_hand} true`")],
+            Why::NoHost(_) | Why::Unreachable(_) | Why::Ended(_) => vec![format!("see it by hand: `{by_hand} true`")],
             Why::Denied(_) => vec![
-                format!("try it by hand: `{by_hand} true`; `ssh-add -l` lists the keys that are offered"),
+                format!("see it by hand: `{by_hand} true`; `ssh-add -l` lists the keys that are offered"),
                 "in CI: load the deploy key with `ssh-add`, or name it as IdentityFile in ~/.ssh/config".to_owned(),
             ],
             Why::UnknownKey(_) => key::accept(server),

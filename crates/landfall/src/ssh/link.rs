@@ -116,7 +116,12 @@ impl Link {
         let status = response.status();
         let bytes = Limited::new(response.into_body(), MAX_REASON).collect().await.map_err(ClientError::cut)?.to_bytes();
         match serde_json::from_slice::<Failure>(&bytes) {
-            Ok(failure) => Err(ClientError::Refused(Box::new(failure))),
+            // The agent went away between its socket and its first byte: it is about to come back.
+            Ok(failure) if failure.code == "agent-cut-off" => Err(ClientError::cut(failure.message)),
+            // It says "here" of a machine that is not this one.
+            Ok(failure) => {
+                Err(ClientError::Refused(Box::new(Failure { message: format!("on {}: {}", self.server, failure.message), ..failure })))
+            }
             Err(_) => Err(ClientError::Status { path: "its own socket".to_owned(), status }),
         }
     }

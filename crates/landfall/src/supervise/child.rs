@@ -35,8 +35,19 @@ pub(super) struct Program {
     pub notify: Option<PathBuf>,
     /// How long it may say nothing there once it is ready.
     pub watchdog: Option<Duration>,
+    /// Set in its environment.
+    pub environment: Vec<(&'static str, OsString)>,
     /// Handed over, with their names.
     pub fds: Vec<(String, Arc<OwnedFd>)>,
+}
+
+/// What our own processes get of the environment they are started in: nothing that a shell may have been given for the app, such as a password.
+pub fn environment() -> impl Iterator<Item = (OsString, OsString)> {
+    const NAMES: [&str; 8] = ["PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "TZ", "TMPDIR"];
+    const PREFIXES: [&str; 5] = ["LANDFALL_", "DOCKER_", "XDG_", "RUST_", "SSL_CERT_"];
+    std::env::vars_os().filter(|(name, _)| {
+        name.to_str().is_some_and(|name| NAMES.contains(&name) || PREFIXES.iter().any(|prefix| name.starts_with(prefix)))
+    })
 }
 
 impl Program {
@@ -52,12 +63,9 @@ impl Program {
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
             .stderr(log)
-            .env_remove("NOTIFY_SOCKET")
-            .env_remove("LISTEN_FDS")
-            .env_remove("LISTEN_FDNAMES")
-            .env_remove("LISTEN_PID")
-            .env_remove("WATCHDOG_USEC")
-            .env_remove("WATCHDOG_PID");
+            .env_clear()
+            .envs(environment())
+            .envs(self.environment.iter().map(|(name, value)| (name, value)));
         if let Some(notify) = &self.notify {
             command.env("NOTIFY_SOCKET", notify);
         }

@@ -12,9 +12,10 @@ mod notify;
 mod proxy;
 mod record;
 mod store;
+mod tunable;
 
 pub use background::start_in_background;
-pub use child::open_log;
+pub use child::{environment, open_log};
 pub use holder::{listener_of, ports_of};
 pub use listen::Listeners;
 pub use record::{Lock, Record, Started};
@@ -173,7 +174,7 @@ fn agent_program(home: &Home, binary: PathBuf, record: &Record) -> Program {
             argv.extend([flag.into(), url.into()]);
         }
     }
-    Program { binary, argv, log: home.log("agent"), notify: None, watchdog: None, fds: Vec::new() }
+    Program { binary, argv, log: home.log("agent"), notify: None, watchdog: None, environment: Vec::new(), fds: Vec::new() }
 }
 
 /// Runs the agent until told otherwise. `restart` ends it, and the next is started at once: it is another program after an upgrade.

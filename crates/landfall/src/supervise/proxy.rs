@@ -8,7 +8,7 @@ use super::child::{Backoff, Child, Program};
 use super::notify::{Notice, NotifySocket, Said};
 use super::record::Carrier;
 use super::store::FdStore;
-use super::{Listeners, Order, PROXY_DRAIN, end, stop_ordered};
+use super::{Listeners, Order, PROXY_DRAIN, end, stop_ordered, tunable};
 use crate::error::{Explain, Outcome, Plain};
 use crate::settings::Home;
 use landfall_model::api::Failure;
@@ -86,7 +86,9 @@ impl ProxyKeeper {
         let mut argv: Vec<OsString> =
             vec!["proxy".into(), "--home".into(), home.path().as_os_str().to_owned(), "--drain".into(), drain.into()];
         argv.extend(listeners.arguments());
-        let program = Program { binary, argv, log: home.log("proxy"), notify: Some(path), watchdog: Some(WATCHDOG), fds: Vec::new() };
+        let environment = tunable::tunables().map(|value| (tunable::NAME, value)).into_iter().collect();
+        let log = home.log("proxy");
+        let program = Program { binary, argv, log, notify: Some(path), watchdog: Some(WATCHDOG), environment, fds: Vec::new() };
         Ok(Self {
             program,
             sockets: listeners.into_named(),

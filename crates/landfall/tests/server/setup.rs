@@ -72,7 +72,9 @@ fn what_cannot_be_a_server_is_refused_with_a_remedy_and_not_touched() {
     refused(&["server", "setup", &deploy, "--yes", "--binary", &other.display().to_string()], &["this landfall is for", "--binary FILE"]);
 
     // Landfall that does not run there: it ends, or it says nothing.
-    for (script, told) in [("#!/bin/sh\necho no luck >&2\nexit 1\n", "no luck"), ("#!/bin/sh\nexec sleep 600\n", "it says nothing")] {
+    for (script, told) in
+        [("#!/bin/sh\necho no luck >&2\nexit 1\n", "no luck"), ("#!/bin/sh\nexec sleep 600\n", "landfall --version: no answer")]
+    {
         std::fs::write(&other, script).unwrap();
         let output = machine.landfall(&["server", "setup", &deploy, "--yes", "--binary", &other.display().to_string()]);
         assert_eq!(output.status.code(), Some(1), "{}", text(&output));

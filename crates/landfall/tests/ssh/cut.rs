@@ -12,8 +12,8 @@ const APPS: [&str; 5] = ["shop-a", "shop-b", "shop-c", "shop-d", "shop-e"];
 const ROUNDS: u64 = 10;
 
 /// A deploy's conversation has about so many bytes, and takes about so many milliseconds.
-const BYTES: u64 = 26_000;
-const MILLISECONDS: u64 = 1500;
+const BYTES: u64 = 16_000;
+const MILLISECONDS: u64 = 2500;
 
 /// Numbers that look random and are the same for one seed (xorshift64).
 struct Random(u64);

@@ -23,6 +23,9 @@ fn every_verb_works_from_another_machine() {
     said(&["metrics"]);
     assert!(said(&["exec", "-p", "shop", "worker", "--", "printenv", "VERSION"]).contains("\n2\n"));
     assert_eq!(run(&["exec", "-p", "shop", "worker", "--", "false"]).status.code(), Some(1));
+    // Frames come in pieces over SSH, and standard input ends somewhere between them.
+    let much = run(&["exec", "-p", "shop", "worker", "--", "head", "-c", "3000000", "/dev/zero"]);
+    assert!(much.status.success() && much.stdout.len() == 3_000_000, "{} bytes, {}", much.stdout.len(), much.status);
     assert!(said(&["run", "-p", "shop", "worker", "--", "echo", "$(id)"]).contains("\n$(id)\n"));
     assert!(said(&["rollback", "-p", "shop"]).contains("Release 3 of shop serves"));
 

@@ -54,9 +54,9 @@ pub(super) const CODES: &[Code] = &[
         severity: Error,
         title: "a variable of the contract is not set",
         reason: "`x-landfall.env` says that the app does not work without it.",
-        remedy: "Set it in the environment, in `.env` or in the service's `environment`; or write `required: false`.",
-        bad: "x-landfall: { env: { JWT_SECRET: { secret: true } } }\nservices:\n  web:\n    image: nginx:1.27\n",
-        good: "x-landfall: { env: { JWT_SECRET: { secret: true, required: false } } }\nservices:\n  web:\n    image: nginx:1.27\n",
+        remedy: "Set it in the environment, in `.env` or in the service's `environment`; or write `required: false`. A secret is kept on the server: `landfall secret set NAME`.",
+        bad: "x-landfall: { env: { REGION: {} } }\nservices:\n  web:\n    image: nginx:1.27\n",
+        good: "x-landfall: { env: { REGION: { required: false } } }\nservices:\n  web:\n    image: nginx:1.27\n",
     },
     Code {
         code: "env-not-allowed",
@@ -192,6 +192,15 @@ pub(super) const CODES: &[Code] = &[
         remedy: "Give each path to one service; the longest matching path wins.",
         bad: "services:\n  web:\n    image: nginx:1.27\n    x-landfall: { port: 80, routes: [/] }\n  api:\n    image: api:1\n    x-landfall: { port: 80, routes: [/] }\n",
         good: "services:\n  web:\n    image: nginx:1.27\n    x-landfall: { port: 80, routes: [/] }\n  api:\n    image: api:1\n    x-landfall: { port: 80, routes: [/api] }\n",
+    },
+    Code {
+        code: "secret-misplaced",
+        severity: Error,
+        title: "a secret would end up where everybody can see it",
+        reason: "Arguments stand in process lists, images and labels are copied about, and Landfall keeps what it deploys: only references to secrets, never their values.",
+        remedy: "Put it into `environment`, or into a file with `secrets`; a command can read it there.",
+        bad: "x-landfall: { env: { DB_PASSWORD: { secret: true } } }\nservices:\n  cache:\n    image: redis:7\n    command: [redis-server, --requirepass, \"${DB_PASSWORD}\"]\n",
+        good: "x-landfall: { env: { DB_PASSWORD: { secret: true } } }\nservices:\n  cache:\n    image: redis:7\n    environment: { DB_PASSWORD: \"${DB_PASSWORD}\" }\n    command: [sh, -c, 'exec redis-server --requirepass \"$$DB_PASSWORD\"']\n",
     },
     Code {
         code: "shared-volume",

@@ -6,16 +6,17 @@
 use super::check::App;
 use super::interpolate::Variables;
 use super::mount::SourceFile;
-use super::reader::{Field, Fields};
+use super::reader::{Field, Fields, named};
 use super::report::{Located, Report};
 use super::service::ServiceFile;
+use super::typed::number::boolean;
+use super::veil::{self, Secrets};
 use super::{FileProblem, env, path};
 use crate::container::{Content, MountedFile};
-use crate::name::ServiceName;
+use crate::name::{SecretName, ServiceName};
+use crate::secret::{MAX_VALUE, SecretValue, marked};
 use std::collections::BTreeMap;
 
-/// Most bytes of one value: what Swarm allows for a config.
-const MAX_VALUE: usize = 1_000_000;
 /// Most bytes of all values of all services: they travel in a request of at most 4 MiB, a third longer than they are.
 const MAX_ALL: usize = 2 * 1024 * 1024;
 
@@ -49,8 +50,21 @@ pub(crate) enum Origin {
     File(Located<String>),
     Variable(Located<String>),
     Text(String),
+    /// The server keeps it under this name.
+    Kept(Located<String>),
     /// It has none, which was complained about, or it is kept where this server cannot see it, which is.
     None,
+}
+
+impl Origin {
+    /// What the server keeps it as: by the variable it comes from, else by the name it is declared with.
+    pub(crate) fn secret(&self, declared: &str) -> Option<SecretName> {
+        match self {
+            Origin::Kept(name) | Origin::Variable(name) => name.value.parse().ok(),
+            Origin::File(_) | Origin::Text(_) => declared.parse().ok(),
+            Origin::None => None,
+        }
+    }
 }
 
 /// What is declared at the top of the file.
@@ -74,13 +88,17 @@ pub(crate) fn declared(field: &Field<'_>, sort: Sort, out: &mut Declared, report
         if let Some(mut fields) = (!entry.node.is_null()).then(|| Fields::open(entry, report)).flatten() {
             let mut take = |key: &'static str| fields.take(key).and_then(|f| f.text(report));
             let (file, variable, content) = (take("file"), take("environment"), take("content"));
-            let external = fields.take("external").is_some();
-            fields.know(["name", "labels", "template_driver", "driver", "driver_opts"]);
+            let external = fields.take("external").and_then(|f| f.node.scalar().and_then(boolean)).unwrap_or(false);
+            let named = fields.take("name").and_then(|f| f.text(report));
+            fields.know(["labels", "template_driver", "driver", "driver_opts"]);
             fields.finish(report);
             origin = match (content, variable, file) {
                 (Some(content), ..) => Origin::Text(content.value),
                 (_, Some(variable), _) => Origin::Variable(variable),
                 (.., Some(file)) => Origin::File(file),
+                _ if external && sort == Sort::Secret => {
+                    kept(named.unwrap_or_else(|| Located::new(name.to_owned(), entry.key_place)), report)
+                }
                 _ if external => Origin::None,
                 _ => no_value(sort, name, entry, report),
             };
@@ -89,6 +107,10 @@ pub(crate) fn declared(field: &Field<'_>, sort: Sort, out: &mut Declared, report
         }
         out.insert((sort, name.to_owned()), origin);
     }
+}
+
+fn kept(name: Located<String>, report: &mut Report) -> Origin {
+    named::<SecretName>(&name, "bad-name", report).map_or(Origin::None, |_| Origin::Kept(name))
 }
 
 fn no_value(sort: Sort, name: &str, entry: &Field<'_>, report: &mut Report) -> Origin {
@@ -147,8 +169,23 @@ fn permissions(field: &Field<'_>, report: &mut Report) -> Option<u32> {
     Some(mode.value as u32)
 }
 
-/// Files of every service that takes part, with what they hold.
-pub(crate) fn files(app: &App<'_>, variables: &Variables, report: &mut Report) -> BTreeMap<ServiceName, Vec<MountedFile>> {
+impl AttachedFile {
+    pub(crate) fn sort(&self) -> Sort {
+        self.sort
+    }
+
+    /// The name it is declared with.
+    pub(crate) fn source(&self) -> &str {
+        &self.source.value
+    }
+}
+
+/// Files of every service that takes part, with what they hold. Values of secrets go to `secrets`, the files refer to them.
+pub(crate) fn files(
+    app: &App<'_>,
+    (variables, secrets): (&Variables, &mut Secrets),
+    report: &mut Report,
+) -> BTreeMap<ServiceName, Vec<MountedFile>> {
     let mut values: BTreeMap<(Sort, String), Option<Content>> = BTreeMap::new();
     let mut out = BTreeMap::new();
     let mut all = 0;
@@ -159,9 +196,13 @@ pub(crate) fn files(app: &App<'_>, variables: &Variables, report: &mut Report) -
             // One that is not declared was complained about when references were followed.
             let Some(origin) = app.file.declared.get(&key) else { continue };
             hidden(name, service, file, report);
-            let content = values.entry(key).or_insert_with(|| value(app, origin, variables, report)).clone();
+            let content = values
+                .entry(key)
+                .or_insert_with(|| value(app, (&file.source.value, file.sort, origin), (variables, secrets), report))
+                .clone();
             let Some(content) = content else { continue };
-            all += content.reveal().len();
+            all += content.reveal().len()
+                + origin.secret(&file.source.value).and_then(|name| secrets.given.get(&name)).map_or(0, |v| v.reveal().len());
             if all > MAX_ALL {
                 report
                     .error(
@@ -198,26 +239,45 @@ fn hidden(name: &ServiceName, service: &ServiceFile, file: &AttachedFile, report
     }
 }
 
-fn value(app: &App<'_>, origin: &Origin, variables: &Variables, report: &mut Report) -> Option<Content> {
-    match origin {
-        Origin::None => None,
-        Origin::Text(text) => Some(Content::new(text.as_str())),
-        Origin::Variable(name) => match variables.values.get(&name.value) {
-            Some(value) => Some(Content::new(value.as_str())),
-            None => {
+fn value(
+    app: &App<'_>,
+    (declared, sort, origin): (&str, Sort, &Origin),
+    (variables, secrets): (&Variables, &mut Secrets),
+    report: &mut Report,
+) -> Option<Content> {
+    let bytes = match origin {
+        Origin::None => return None,
+        Origin::Kept(_) => None,
+        // A config may have secrets in its text.
+        Origin::Text(text) if sort == Sort::Config || !marked(text).is_empty() => return Some(Content::marked(text)),
+        Origin::Text(text) => Some(SecretValue::new(text.as_str())),
+        Origin::Variable(name) => match (variables.values.get(&name.value), sort) {
+            (Some(value), _) if !marked(value).is_empty() => return Some(Content::marked(value)),
+            (Some(value), _) => Some(SecretValue::new(value.as_str())),
+            (None, Sort::Secret) => None,
+            (None, Sort::Config) => {
                 let shown = report.written(name.place, &name.value);
                 report.error("env-missing", name.place, format!("`{shown}` must be set and is not")).hint(variables.set_hint(&name.value));
-                None
+                return None;
             }
         },
-        Origin::File(file) => read_file(app, file, report),
+        Origin::File(file) => Some(read_file(app, file, report)?),
+    };
+    match (sort, bytes) {
+        (Sort::Config, bytes) => Some(Content::new(bytes?.reveal())),
+        (Sort::Secret, bytes) => {
+            let name = origin.secret(declared)?;
+            let reference = veil::reference(&name);
+            secrets.given.extend(bytes.map(|bytes| (name, bytes)));
+            Some(Content::secret(reference))
+        }
     }
 }
 
-fn read_file(app: &App<'_>, file: &Located<String>, report: &mut Report) -> Option<Content> {
+fn read_file(app: &App<'_>, file: &Located<String>, report: &mut Report) -> Option<SecretValue> {
     let full = path::absolute(app.project_dir, &file.value);
     let problem = match app.reader.read(&full) {
-        Ok(bytes) if bytes.len() <= MAX_VALUE => return Some(Content::new(bytes)),
+        Ok(bytes) if bytes.len() <= MAX_VALUE => return Some(SecretValue::new(bytes)),
         Ok(_) => FileProblem::Other(format!("it is larger than {} kB", MAX_VALUE / 1000)),
         Err(problem) => problem,
     };

@@ -4,8 +4,10 @@ use super::interpolate::Variables;
 use super::landfall::EnvRule;
 use super::report::{Place, Report};
 use super::suggest::{did_you_mean, one_of};
+use super::veil;
 use super::yaml::shorten;
 use crate::name::{EnvKey, ServiceName};
+use crate::secret::marked;
 use crate::spec::EnvValue;
 use std::collections::BTreeMap;
 
@@ -43,7 +45,7 @@ fn values<'a>(name: &str, variables: &'a Variables, environments: &'a Environmen
     let own = variables.values.get(name).map(String::as_str);
     let key = name.parse::<EnvKey>().ok();
     let services = environments.values().filter_map(|e| Some(e.get(key.as_ref()?)?.reveal()));
-    let mut all: Vec<&str> = own.into_iter().chain(services).filter(|v| !v.is_empty()).collect();
+    let mut all: Vec<&str> = own.filter(|v| marked(v).is_empty()).into_iter().chain(services).filter(|v| !v.is_empty()).collect();
     all.sort_unstable();
     all.dedup();
     all
@@ -51,7 +53,11 @@ fn values<'a>(name: &str, variables: &'a Variables, environments: &'a Environmen
 
 fn missing(rule: &EnvRule, (rules, variables, environments): (&[EnvRule], &Variables, &Environments), report: &mut Report) {
     let name = &rule.name.value;
-    let wanted = rule.required_if.as_ref().filter(|(key, want)| values(key, variables, environments).contains(&want.as_str()));
+    if veil::is_elsewhere(name, variables) {
+        // The server has it, or refuses the release.
+        return;
+    }
+    let wanted = rule.required_if.as_ref().filter(|_| is_wanted(rule, variables, environments));
     let hint = variables.set_hint(name.as_str());
     match wanted {
         Some((key, want)) => {
@@ -62,6 +68,11 @@ fn missing(rule: &EnvRule, (rules, variables, environments): (&[EnvRule], &Varia
         None if rule.required => report.error("env-missing", rule.name.place, format!("`{name}` must be set and is not")).hint(hint),
         None => {}
     }
+}
+
+/// The variable it is required with has the value it is required at.
+pub(crate) fn is_wanted(rule: &EnvRule, variables: &Variables, environments: &Environments) -> bool {
+    rule.required_if.as_ref().is_some_and(|(key, want)| values(key, variables, environments).contains(&want.as_str()))
 }
 
 /// What is wrong with a value.
@@ -112,7 +123,7 @@ impl Complaint {
 }
 
 /// Words people leave in example files. Only whole values count: a real secret may contain any of them.
-pub(crate) fn is_placeholder(value: &str) -> bool {
+pub fn is_placeholder(value: &str) -> bool {
     const WORDS: [&str; 14] = [
         "changeme",
         "changethis",

@@ -324,7 +324,7 @@ impl Reader<'_> {
 /// The complete environment of every service that takes part, as its containers get it: names without value are left out.
 pub(crate) fn environments(enabled: &Enabled<'_>) -> Environments {
     let of = |service: &super::service::ServiceFile| {
-        let values = service.environment.iter().filter_map(|(k, v)| Some((k.value.clone(), EnvValue::new(v.as_ref()?.value.as_str()))));
+        let values = service.environment.iter().filter_map(|(k, v)| Some((k.value.clone(), EnvValue::marked(&v.as_ref()?.value))));
         values.collect::<BTreeMap<_, _>>()
     };
     enabled.iter().map(|(name, service)| ((*name).clone(), of(service))).collect()

@@ -3,13 +3,15 @@
 //! Keys of `PRODUCT.md` that this version does not do yet are known and warned about, so that a file written for the whole of Landfall can be
 //! used today and nobody believes a backup is made that is not.
 
+use super::environment;
 use super::front::{self, FrontFile};
 use super::reader::{Field, Fields, join};
 use super::report::{Located, Place, Report};
 use super::suggest::nearest;
 use super::tls::{self, TlsFile};
+use super::typed::number::boolean;
 use crate::filter::Filters;
-use crate::name::{Domain, EnvKey, PathMatch};
+use crate::name::{Domain, EnvKey, PathMatch, SecretName};
 use crate::route::Protocol;
 use crate::spec::RuntimeKind;
 
@@ -21,6 +23,7 @@ pub(crate) struct LandfallFile {
     pub(crate) tls: Option<TlsFile>,
     pub(crate) env: Vec<EnvRule>,
     pub(crate) front: FrontFile,
+    pub(crate) environments: environment::Declared,
 }
 
 impl LandfallFile {
@@ -41,6 +44,8 @@ pub(crate) struct EnvRule {
     pub(crate) required: bool,
     /// Required when this variable has this value.
     pub(crate) required_if: Option<(String, String)>,
+    /// A program on the machine that deploys which says a secret's value: 1Password, Vault, a file's keeper.
+    pub(crate) from: Option<Vec<String>>,
 }
 
 /// `x-landfall` of a service.
@@ -118,7 +123,8 @@ pub(crate) fn read(field: &Field<'_>, report: &mut Report) -> LandfallFile {
         out.env = env.all().filter_map(|(key, field)| env_rule(key, field, report)).collect();
     }
     out.front = front::read(&mut fields, report);
-    fields.later(&["rollout", "alerts", "environments"], report);
+    out.environments = fields.take("environments").map(|f| environment::read(&f, report)).unwrap_or_default();
+    fields.later(&["rollout", "alerts"], report);
     fields.finish_with(report, |key| {
         SERVICE_KEYS.contains(&key).then(|| format!("`{key}` belongs to a service: `services.<name>.x-landfall.{key}`"))
     });
@@ -130,7 +136,7 @@ pub(crate) fn one_or_more<'a>(field: &Field<'a>, report: &mut Report) -> Vec<Fie
     if field.node.scalar().is_some() { vec![field.clone()] } else { field.items("a list", report).unwrap_or_default() }
 }
 
-fn domain(field: &Field<'_>, report: &mut Report) -> Option<Located<Domain>> {
+pub(crate) fn domain(field: &Field<'_>, report: &mut Report) -> Option<Located<Domain>> {
     let text = field.text(report)?;
     // DNS knows no case; the proxy compares in lower case.
     let lower = text.value.to_ascii_lowercase();
@@ -156,7 +162,8 @@ fn domain(field: &Field<'_>, report: &mut Report) -> Option<Located<Domain>> {
 fn env_rule(key: &str, field: &Field<'_>, report: &mut Report) -> Option<EnvRule> {
     let text = Located::new(key.to_owned(), field.key_place);
     let name = super::reader::named::<EnvKey>(&text, "bad-name", report)?;
-    let mut rule = EnvRule { name, secret: false, min_length: None, one_of: Vec::new(), default: None, required: true, required_if: None };
+    let mut rule =
+        EnvRule { name, secret: false, min_length: None, one_of: Vec::new(), default: None, required: true, required_if: None, from: None };
     if field.node.is_null() {
         return Some(rule);
     }
@@ -172,6 +179,12 @@ fn env_rule(key: &str, field: &Field<'_>, report: &mut Report) -> Option<EnvRule
         })
         .map(|l| l.value)
     });
+    rule.from = fields.take("from").and_then(|f| argv(&f, report)).map(|a| a.value);
+    if rule.from.is_some() && !rule.secret {
+        report
+            .error("contradiction", field.key_place, format!("`{}` has `from` and is no secret", field.path))
+            .hint("write `secret: true` as well: only secrets come from a program");
+    }
     rule.required = required.map_or(rule.required_if.is_none(), |r| r.value);
     fields.finish(report);
     Some(rule)
@@ -282,6 +295,13 @@ pub(crate) fn contract_defaults(root: &super::node::Node) -> Vec<(String, String
         Some((e.key.clone(), scalar.canonical())).filter(|(_, v)| !v.contains('$'))
     };
     rules.iter().filter_map(default).collect()
+}
+
+/// Variables that the contract calls secret, read before anything is put in.
+pub(crate) fn secret_names(root: &super::node::Node) -> Vec<SecretName> {
+    let rules = root.get("x-landfall").and_then(|n| n.get("env")).map(|n| n.entries()).unwrap_or_default();
+    let is_secret = |e: &&super::node::Entry| e.value.get("secret").and_then(|n| n.scalar()).and_then(boolean) == Some(true);
+    rules.iter().filter(is_secret).filter_map(|e| e.key.parse().ok()).collect()
 }
 
 /// A key of `x-landfall` that was written beside the Compose keys instead.

@@ -19,6 +19,7 @@ mod deploy;
 mod dotenv;
 mod duration;
 mod env;
+mod environment;
 pub mod extension;
 mod file;
 mod filter;
@@ -55,19 +56,22 @@ mod support;
 mod tls;
 mod typed;
 mod validate;
+mod veil;
 mod walk;
 mod words;
 mod yaml;
 
+pub use contract::is_placeholder;
 pub use grant::parse_grants;
 pub use model::Model;
-pub use outside::environment;
+pub use outside::{environment, variables_of};
 pub use rules::{Facts, rules};
 pub use support::{Row, Support, table as support_table};
 pub use yaml::{MAX_DEPTH, MAX_EXPANDED, MAX_NODES, MAX_TEXT};
 
 use crate::diagnostic::Diagnostic;
-use crate::name::ServiceName;
+use crate::name::{EnvironmentName, SecretName, ServiceName};
+use crate::secret::{Environments, SecretValue};
 use crate::spec::{RuntimeKind, Spec};
 use check::App;
 use interpolate::Variables;
@@ -75,6 +79,7 @@ use load::Loaded;
 use node::Node;
 use report::Report;
 use std::collections::{BTreeMap, BTreeSet};
+use veil::Secrets;
 
 /// The user's files, as the compiler asks for them.
 pub trait Files {
@@ -121,6 +126,8 @@ pub struct Input<'a> {
     pub env_files: Option<&'a [String]>,
     /// Chosen profiles; `COMPOSE_PROFILES` when empty. `*` chooses all.
     pub profiles: BTreeSet<String>,
+    /// The named variant of the app that is meant.
+    pub environment: Option<&'a EnvironmentName>,
     /// Where files are read.
     pub reader: &'a dyn Files,
     /// Whether the production rules are asked, and what is known beside the files.
@@ -140,6 +147,12 @@ pub struct Output {
     pub sources: BTreeMap<String, String>,
     /// `x-landfall.build`: what the command line runs in the project directory before it looks at a service's program.
     pub builds: BTreeMap<ServiceName, Vec<String>>,
+    /// Values of secrets that are known here. They go to the server beside the spec, which only refers to them.
+    pub given: BTreeMap<SecretName, SecretValue>,
+    /// Programs of this machine that say the value of a secret: `x-landfall.env.*.from`.
+    pub sources_of: BTreeMap<SecretName, Vec<String>>,
+    /// Named variants the file declares.
+    pub environments: Environments,
 }
 
 impl Output {
@@ -153,8 +166,13 @@ impl Output {
 pub fn resolve(input: &Input<'_>) -> Output {
     let mut report = Report::default();
     let mut output = Output::default();
-    if let Some(loaded) = load::load(input, &mut report) {
+    let known = load::load(input, false, &mut report).is_some_and(|loaded| {
+        let known = !loaded.secrets.given.is_empty();
         compile(input, loaded, &mut output, &mut report);
+        known
+    });
+    if known && !report.failed() {
+        again(input, &mut output, &mut report);
     }
     let failed = report.failed();
     (output.diagnostics, output.sources) = report.finish();
@@ -164,17 +182,30 @@ pub fn resolve(input: &Input<'_>) -> Output {
     output
 }
 
+/// Compiles once more with every secret marked, for the spec and for what is printed. What is wrong then and was not before is a secret in a place
+/// where it cannot stay a reference.
+fn again(input: &Input<'_>, output: &mut Output, report: &mut Report) {
+    let input = Input { rules: None, profiles: input.profiles.clone(), ..*input };
+    let (mut veiled, mut complaints) = (Output::default(), Report::default());
+    if let Some(loaded) = load::load(&input, true, &mut complaints) {
+        compile(&input, loaded, &mut veiled, &mut complaints);
+    }
+    report.take_errors(complaints);
+    *output = veiled;
+}
+
 /// What Docker Compose does with a merged project, and then what Landfall does.
 fn compile(input: &Input<'_>, loaded: Loaded, output: &mut Output, report: &mut Report) {
-    let model = complete(input, loaded, report);
+    let (mut model, mut secrets) = complete(input, loaded, report);
     let accepted = !report.failed();
     let file = file::read(&model.root, &model.disabled, report);
     let idle = |name: &ServiceName| model.disabled.iter().any(|d| d.key == name.as_str());
     let enabled: shape::Enabled<'_> = file.services.iter().filter(|(name, _)| !idle(name)).collect();
     let runtime = file.landfall.runtime.as_ref().map_or(RuntimeKind::Docker, |r| r.value);
+    output.environments = environment::shown(&file.landfall.environments);
     let app = App { file: &file, enabled: &enabled, runtime, project_dir: input.project_dir, reader: input.reader };
     app.check(report);
-    let environments = env::environments(&enabled);
+    let mut environments = env::environments(&enabled);
     contract::check(&file.landfall.env, &model.variables, &environments, report);
     let known = |name: &str| file.landfall.env.iter().any(|rule| rule.name.value.as_str() == name);
     model.variables.warn_of_undefined(known, report);
@@ -182,17 +213,24 @@ fn compile(input: &Input<'_>, loaded: Loaded, output: &mut Output, report: &mut 
     if let Some(facts) = input.rules {
         rules::run(input, facts, &model, report);
     }
+    veil::check(&model.root, report);
     if let Some(app_name) = resolve::app_name(&model.name, &app, report) {
-        let files = attached::files(&app, &model.variables, report);
-        output.spec = resolve::resolve(&app_name, &app, &resolve::Values { environments: &environments, files: &files }, report);
+        let needs = veil::needs(&file.landfall.env, &app, (&model.variables, &environments));
+        secrets.hide(&mut environments);
+        let files = attached::files(&app, (&model.variables, &mut secrets), report);
+        let values = resolve::Values { environments: &environments, files: &files, environment: input.environment, needs: &needs };
+        output.spec = resolve::resolve(&app_name, &app, &values, report);
+        output.sources_of = veil::sources(&file.landfall.env);
+        output.given = secrets.given;
         output.builds = enabled.iter().filter_map(|(name, s)| Some(((*name).clone(), s.landfall.build.as_ref()?.value.clone()))).collect();
     }
+    veil::unveil(&mut model.root);
     output.model = accepted.then_some(model);
 }
 
 /// The stages that come once for the whole project, in the order of Compose.
-fn complete(input: &Input<'_>, loaded: Loaded, report: &mut Report) -> Model {
-    let Loaded { mut root, name, mut variables } = loaded;
+fn complete(input: &Input<'_>, loaded: Loaded, report: &mut Report) -> (Model, Secrets) {
+    let Loaded { mut root, name, mut variables, secrets } = loaded;
     canonical::restore(&mut root);
     normalize::normalize(&mut root, &name, &variables.values, report);
     typed::decode::check(&root, report);
@@ -205,7 +243,7 @@ fn complete(input: &Input<'_>, loaded: Loaded, report: &mut Report) -> Model {
     consistency::check(&mut root, &disabled, report);
     let env_files = rules::env_files(input.project_dir, &root);
     env::read_files(&mut root, input, &mut variables, report);
-    Model { name, root, disabled, variables, env_files }
+    (Model { name, root, disabled, variables, env_files }, secrets)
 }
 
 fn profiles(input: &Input<'_>, variables: &Variables) -> BTreeSet<String> {

@@ -136,6 +136,13 @@ impl Report {
         self.diagnostics.push(diagnostic);
     }
 
+    /// Takes over the errors of another report of the same files.
+    pub(crate) fn take_errors(&mut self, other: Report) {
+        for diagnostic in other.diagnostics.into_iter().filter(|d| d.severity == Severity::Error) {
+            self.push(diagnostic);
+        }
+    }
+
     /// Where complaints of that code stand.
     pub(crate) fn places_of(&self, code: &str) -> impl Iterator<Item = &Span> {
         self.diagnostics.iter().filter(move |d| d.code == code).filter_map(|d| d.span.as_ref())

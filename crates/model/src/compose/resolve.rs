@@ -15,7 +15,8 @@ use super::tls;
 use crate::container::{Container, MountedFile, Namespace};
 use crate::diagnostic::Diagnostic;
 use crate::filter::JwtKeys;
-use crate::name::{AppName, Domain, NetworkName, ServiceName, VolumeName};
+use crate::name::{AppName, Domain, EnvironmentName, NetworkName, SecretName, ServiceName, VolumeName};
+use crate::secret::Need;
 use crate::spec::{
     Dependency, HealthTest, Healthcheck, Limits, Mount, MountSource, Network, Probe, Program, PublishedPort, PullPolicy, Restart, Route,
     RuntimeKind, Service, Spec, Template, Tls, Volume,
@@ -37,7 +38,8 @@ pub(crate) fn resolve(name: &AppName, app: &App<'_>, values: &Values<'_>, report
     }
     let networks = networks(name, app, &services);
     let volumes = volumes(name, app, &services);
-    let domains: Vec<Domain> = app.file.landfall.domains.iter().map(|d| d.value.clone()).collect();
+    let own = values.environment.and_then(|name| app.file.landfall.environments.get(name)).and_then(|e| e.domains.as_ref());
+    let domains: Vec<Domain> = own.unwrap_or(&app.file.landfall.domains).iter().map(|d| d.value.clone()).collect();
     let mut spec = Spec {
         app: name.clone(),
         runtime: app.runtime,
@@ -48,6 +50,8 @@ pub(crate) fn resolve(name: &AppName, app: &App<'_>, values: &Values<'_>, report
         volumes,
         networks,
         front: front::resolve(&app.file.landfall.front, app, report),
+        environment: values.environment.cloned(),
+        secrets: values.needs.clone(),
     };
     spec.tls = tls::resolve(app.file.landfall.tls.as_ref(), &spec.all_domains(), app.project_dir);
     access::warn(&spec, app, report);
@@ -85,6 +89,8 @@ fn volumes(name: &AppName, app: &App<'_>, services: &BTreeMap<ServiceName, Servi
 pub(crate) struct Values<'a> {
     pub(crate) environments: &'a Environments,
     pub(crate) files: &'a BTreeMap<ServiceName, Vec<MountedFile>>,
+    pub(crate) environment: Option<&'a EnvironmentName>,
+    pub(crate) needs: &'a BTreeMap<SecretName, Need>,
 }
 
 struct Resolver<'a> {

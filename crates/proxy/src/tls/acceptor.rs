@@ -8,6 +8,7 @@ use rustls::ServerConfig;
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use std::io;
+use std::rc::Rc;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::net::TcpStream;
 
@@ -15,7 +16,7 @@ use tokio::net::TcpStream;
 pub(crate) struct Acceptor {
     pub(super) config: Arc<ServerConfig>,
     pub(super) names: Arc<Names>,
-    pub(super) buffers: Arc<Buffers>,
+    pub(super) buffers: Rc<Buffers>,
 }
 
 impl Acceptor {
@@ -24,7 +25,7 @@ impl Acceptor {
         let names = Arc::new(Names { store: Arc::clone(&config.cert_resolver), asked: Mutex::default() });
         let mut config = config.clone();
         config.cert_resolver = Arc::clone(&names) as Arc<dyn ResolvesServerCert>;
-        Self { config: Arc::new(config), names, buffers: Arc::new(Buffers::new()) }
+        Self { config: Arc::new(config), names, buffers: Rc::new(Buffers::new()) }
     }
 
     /// Shakes hands. What rustls has to say about a failure is sent before this returns it.

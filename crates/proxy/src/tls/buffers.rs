@@ -1,9 +1,9 @@
 //! The worker's own two buffers for TLS: what arrives is decrypted in one, what is sent is encrypted into the other.
 //!
 //! A connection borrows them for the length of one poll. They stay in the processor's cache, whichever connection is at work, and an idle
-//! connection has none. Only their worker ever locks them, so a lock is never waited for; it is there because hyper demands `Send`.
+//! connection has none.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::cell::{RefCell, RefMut};
 
 /// A record's content at most (RFC 8446 §5.1), and what may be around it (§5.2).
 pub(super) const CONTENT: usize = 16 * 1024;
@@ -21,8 +21,8 @@ pub(super) const AHEAD: usize = 4 * 1024;
 
 /// Lent to the connections of one worker.
 pub(super) struct Buffers {
-    input: Mutex<Box<[u8]>>,
-    output: Mutex<Output>,
+    input: RefCell<Box<[u8]>>,
+    output: RefCell<Output>,
 }
 
 /// Where records are made.
@@ -37,15 +37,15 @@ impl Buffers {
     /// For one worker.
     pub(super) fn new() -> Self {
         let output = Output { sealed: zeroes(AHEAD + BATCH * RECORD), gathered: Vec::with_capacity(CONTENT) };
-        Self { input: Mutex::new(zeroes(PARTIAL + READ)), output: Mutex::new(output) }
+        Self { input: RefCell::new(zeroes(PARTIAL + READ)), output: RefCell::new(output) }
     }
 
-    pub(super) fn input(&self) -> MutexGuard<'_, Box<[u8]>> {
-        self.input.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(super) fn input(&self) -> RefMut<'_, Box<[u8]>> {
+        self.input.borrow_mut()
     }
 
-    pub(super) fn output(&self) -> MutexGuard<'_, Output> {
-        self.output.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(super) fn output(&self) -> RefMut<'_, Output> {
+        self.output.borrow_mut()
     }
 }
 

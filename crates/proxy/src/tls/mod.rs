@@ -24,6 +24,7 @@ use std::future::poll_fn;
 use std::io::{self, IoSlice};
 use std::mem;
 use std::pin::Pin;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -34,7 +35,7 @@ pub(crate) struct TlsStream {
     stream: TcpStream,
     /// Boxed, so that moving the stream moves little.
     session: Box<Session>,
-    buffers: Arc<Buffers>,
+    buffers: Rc<Buffers>,
     name: Option<Box<str>>,
     /// Unsent are only tickets, which go with the next bytes we send, or when we wait for the client.
     tickets: bool,
@@ -45,7 +46,7 @@ pub(crate) struct TlsStream {
 impl TlsStream {
     async fn accept(acceptor: &Acceptor, stream: TcpStream) -> io::Result<Self> {
         let session = Box::new(Session::new(Arc::clone(&acceptor.config))?);
-        let buffers = Arc::clone(&acceptor.buffers);
+        let buffers = Rc::clone(&acceptor.buffers);
         let mut tls = Self { stream, session, buffers, name: None, tickets: false, eof: false };
         poll_fn(|cx| tls.poll_handshake(cx, &acceptor.names)).await?;
         Ok(tls)

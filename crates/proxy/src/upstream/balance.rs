@@ -59,8 +59,10 @@ mod tests {
     fn three() -> (LocalUpstream, Vec<Rc<LocalEndpoint>>) {
         let mut states = Endpoints::new(1);
         let address = "127.0.0.1:1".parse().unwrap();
-        let endpoints: Vec<_> =
-            ["a", "b", "c"].iter().map(|id| LocalEndpoint::new(states.state(id, address), (address, Protocol::Http1), 0)).collect();
+        let endpoints: Vec<_> = ["a", "b", "c"]
+            .iter()
+            .map(|id| LocalEndpoint::new(states.state(id, address), (address, Protocol::Http1), (0, &Arc::default())))
+            .collect();
         (LocalUpstream::new(endpoints.clone()), endpoints)
     }
 

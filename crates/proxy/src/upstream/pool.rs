@@ -6,7 +6,7 @@
 
 use crate::meter::Slot;
 use crate::table::endpoint::{EndpointState, Kind};
-use crate::upstream::http1::Connection;
+use crate::upstream::http1::{Connection, Space};
 use crate::upstream::multiplex::{Multiplex, Place};
 use landfall_model::route::Protocol;
 use std::cell::{Cell, RefCell};
@@ -34,6 +34,7 @@ pub(crate) struct LocalEndpoint {
     /// What it speaks.
     pub(crate) protocol: Protocol,
     worker: usize,
+    space: Arc<Space>,
     idle: RefCell<Vec<Idle>>,
     multiplex: Multiplex,
     retired: Cell<bool>,
@@ -53,9 +54,13 @@ pub(crate) struct Taken {
 }
 
 impl LocalEndpoint {
-    pub(crate) fn new(state: Arc<EndpointState>, (address, protocol): (SocketAddr, Protocol), worker: usize) -> Rc<Self> {
+    pub(crate) fn new(
+        state: Arc<EndpointState>,
+        (address, protocol): (SocketAddr, Protocol),
+        (worker, space): (usize, &Arc<Space>),
+    ) -> Rc<Self> {
         let (idle, multiplex, retired) = (RefCell::default(), Multiplex::default(), Cell::new(false));
-        Rc::new(Self { state, address, protocol, worker, idle, multiplex, retired })
+        Rc::new(Self { state, address, protocol, worker, space: Arc::clone(space), idle, multiplex, retired })
     }
 
     /// This worker's counts of it.
@@ -98,7 +103,7 @@ impl LocalEndpoint {
             .await
             .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
         stream.set_nodelay(true)?;
-        Ok(Connection::new(stream))
+        Ok(Connection::new(stream, &self.space))
     }
 
     /// Keeps a connection whose answer has been read to its end.

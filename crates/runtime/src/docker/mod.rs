@@ -347,6 +347,12 @@ impl Runtime for DockerRuntime {
         Ok(())
     }
 
+    async fn volume_bytes(&self, _app: &AppName, _key: &VolumeName, volume: &Volume) -> Option<u64> {
+        let found = self.engine.client().await.ok()?.inspect_volume(&volume.external_name).await.ok()?;
+        // The engine's own count walks through every volume and container there is.
+        crate::process::directory_bytes(std::path::Path::new(&found.mountpoint))
+    }
+
     async fn remove_network(&self, app: &AppName, key: &NetworkName, network: &Network) -> Result<(), RuntimeError> {
         network::remove(&self.engine, app, key, network).await?;
         self.learn(app, |known| drop(known.networks.remove(key)));

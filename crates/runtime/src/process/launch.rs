@@ -40,6 +40,7 @@ pub(crate) fn record(launch: &Launch, programs: &Path, volumes: &Path) -> Result
         program,
         argv,
         environment,
+        sealed: String::new(),
         working_dir,
         restart: if launch.job { Restart::No } else { template.restart },
         stop_signal: template.stop_signal.clone().unwrap_or_else(|| "SIGTERM".into()),

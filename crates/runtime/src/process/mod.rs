@@ -15,6 +15,8 @@ mod session;
 mod shim;
 mod volume;
 
+pub(crate) use volume::bytes as directory_bytes;
+
 pub use shim::{shim_exec, shim_run};
 
 use crate::{Exit, Launch, LogEntry, Runtime, RuntimeError, Session, listener, signal};
@@ -329,6 +331,10 @@ impl Runtime for ProcessRuntime {
         volume::remove(&self.volumes(), app, key, volume)
     }
 
+    async fn volume_bytes(&self, _app: &AppName, _key: &VolumeName, volume: &Volume) -> Option<u64> {
+        volume::bytes(&volume::dir(&self.volumes(), volume).ok()?)
+    }
+
     async fn remove_network(&self, app: &AppName, key: &NetworkName, _network: &Network) -> Result<(), RuntimeError> {
         match fs::remove_file(self.network(app, key)) {
             Err(e) if e.kind() != io::ErrorKind::NotFound => Err(RuntimeError::failed(format!("remove network `{key}`"), e)),
@@ -342,7 +348,7 @@ impl Runtime for ProcessRuntime {
         if present(state.as_ref()) != ReplicaState::Running {
             return Err(failed(io::Error::other("it does not run")));
         }
-        let record = dir.record().map_err(failed)?.ok_or_else(|| RuntimeError::NoReplica(id.clone()))?;
+        let record = dir.opened().map_err(failed)?.ok_or_else(|| RuntimeError::NoReplica(id.clone()))?;
         session::piped(launch::beside(&record, argv)?)
             .map_err(|e| RuntimeError::NoProgram { program: argv.first().cloned().unwrap_or_default(), reason: e.to_string() })
     }

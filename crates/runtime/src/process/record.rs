@@ -6,6 +6,9 @@
 //! `launch.json` is nothing: the replica was never made.
 
 use crate::process::identity::Identity;
+use crate::seal::Seal;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use landfall_model::digest::Revision;
 use landfall_model::name::{AppName, ReleaseNumber, ReplicaId, ServiceName, VolumeName};
 use landfall_model::observed::ReplicaState;
@@ -17,6 +20,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+use zeroize::Zeroizing;
 
 /// Largest of these files that is read.
 const MAX_FILE: u64 = 8 * 1024 * 1024;
@@ -35,8 +39,12 @@ pub(crate) struct Record {
     pub(crate) program: PathBuf,
     /// What it is called with, its own name first.
     pub(crate) argv: Vec<String>,
-    /// Complete.
+    /// Complete. On disk only sealed: it holds the secrets of the app. A record of an older Landfall has it in clear.
+    #[serde(default, skip_serializing)]
     pub(crate) environment: BTreeMap<String, EnvValue>,
+    /// The environment as it lies on disk.
+    #[serde(default)]
+    pub(crate) sealed: String,
     pub(crate) working_dir: PathBuf,
     pub(crate) restart: Restart,
     pub(crate) stop_signal: String,
@@ -87,13 +95,32 @@ impl ReplicaDir {
         private_dir(&self.0)
     }
 
-    /// Absent: the replica was never made.
+    /// Absent: the replica was never made. Its environment stays sealed: one whose key is lost can still be looked at and stopped.
     pub(crate) fn record(&self) -> io::Result<Option<Record>> {
         read(&self.0.join("launch.json"))
     }
 
+    /// The same with its environment, for the one who starts something.
+    pub(crate) fn opened(&self) -> io::Result<Option<Record>> {
+        let Some(mut record) = self.record()? else { return Ok(None) };
+        if !record.sealed.is_empty() {
+            let sealed = STANDARD.decode(&record.sealed).map_err(io::Error::other)?;
+            let opened = self.seal()?.unseal(&context(&record), &sealed).map_err(io::Error::other)?;
+            record.environment = serde_json::from_slice(opened.expose())?;
+        }
+        Ok(Some(record))
+    }
+
     pub(crate) fn write_record(&self, record: &Record) -> io::Result<()> {
-        write(&self.0, "launch.json", record)
+        let plain = Zeroizing::new(serde_json::to_vec(&record.environment)?);
+        let sealed = self.seal()?.seal(&context(record), &plain).map_err(io::Error::other)?;
+        write(&self.0, "launch.json", &Record { sealed: STANDARD.encode(sealed), ..record.clone() })
+    }
+
+    /// With the key of the home this replica is in: `<home>/process/<app>/<replica>`.
+    fn seal(&self) -> io::Result<Seal> {
+        let home = self.0.ancestors().nth(3).unwrap_or(Path::new("/"));
+        Seal::open(&home.join("secret.key")).map_err(io::Error::other)
     }
 
     /// Absent: it was made and never started.
@@ -138,6 +165,11 @@ impl ReplicaDir {
         }
         Ok(())
     }
+}
+
+/// What an environment is bound to.
+fn context(record: &Record) -> [&str; 3] {
+    ["environment", record.app.as_str(), record.id.as_str()]
 }
 
 /// How a replica stands, taking into account that a dead supervisor writes nothing any more.

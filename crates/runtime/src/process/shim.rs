@@ -64,7 +64,7 @@ pub fn shim_exec(dir: &Path) -> io::Error {
     if parent != rustix::process::getppid().map(|p| p.as_raw_nonzero().get()) {
         return io::Error::other("its supervisor is gone");
     }
-    let record = match ReplicaDir::new(dir).record() {
+    let record = match ReplicaDir::new(dir).opened() {
         Ok(Some(record)) => record,
         Ok(None) => return io::Error::new(io::ErrorKind::NotFound, "it has no launch.json"),
         Err(e) => return e,

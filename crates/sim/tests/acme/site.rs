@@ -87,6 +87,7 @@ pub(crate) fn spec(domains: &[&str], tls: &str) -> Spec {
         profiles: BTreeSet::new(),
         reader: &OneFile(text),
         rules: None,
+        environment: None,
     };
     let output = resolve(&input);
     output.spec.unwrap_or_else(|| panic!("{:?}", output.diagnostics))
@@ -164,7 +165,7 @@ impl Site {
     pub(crate) async fn deploy(&mut self, spec: Spec) {
         self.rollouts += 1;
         let (app, id) = (spec.app.clone(), format!("rollout-{}", self.rollouts).parse().unwrap());
-        let request = RolloutRequest { id, want: Want::Deploy { spec: Box::new(spec) } };
+        let request = RolloutRequest { id, want: Want::Deploy { spec: Box::new(spec), given: std::collections::BTreeMap::new() } };
         let accepted = self.agent().begin(&app, request, "test").await.unwrap();
         assert!(matches!(accepted, Accepted::Rollout { .. }), "{accepted:?}");
         let before = self.rollouts as usize;

@@ -55,6 +55,7 @@ pub(crate) fn spec(dir: &Path, env: &BTreeMap<String, String>) -> Spec {
         profiles: BTreeSet::new(),
         reader: &Disk(dir),
         rules: None,
+        environment: None,
     });
     assert!(output.diagnostics.is_empty(), "{:#?}", output.diagnostics);
     output.spec.unwrap()
@@ -86,7 +87,7 @@ impl Server {
             }
         }
         let mut server = Self::start(&stage.join("landfall"), runtime, spec.app.clone());
-        server.roll_out(Want::Deploy { spec: Box::new(spec) }).await;
+        server.roll_out(Want::Deploy { spec: Box::new(spec), given: std::collections::BTreeMap::new() }).await;
         server
     }
 

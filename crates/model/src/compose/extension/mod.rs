@@ -3,6 +3,7 @@
 //! The JSON Schema for editors and the commented reference are made from this table and from nothing else; a test demands that the reader knows
 //! exactly these keys. Keys of `PRODUCT.md` that this version does not honour yet are in it too, and say so.
 
+mod env;
 mod reference;
 mod route;
 mod schema;

@@ -1,5 +1,6 @@
 //! The table itself, in the order a person writes the keys.
 
+use super::env::{ENV, ENVIRONMENTS};
 use super::route::{NETWORK, RATE, RATE_LIMIT, ROUTE, ROUTES};
 use super::{Key, Shape};
 use Shape::{Argv, Boolean, Duration, Integer, List, Map, Pattern, Text, Word};
@@ -107,9 +108,9 @@ pub const APP: &[Key] = &[
         name: "environments",
         shapes: &[Map(ENVIRONMENTS)],
         default: "one, without a name",
-        about: "Named variants of the app with values of their own.",
+        about: "Named variants of the app with values of their own: `landfall deploy staging`. Each is an app of its own on its server, `<app>-<environment>`.",
         example: "",
-        honoured: false,
+        honoured: true,
     },
 ];
 
@@ -224,59 +225,6 @@ const TLS: &[Key] = &[
     },
 ];
 
-const ENV: &[Key] = &[Key {
-    name: "*",
-    shapes: &[Map(ENV_RULE)],
-    default: "required, any value",
-    about: "A variable, by its name.",
-    example: "",
-    honoured: true,
-}];
-
-const ENV_RULE: &[Key] = &[
-    Key {
-        name: "secret",
-        shapes: &[Boolean],
-        default: "false",
-        about: "Its value is never shown, and must not be a placeholder such as `changeme`.",
-        example: "true",
-        honoured: true,
-    },
-    Key { name: "min_length", shapes: &[Integer(0, 100_000)], default: "0", about: "Fewest characters.", example: "6", honoured: true },
-    Key {
-        name: "one_of",
-        shapes: &[List(&[Text])],
-        default: "any value",
-        about: "The values it may have.",
-        example: "[google, openai, anthropic]",
-        honoured: true,
-    },
-    Key {
-        name: "default",
-        shapes: &[Text],
-        default: "none",
-        about: "The value it has when nobody sets it, also for `${…}` in this file.",
-        example: "google",
-        honoured: true,
-    },
-    Key {
-        name: "required",
-        shapes: &[Boolean],
-        default: "true, unless `required_if` is there",
-        about: "Whether it must be set.",
-        example: "true",
-        honoured: true,
-    },
-    Key {
-        name: "required_if",
-        shapes: &[Pattern("`NAME=value`", r"^[A-Za-z_][A-Za-z0-9_]*=.*$")],
-        default: "none",
-        about: "It must be set when that variable has that value.",
-        example: "\"MODE=production\"",
-        honoured: true,
-    },
-];
-
 const ROLLOUT: &[Key] = &[
     Key {
         name: "bake",
@@ -333,32 +281,6 @@ const ALERTS: &[Key] = &[Key {
     }])],
     default: "none",
     about: "Where messages go.",
-    example: "",
-    honoured: false,
-}];
-
-const ENVIRONMENTS: &[Key] = &[Key {
-    name: "*",
-    shapes: &[Map(&[
-        Key {
-            name: "server",
-            shapes: &[Text],
-            default: "this machine",
-            about: "The server it is deployed to.",
-            example: "\"ssh://deploy@staging.example.com\"",
-            honoured: false,
-        },
-        Key {
-            name: "domains",
-            shapes: &[List(&[DOMAIN])],
-            default: "those of the app",
-            about: "Names it is reached by.",
-            example: "[staging.tutor.example.com]",
-            honoured: false,
-        },
-    ])],
-    default: "none",
-    about: "An environment, by its name.",
     example: "",
     honoured: false,
 }];

@@ -29,6 +29,7 @@ fn the_reader_asks_for_the_keys_of_the_table_and_no_others() {
         include_str!("../filter.rs"),
         include_str!("../answer.rs"),
         include_str!("../front.rs"),
+        include_str!("../environment.rs"),
         include_str!("../jwt.rs"),
         include_str!("../answer.rs")
     );
@@ -87,6 +88,7 @@ fn read(text: &str) -> Output {
         profiles: BTreeSet::new(),
         reader: &One(text),
         rules: None,
+        environment: None,
     })
 }
 

@@ -14,8 +14,9 @@ use super::interpolate::Variables;
 use super::node::{Kind, Node, Value};
 use super::report::{Place, Report};
 use super::schema::Schema;
+use super::veil::Secrets;
 use super::yaml::{Document, Mark};
-use super::{FileProblem, Input, canonical, defaults, env, landfall, merge, path, paths, schema, validate, yaml};
+use super::{FileProblem, Input, canonical, defaults, env, environment, landfall, merge, path, paths, schema, validate, yaml};
 use crate::diagnostic::Diagnostic;
 use extend::Base;
 use std::collections::BTreeMap;
@@ -39,10 +40,11 @@ pub(crate) struct Loaded {
     pub(crate) root: Node,
     pub(crate) name: String,
     pub(crate) variables: Variables,
+    pub(crate) secrets: Secrets,
 }
 
 /// Loads the project; `None` after a complaint that leaves nothing to go on with.
-pub(crate) fn load(input: &Input<'_>, report: &mut Report) -> Option<Loaded> {
+pub(crate) fn load(input: &Input<'_>, veiled: bool, report: &mut Report) -> Option<Loaded> {
     if input.files.is_empty() {
         report.push(Diagnostic::error("no-file", None, "no Compose file is given")).hint("write a `compose.yaml`");
     }
@@ -61,6 +63,8 @@ pub(crate) fn load(input: &Input<'_>, report: &mut Report) -> Option<Loaded> {
         return None;
     }
     let mut variables = env::variables(input, loader.report);
+    let documents = || files.iter().flat_map(|f| &f.documents).map(|d| &d.root);
+    environment::apply(input, documents(), &mut variables, loader.report);
     let contract = files.iter().flat_map(|f| &f.documents).flat_map(|d| landfall::contract_defaults(&d.root));
     for (name, value) in contract {
         let slot = Arc::make_mut(&mut variables.values).entry(name).or_default();
@@ -68,7 +72,9 @@ pub(crate) fn load(input: &Input<'_>, report: &mut Report) -> Option<Loaded> {
             *slot = value;
         }
     }
+    let secrets = Secrets::find(documents(), veiled, &mut variables);
     let name = project::name(input, &files, &variables, loader.report);
+    let name = name.map(|name| input.environment.map_or(name.clone(), |environment| format!("{name}-{environment}")));
     if let Some(name) = &name {
         Arc::make_mut(&mut variables.values).insert("COMPOSE_PROJECT_NAME".into(), name.clone());
     }
@@ -91,7 +97,7 @@ pub(crate) fn load(input: &Input<'_>, report: &mut Report) -> Option<Loaded> {
         }
         return None;
     }
-    Some(Loaded { root, name: name?, variables: scope.variables })
+    Some(Loaded { root, name: name?, variables: scope.variables, secrets })
 }
 
 /// A file with the path it has on disk.

@@ -58,9 +58,8 @@ pub(super) const APP: &[Group] = &[
     rows("networks.*", "enable_ipv4", Ignored("names are answered over IPv4"), Partly(NO_NETWORK)).unless(&["true"]),
     both("secrets.*", "driver driver_opts", Refused("secret drivers are plugins of Swarm")),
     rows("secrets.*", "environment file", Honoured, Partly(NO_FILES)),
-    both("secrets.*", "external external.name", Refused(SWARM_STORE)).unless(&["false"]),
+    rows("secrets.*", "external external.name name", Honoured, Partly(NO_FILES)),
     both("secrets.*", "labels", Ignored(SWARM)),
-    both("secrets.*", "name", Partly(NOWHERE)),
     both("secrets.*", "template_driver", Refused("templates are filled in by Swarm")),
     rows("volumes.*", "driver", Granted("a volume driver is a program with the host's rights"), Partly(NO_VOLUME)).unless(&["local"]),
     rows(

@@ -7,6 +7,7 @@ use super::head::{Bad, Finder, Head, Length};
 use crate::chunked::{Chunked, Piece};
 use crate::edge::connection::{Conn, Order};
 use crate::edge::watch::Watch;
+use crate::parts::poll_write_parts;
 use crate::upstream::body::{BodyError, FrameResult};
 use crate::worker::Worker;
 use bytes::{Bytes, BytesMut};
@@ -125,7 +126,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
 
     /// Writes some of `parts`.
     pub(super) fn poll_write(&self, cx: &mut Context<'_>, parts: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
-        let poll = Pin::new(&mut self.inner.borrow_mut().stream).poll_write_vectored(cx, parts);
+        let poll = poll_write_parts(Pin::new(&mut self.inner.borrow_mut().stream), cx, parts);
         self.watch.wrote(&poll);
         poll
     }

@@ -3,6 +3,7 @@
 use super::link::Link;
 use crate::edge::header::clean_trailers;
 use crate::edge::http1::head::decimal;
+use crate::parts::SMALL;
 use crate::upstream::body::ResponseBody;
 use crate::worker::Worker;
 use bytes::Bytes;
@@ -51,7 +52,9 @@ pub(super) struct Reply {
     /// Fields that the head promised to a client that takes them.
     promised: Vec<HeaderName>,
     body: ResponseBody,
-    /// All of the body is in `text` and `piece`, or further.
+    /// Some of the body was taken.
+    begun: bool,
+    /// All of it is in `text` and `piece`, or further.
     ended: bool,
     /// Another request may follow.
     keep: bool,
@@ -68,7 +71,7 @@ impl Reply {
         let framing = framing(&head.headers, status, &body, asked);
         let close = head.headers.get(CONNECTION).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"close"));
         let keep = asked.keep && !close && framing != Framing::UntilClose;
-        let mut text = Vec::with_capacity(1024);
+        let mut text = Vec::with_capacity(2048);
         text.extend_from_slice(b"HTTP/1.1 ");
         text.extend_from_slice(status.as_str().as_bytes());
         text.push(b' ');
@@ -95,7 +98,7 @@ impl Reply {
         text.extend_from_slice(b"\r\n");
         let promised = if asked.trailers && framing == Framing::Chunked { promised(&head.headers) } else { Vec::new() };
         let ended = matches!(framing, Framing::Nothing | Framing::Known(0));
-        Self { text, written: 0, piece: Bytes::new(), after: b"", framing, promised, body, ended, keep }
+        Self { text, written: 0, piece: Bytes::new(), after: b"", framing, promised, body, begun: false, ended, keep }
     }
 
     /// Another request may follow.
@@ -110,7 +113,8 @@ impl Reply {
     {
         ready!(link.poll_answers(cx)).map_err(|_| Broken)?;
         loop {
-            let empty = self.piece.is_empty() && self.after.is_empty();
+            // With the head goes the beginning of the body, and after that nothing is taken before all of it has left.
+            let empty = self.piece.is_empty() && self.after.is_empty() && (self.written == self.text.len() || !self.begun);
             let waiting = !self.ended && empty && self.poll_body(cx)?.is_pending();
             if self.written < self.text.len() || !self.piece.is_empty() || !self.after.is_empty() {
                 ready!(self.poll_write(link, cx)).map_err(|_| Broken)?;
@@ -124,6 +128,7 @@ impl Reply {
     /// Takes the next piece of the body, or its end.
     fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Broken>> {
         let frame = ready!(Pin::new(&mut self.body).poll_frame(cx)).transpose().map_err(|_| Broken)?;
+        self.begun = true;
         if self.written == self.text.len() {
             self.text.clear();
             self.written = 0;
@@ -143,7 +148,12 @@ impl Reply {
                     }
                     Framing::Nothing | Framing::UntilClose => {}
                 }
-                self.piece = data;
+                if data.len() <= SMALL {
+                    self.text.extend_from_slice(&data);
+                    self.text.extend_from_slice(std::mem::take(&mut self.after));
+                } else {
+                    self.piece = data;
+                }
             }
             Some(Err(frame)) => return Poll::Ready(self.end(frame.into_trailers().ok())),
             None => return Poll::Ready(self.end(None)),

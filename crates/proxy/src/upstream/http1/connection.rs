@@ -1,14 +1,16 @@
 //! A connection and what was read from it too early.
 
+use super::space::Space;
 use bytes::{Bytes, BytesMut};
 use std::io::{self, ErrorKind, IoSlice};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_util::io::poll_read_buf;
 
-/// Read at once; grows to what is left of a body.
+/// Read at once; grows to what is left of a chunk.
 pub(super) const SMALL_READ: usize = 8 * 1024;
 pub(super) const LARGE_READ: usize = 256 * 1024;
 
@@ -18,11 +20,13 @@ pub(crate) struct Connection {
     pub(super) stream: TcpStream,
     /// Read and not used yet.
     pub(super) input: BytesMut,
+    /// For bodies.
+    space: Arc<Space>,
 }
 
 impl Connection {
-    pub(crate) fn new(stream: TcpStream) -> Self {
-        Self { stream, input: BytesMut::new() }
+    pub(crate) fn new(stream: TcpStream, space: &Arc<Space>) -> Self {
+        Self { stream, input: BytesMut::new(), space: Arc::clone(space) }
     }
 
     /// Open and silent. An application that ends the connection, or speaks without being asked, cannot be asked any more.
@@ -36,6 +40,11 @@ impl Connection {
         if self.input.capacity() > SMALL_READ {
             self.input = BytesMut::new();
         }
+    }
+
+    /// Reads what there is of a body, at most `most` bytes; none at the end. Nothing that was read before may be left.
+    pub(super) fn poll_body(&mut self, cx: &mut Context<'_>, most: u64) -> Poll<io::Result<Bytes>> {
+        self.space.poll_read(&mut self.stream, cx, most)
     }
 
     /// Reads what there is, at most about `room` bytes; 0 is the end.

@@ -6,6 +6,7 @@
 use super::connection::{Connection, LARGE_READ, SMALL_READ, Switched};
 use super::head::{self, Head, Length};
 use super::outgoing::{Outgoing, Unsent};
+use super::space::LITTLE;
 use crate::chunked::{Chunked, Piece};
 use crate::upstream::body::BodyError;
 use bytes::Bytes;
@@ -194,7 +195,19 @@ impl AnswerBody {
             let input = &mut exchange.connection.input;
             let room = match &mut self.rest {
                 Rest::Ended => return Poll::Ready(None),
-                Rest::Known(left) if input.is_empty() => *left,
+                Rest::Known(left) if input.is_empty() && *left < LITTLE as u64 => *left,
+                Rest::Known(left) if input.is_empty() => {
+                    let piece = ready!(exchange.connection.poll_body(cx, *left)).map_err(BodyError::Upstream)?;
+                    if piece.is_empty() {
+                        return Poll::Ready(Some(Err(BodyError::Short)));
+                    }
+                    // No more was read than was left.
+                    *left -= piece.len() as u64;
+                    if *left == 0 {
+                        self.rest = Rest::Ended;
+                    }
+                    return data(piece);
+                }
                 Rest::Known(left) => {
                     let here = usize::try_from(*left).unwrap_or(usize::MAX).min(input.len());
                     *left -= here as u64;
@@ -203,7 +216,14 @@ impl AnswerBody {
                     }
                     return data(input.split_to(here).freeze());
                 }
-                Rest::UntilClose if input.is_empty() => LARGE_READ as u64,
+                Rest::UntilClose if input.is_empty() => {
+                    let piece = ready!(exchange.connection.poll_body(cx, u64::MAX)).map_err(BodyError::Upstream)?;
+                    if piece.is_empty() {
+                        self.rest = Rest::Ended;
+                        return Poll::Ready(None);
+                    }
+                    return data(piece);
+                }
                 Rest::UntilClose => return data(input.split().freeze()),
                 Rest::Chunked(chunked) => match chunked.take(input).map_err(BodyError::Malformed)? {
                     Piece::More => chunked.left(),
@@ -216,7 +236,6 @@ impl AnswerBody {
             };
             let room = usize::try_from(room).unwrap_or(LARGE_READ);
             match ready!(exchange.connection.poll_fill(cx, room)) {
-                Ok(0) if matches!(self.rest, Rest::UntilClose) => self.rest = Rest::Ended,
                 Ok(0) => return Poll::Ready(Some(Err(BodyError::Short))),
                 Ok(_) => {}
                 Err(error) => return Poll::Ready(Some(Err(BodyError::Upstream(error)))),

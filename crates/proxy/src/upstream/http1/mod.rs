@@ -8,7 +8,9 @@ mod connection;
 mod exchange;
 mod head;
 mod outgoing;
+mod space;
 
 pub(crate) use connection::{Connection, Switched};
 pub(crate) use exchange::{Answer, AnswerBody, Exchange, Failure};
 pub(crate) use outgoing::Outgoing;
+pub(crate) use space::Space;

@@ -1,5 +1,6 @@
 //! A request on its way to an application: its head as bytes, made once however often it is tried, and its body, forwarded as it comes.
 
+use crate::parts::{SMALL, poll_write_parts};
 use crate::upstream::body::{BodyError, RequestBody};
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
@@ -8,7 +9,6 @@ use http_body::Body as _;
 use std::io::{self, IoSlice, Write as _};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
-use tokio::io::AsyncWrite;
 use tokio::net::TcpStream;
 
 /// Why a request could not be sent to its end.
@@ -89,7 +89,9 @@ impl Outgoing {
     /// Writes what can be written; ready when all of it has left.
     pub(super) fn poll_send(&mut self, stream: &mut TcpStream, cx: &mut Context<'_>) -> Poll<Result<(), Unsent>> {
         loop {
-            let waiting = !self.ended && self.piece.is_empty() && self.after.is_empty() && self.poll_body(cx)?.is_pending();
+            // With the head goes the beginning of the body, and after that nothing is taken before all of it has left.
+            let empty = self.piece.is_empty() && self.after.is_empty() && (self.written == self.text.len() || !self.touched);
+            let waiting = !self.ended && empty && self.poll_body(cx)?.is_pending();
             if self.written < self.text.len() || !self.piece.is_empty() || !self.after.is_empty() {
                 ready!(self.poll_write(stream, cx)).map_err(Unsent::Io)?;
             } else if self.ended {
@@ -116,7 +118,12 @@ impl Outgoing {
                     let _ = write!(self.text, "{:x}\r\n", data.len());
                     self.after = b"\r\n";
                 }
-                self.piece = data;
+                if data.len() <= SMALL {
+                    self.text.extend_from_slice(&data);
+                    self.text.extend_from_slice(std::mem::take(&mut self.after));
+                } else {
+                    self.piece = data;
+                }
             }
             Some(Err(frame)) => self.end(frame.into_trailers().ok().as_ref()),
             None => self.end(None),
@@ -137,7 +144,7 @@ impl Outgoing {
 
     fn poll_write(&mut self, stream: &mut TcpStream, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let parts = [IoSlice::new(&self.text[self.written..]), IoSlice::new(&self.piece), IoSlice::new(self.after)];
-        let mut written = ready!(Pin::new(stream).poll_write_vectored(cx, &parts))?;
+        let mut written = ready!(poll_write_parts(Pin::new(stream), cx, &parts))?;
         if written == 0 {
             return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
         }

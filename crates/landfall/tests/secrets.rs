@@ -1,0 +1,146 @@
+//! A canary: set as a secret, used, rotated, gone back to; and then looked for everywhere Landfall writes, answers and shows.
+//!
+//! The real binary, its supervisor, agent and proxy, and a program of the process runtime that says what it was given, in its answers and in its log.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
+
+#[path = "secrets/server.rs"]
+mod server;
+
+use server::{Server, text};
+
+/// No other text of the test holds these.
+const FIRST: &str = "canary-one-7f3a9b";
+const SECOND: &str = "canary-two-51c0de";
+
+const FILE: &str = r#"
+name: vault
+x-landfall:
+  runtime: process
+  tls: "off"
+  env:
+    JWT_SECRET: { secret: true, min_length: 12 }
+  environments:
+    staging: { domains: [staging.localhost], values: { COLOUR: green }, approve: true }
+    production: { domains: [production.localhost] }
+services:
+  web:
+    command: [python3, server.py]
+    environment:
+      JWT_SECRET: ${JWT_SECRET}
+      URL: "postgres://app:${JWT_SECRET}@db/app"
+      COLOUR: ${COLOUR:-blue}
+    x-landfall: { routes: [/], health: { path: / } }
+"#;
+
+#[test]
+fn a_canary_is_used_rotated_and_gone_back_to_and_found_nowhere() {
+    let server = Server::new("vault", FILE);
+    server.write(".env", &format!("JWT_SECRET={FIRST}\n"));
+    server.good(&["up", "--detach"]);
+    assert_eq!(server.answer("localhost"), format!("{FIRST} postgres://app:{FIRST}@db/app blue"));
+
+    // One that the server keeps wins over what the project has.
+    let rotated = server.fed(&["secret", "rotate", "JWT_SECRET"], SECOND);
+    assert!(rotated.status.success() && text(&rotated).contains("starts again, one after the other: web"), "{}", text(&rotated));
+    assert_eq!(server.answer("localhost"), format!("{SECOND} postgres://app:{SECOND}@db/app blue"));
+    assert!(server.good(&["deploy"]).contains("othing to change"), "the project's own value is not used any more");
+
+    server.good(&["rollback"]);
+    assert_eq!(server.answer("localhost"), format!("{FIRST} postgres://app:{FIRST}@db/app blue"), "a rollback has the value it had");
+
+    let shown = [
+        server.good(&["logs"]),
+        server.good(&["events", "--json", "-n", "1000"]),
+        server.good(&["events", "--audit"]),
+        server.good(&["releases", "--json"]),
+        server.good(&["config"]),
+        server.good(&["plan", "--json"]),
+        server.good(&["secret", "list"]),
+        server.good(&["status", "--json"]),
+        server.asked("/v1/apps/vault/releases/1/spec"),
+        server.asked("/v1/apps/vault/secrets"),
+        text(&rotated),
+    ];
+    assert!(shown[0].contains("was given <secret JWT_SECRET>"), "{}", shown[0]);
+    assert!(shown[2].contains("rotate JWT_SECRET") && shown[2].contains("rollback"), "{}", shown[2]);
+    assert!(shown[8].contains(r#""secret":"JWT_SECRET","version":1"#), "{}", shown[8]);
+    for (index, shown) in shown.iter().enumerate() {
+        assert!(!shown.contains(FIRST) && !shown.contains(SECOND), "answer {index} shows the canary: {shown}");
+    }
+    for canary in [FIRST, SECOND] {
+        assert_eq!(server.files_with(canary), Vec::<String>::new(), "a file of the home holds it in clear");
+        assert_eq!(server.processes_with(canary), Vec::<String>::new(), "a process of Landfall shows it");
+    }
+}
+
+#[test]
+fn what_is_missing_weak_lost_or_exchanged_is_refused_before_anything_is_touched() {
+    let server = Server::new("vault", FILE);
+    server.write(".env", &format!("JWT_SECRET={FIRST}\n"));
+    server.good(&["up", "--detach"]);
+
+    server.write(".env", "");
+    server.write(
+        "compose.yaml",
+        &FILE.replace(
+            "JWT_SECRET: { secret: true, min_length: 12 }",
+            "JWT_SECRET: { secret: true }\n    OTHER: { secret: true, min_length: 20 }",
+        ),
+    );
+    let missing = server.bad(&["deploy"]);
+    assert!(missing.contains("vault lacks the secret OTHER") && missing.contains("landfall secret set OTHER -p vault"), "{missing}");
+    assert!(server.fed(&["secret", "set", "OTHER"], "too-short-value").status.success());
+    let weak = server.bad(&["deploy"]);
+    assert!(weak.contains("the secret OTHER has 15 characters, and the contract asks for 20"), "{weak}");
+    for (name, value) in
+        [("-v", "x"), ("$(id)", "x"), ("a;b", "x"), ("../x", "x"), ("a\nb", "x"), ("a/b", "x"), ("\u{202e}x", "x"), ("OTHER", "")]
+    {
+        assert!(!server.fed(&["secret", "set", name], value).status.success(), "{name:?} was taken");
+    }
+    let imported = server.fed(&["secret", "import"], "OTHER=long-enough-for-the-contract\nTHIRD='three words here'\n");
+    assert!(text(&imported).contains("~ OTHER") && text(&imported).contains("+ THIRD"), "{}", text(&imported));
+    server.good(&["deploy"]);
+
+    // Rows that somebody exchanged do not open, and neither does anything without the key.
+    server.sql("UPDATE secret SET sealed = (SELECT s.sealed FROM secret s WHERE s.name = 'THIRD') WHERE name = 'OTHER' AND current = 1");
+    let exchanged = server.bad(&["deploy"]);
+    assert!(exchanged.contains("was changed or belongs elsewhere"), "{exchanged}");
+    assert!(server.fed(&["secret", "set", "OTHER"], "long-enough-for-the-contract").status.success());
+    server.good(&["deploy"]);
+    std::fs::remove_file(server.home().join("secret.key")).unwrap();
+    let lost = server.bad(&["deploy"]);
+    assert!(lost.contains("sealed with another key") && lost.contains("every secret has to be set again"), "{lost}");
+    let audit = server.good(&["events", "--audit"]);
+    assert!(audit.contains("refused: secret-missing") && audit.contains("secret import OTHER THIRD"), "{audit}");
+}
+
+#[test]
+fn environments_are_apps_of_their_own_and_a_reset_wants_its_words() {
+    let server = Server::new("vault", FILE);
+    server.write(".env", &format!("JWT_SECRET={FIRST}\n"));
+    server.good(&["up", "--detach"]);
+    let unapproved = server.bad(&["deploy", "staging"]);
+    assert!(unapproved.contains("staging asks for approval") && unapproved.contains("--approve"), "{unapproved}");
+    server.good(&["deploy", "staging", "--approve"]);
+    assert!(server.answer("staging.localhost").ends_with(" green"));
+    server.good(&["promote", "staging", "production"]);
+    assert!(server.answer("production.localhost").ends_with(" blue"));
+    assert!(server.good(&["status", "-e", "staging", "--json"]).contains("\"vault-staging\""));
+    // A secret of one is none of the other's.
+    assert!(server.fed(&["secret", "rotate", "JWT_SECRET", "-e", "staging"], SECOND).status.success());
+    assert!(server.answer("staging.localhost").starts_with(SECOND) && server.answer("production.localhost").starts_with(FIRST));
+    std::fs::create_dir(server.project().join("staging")).unwrap();
+    assert!(server.bad(&["deploy", "staging"]).contains("-e staging"));
+    assert!(server.bad(&["deploy", "stagin"]).contains("environments of the file: production, staging"));
+    for name in ["$(id)", "-x", "../..", "a b", "STAGING"] {
+        assert!(!server.landfall(&["deploy", "-e", name]).output().unwrap().status.success(), "{name:?} was taken");
+    }
+
+    for words in [&[][..], &["--confirm", "RESET"], &["--confirm", "reset_all_volumes"]] {
+        let refused = server.landfall(&[&["reset", "vault-staging", "--volumes"], words].concat()).output().unwrap();
+        assert_eq!(refused.status.code(), Some(2), "{}", text(&refused));
+        assert!(text(&refused).contains("nothing was touched"), "{}", text(&refused));
+    }
+    server.good(&["reset", "vault-staging", "--volumes", "--confirm", "RESET_ALL_VOLUMES"]);
+    assert!(server.answer("production.localhost").starts_with(FIRST));
+}
