@@ -14,6 +14,7 @@ mod folder;
 mod grant;
 mod home;
 mod keys;
+mod notify;
 mod prune;
 mod registry;
 mod rollout;
@@ -28,6 +29,7 @@ pub use core::Runtimes;
 pub use error::AgentError;
 pub use folder::project_digest;
 pub use home::{Home, SYSTEM_HOME};
+pub use notify::tell_service_manager;
 
 use crate::core::Core;
 use certs::Certs;
@@ -91,6 +93,7 @@ pub fn run(settings: Settings) -> Result<(), AgentError> {
         let listener = api::Listener::bind(&home.agent_socket()).map_err(failed(home.agent_socket()))?;
         share(&listener, &home);
         agent.wake();
+        tokio::spawn(tell_service_manager());
         tokio::select! {
             () = api::serve(listener, Arc::clone(&agent.core)) => {}
             _ = terminate.recv() => {}
@@ -172,6 +175,17 @@ impl Agent {
     pub fn serving(&self, app: &AppName) -> Result<Serving, AgentError> {
         Ok(self.core.store.app(app)?.map(|a| a.serving).unwrap_or_default())
     }
+}
+
+/// Forgets the copy of its store that an earlier upgrade of this home made.
+pub fn forget_store_copy(home: &Home) -> std::io::Result<()> {
+    store::forget(&home.store())
+}
+
+/// Undoes a migration: puts the copy of the store that was made before it back, if there is one. Refused (`AgentError::AlreadyRuns`) while an agent runs.
+pub fn put_store_back(home: &Home) -> Result<bool, AgentError> {
+    let _lock = lock(home)?;
+    store::put_back(&home.store()).map_err(|source| AgentError::Home { path: home.store().display().to_string(), source })
 }
 
 /// The host of `https://host[:port]` when it is a name.

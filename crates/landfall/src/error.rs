@@ -54,6 +54,11 @@ pub trait Explain: Error + Send + Sync + 'static {
         Vec::new()
     }
 
+    /// What a program of others said last.
+    fn log(&self) -> Vec<String> {
+        Vec::new()
+    }
+
     /// Everything at once, with the causes from the outermost to the innermost.
     fn failure(&self) -> Failure {
         let mut causes = Vec::new();
@@ -66,7 +71,7 @@ pub trait Explain: Error + Send + Sync + 'static {
             }
             next = cause.source();
         }
-        Failure { code: self.code().to_owned(), message: self.to_string(), causes, hints: self.hints(), log: Vec::new() }
+        Failure { code: self.code().to_owned(), message: self.to_string(), causes, hints: self.hints(), log: self.log() }
     }
 }
 
@@ -144,13 +149,14 @@ pub struct Plain {
     message: String,
     kind: Kind,
     hints: Vec<String>,
+    log: Vec<String>,
     source: Option<Box<dyn Error + Send + Sync>>,
 }
 
 impl Plain {
     /// Tried and failed.
     pub fn failed(code: &'static str, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), kind: Kind::Failed, hints: Vec::new(), source: None }
+        Self { code, message: message.into(), kind: Kind::Failed, hints: Vec::new(), log: Vec::new(), source: None }
     }
     /// Refused before anything was touched.
     pub fn usage(code: &'static str, message: impl Into<String>) -> Self {
@@ -164,6 +170,12 @@ impl Plain {
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hints.push(hint.into());
+        self
+    }
+    /// Adds what a program of others said last.
+    #[must_use]
+    pub fn log(mut self, lines: Vec<String>) -> Self {
+        self.log = lines;
         self
     }
     /// Adds why.
@@ -183,6 +195,9 @@ impl Explain for Plain {
     }
     fn hints(&self) -> Vec<String> {
         self.hints.clone()
+    }
+    fn log(&self) -> Vec<String> {
+        self.log.clone()
     }
 }
 

@@ -14,6 +14,7 @@ mod program;
 mod project;
 mod push;
 mod rollout;
+mod server;
 mod settings;
 mod ssh;
 mod supervise;

@@ -178,7 +178,7 @@ fn inside(file: &Path, dir: &Path) -> bool {
 }
 
 /// Hexadecimal digest of a regular file, read in pieces.
-fn sha256_of(path: &Path) -> io::Result<String> {
+pub fn sha256_of(path: &Path) -> io::Result<String> {
     let mut file = std::fs::File::open(path)?;
     if !file.metadata()?.is_file() {
         return Err(io::Error::other("it is no regular file"));

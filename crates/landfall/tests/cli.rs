@@ -84,7 +84,7 @@ fn golden_runs(name: &str, place: &Place, runs: &[&[&str]]) {
     golden(name, &shown.join("\n"));
 }
 
-const VERBS: [&str; 21] = [
+const VERBS: [&str; 22] = [
     "up",
     "down",
     "check",
@@ -105,6 +105,7 @@ const VERBS: [&str; 21] = [
     "exec",
     "run",
     "ca",
+    "server",
     "completions",
 ];
 
@@ -148,8 +149,8 @@ fn help_of_every_verb() {
     let place = Place::new("");
     let mut text = place.run(&["--help"]).out;
     let mut page = format!("# The command line\n\nWhat `landfall --help` and the help of every verb say.\n\n```text\n{text}```\n");
-    for verb in VERBS {
-        let said = place.run(&[verb, "--help"]);
+    for verb in VERBS.into_iter().chain(["server setup", "server upgrade"]) {
+        let said = place.run(&verb.split(' ').chain(["--help"]).collect::<Vec<_>>());
         assert_eq!(said.code, 0, "{verb}");
         text.push_str(&format!("\n==== landfall {verb} ====\n{}", said.out));
         page.push_str(&format!("\n## landfall {verb}\n\n```text\n{}```\n", said.out));
@@ -317,7 +318,7 @@ fn completions_know_every_verb_and_no_hidden_one() {
         for verb in VERBS {
             assert!(script.contains(verb), "{shell} {verb}");
         }
-        assert!(!script.contains("shim") && !script.contains("supervise"), "{shell}");
+        assert!(!script.contains("shim") && !script.contains("supervise") && !script.contains("server-side"), "{shell}");
     }
 }
 

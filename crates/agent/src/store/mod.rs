@@ -4,6 +4,7 @@
 //! an await. Values of the model are stored as JSON, because they are read back whole and by this binary or a newer one only.
 
 mod app;
+mod copy;
 mod event;
 mod registry;
 mod release;
@@ -11,6 +12,7 @@ mod rollout;
 mod secret;
 
 pub(crate) use app::AppRow;
+pub(crate) use copy::{forget, put_back};
 pub(crate) use event::Of;
 pub(crate) use registry::ImageRow;
 pub(crate) use rollout::{Kind, RolloutRow};
@@ -84,12 +86,13 @@ pub(crate) struct Store {
 impl Store {
     /// Opens or makes the file. A file written by a newer Landfall is refused.
     pub(crate) fn open(path: &Path) -> Result<Self, StoreError> {
+        copy::for_its_owner_alone(path).map_err(|source| StoreError { doing: "make its file", source: source.into() })?;
         let mut connection = Connection::open(path).map_err(fail("open its file"))?;
         connection.busy_timeout(std::time::Duration::from_secs(5)).map_err(fail("set its time-out"))?;
         connection.pragma_update(None, "journal_mode", "WAL").map_err(fail("set its journal"))?;
         connection.pragma_update(None, "synchronous", "FULL").map_err(fail("set its durability"))?;
         connection.pragma_update(None, "cache_size", -1024).map_err(fail("set its cache"))?;
-        migrate(&mut connection)?;
+        migrate(&mut connection, path, SCHEMA)?;
         let newest = connection.query_row("SELECT coalesce(max(seq), 0) FROM event", [], |r| r.get(0)).map_err(fail("read its events"))?;
         Ok(Self { connection: Arc::new(Mutex::new(connection)), newest: watch::Sender::new(newest) })
     }
@@ -100,17 +103,20 @@ impl Store {
     }
 }
 
-fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
+fn migrate(connection: &mut Connection, path: &Path, schema: &[&str]) -> Result<(), StoreError> {
     let version: usize = connection.pragma_query_value(None, "user_version", |r| r.get(0)).map_err(fail("read its version"))?;
-    if version > SCHEMA.len() {
-        let source = format!("it was written by a newer Landfall (schema {version}, this one knows {})", SCHEMA.len());
+    if version > schema.len() {
+        let source = format!("it was written by a newer Landfall (schema {version}, this one knows {})", schema.len());
         return Err(StoreError { doing: "be opened", source: source.into() });
     }
+    if (1..schema.len()).contains(&version) {
+        copy::make(connection, path)?;
+    }
     let change = connection.transaction().map_err(fail("begin its upgrade"))?;
-    for script in &SCHEMA[version..] {
+    for script in &schema[version..] {
         change.execute_batch(script).map_err(fail("be upgraded"))?;
     }
-    change.pragma_update(None, "user_version", SCHEMA.len()).map_err(fail("be upgraded"))?;
+    change.pragma_update(None, "user_version", schema.len()).map_err(fail("be upgraded"))?;
     change.commit().map_err(fail("be upgraded"))
 }
 
@@ -162,6 +168,30 @@ mod tests {
         assert!(std::error::Error::source(&error).unwrap().to_string().contains("newer Landfall"));
         let version: i64 = Connection::open(&path).unwrap().pragma_query_value(None, "user_version", |r| r.get(0)).unwrap();
         assert_eq!(version, 999);
+    }
+
+    #[test]
+    fn a_store_that_was_migrated_can_be_had_back() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("store.db");
+        let version =
+            |path: &Path| -> usize { Connection::open(path).unwrap().pragma_query_value(None, "user_version", |r| r.get(0)).unwrap() };
+        let app = AppRow::new("tutor".parse().unwrap(), landfall_model::spec::RuntimeKind::Docker);
+        Store::open(&path).unwrap().put_app(&app).unwrap();
+        assert!(!put_back(&path).unwrap(), "nothing was migrated yet");
+
+        let newer: Vec<&str> = SCHEMA.iter().copied().chain(["DROP TABLE app"]).collect();
+        migrate(&mut Connection::open(&path).unwrap(), &path, &newer).unwrap();
+        assert_eq!(version(&path), newer.len());
+        assert!(Store::open(&path).is_err(), "the store is the newer one's");
+        assert!(put_back(&path).unwrap());
+        assert_eq!(Store::open(&path).unwrap().apps().unwrap(), vec![app]);
+
+        let mode = std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(&path).unwrap().permissions());
+        assert_eq!(mode & 0o777, 0o600);
+        let broken: Vec<&str> = SCHEMA.iter().copied().chain(["DROP TABLE app", "nonsense"]).collect();
+        assert!(migrate(&mut Connection::open(&path).unwrap(), &path, &broken).is_err());
+        assert_eq!(version(&path), SCHEMA.len(), "a migration is done wholly or not at all");
     }
 
     #[test]

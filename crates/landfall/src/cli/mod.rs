@@ -10,6 +10,7 @@ mod image;
 mod listen;
 mod project;
 mod secret;
+mod server;
 mod tag;
 
 pub use daemon::{Shim, ShimPart, Stage};
@@ -21,6 +22,7 @@ pub use listen::ListenAddress;
 pub use listen::ListenArgs;
 pub use project::{AppArgs, ProjectArgs};
 pub use secret::{Secret, SecretVerb};
+pub use server::{Server, ServerSetup, ServerSide, ServerUpgrade, ServerVerb};
 pub use tag::TagChoice;
 
 use crate::settings::Needs;
@@ -133,6 +135,8 @@ pub enum Verb {
     Certs(Certs),
     /// Show the certificate authority of this server
     Ca(Ca),
+    /// Prepare a server, or move it to this version
+    Server(Server),
     /// Print a completion script
     Completions(Completions),
     /// The daemon that keeps this server as its apps' specs say (a systemd unit)
@@ -144,9 +148,12 @@ pub enum Verb {
     /// The reverse proxy (a systemd unit); takes its sockets by LISTEN_FDS
     #[command(hide = true)]
     Proxy(Proxy),
-    /// What `up --detach` leaves running: holds the sockets, keeps agent and proxy alive
+    /// What `up --detach` leaves running, or systemd runs: holds the sockets, keeps agent and proxy alive
     #[command(hide = true)]
     Supervise(Supervise),
+    /// The other end of `server setup` and `server upgrade`: what they bring to the server and run there
+    #[command(hide = true)]
+    ServerSide(ServerSide),
     /// Between the supervisor and a child: sets LISTEN_PID and becomes the child
     #[command(hide = true)]
     Stage(Stage),
@@ -160,7 +167,13 @@ impl Verb {
     pub fn needs(&self) -> Needs {
         match self {
             Verb::Check(_) | Verb::Explain(_) | Verb::Config(_) | Verb::Init(_) | Verb::Schema(_) | Verb::Completions(_) => Needs::Nothing,
-            Verb::Agent(_) | Verb::AgentStdio | Verb::Proxy(_) | Verb::Supervise(_) | Verb::Stage(_) | Verb::Shim(_) => Needs::Home,
+            Verb::Agent(_)
+            | Verb::AgentStdio
+            | Verb::Proxy(_)
+            | Verb::Supervise(_)
+            | Verb::ServerSide(_)
+            | Verb::Stage(_)
+            | Verb::Shim(_) => Needs::Home,
             _ => Needs::Agent,
         }
     }
@@ -456,6 +469,12 @@ pub struct Proxy {
 /// `landfall supervise`
 #[derive(Debug, Args)]
 pub struct Supervise {
+    /// The program agent and proxy are, looked up at each of their starts [default: this one]
+    #[arg(long, value_name = "FILE")]
+    pub binary: Option<PathBuf>,
+    /// Keep the proxy only: somebody else runs the agent
+    #[arg(long)]
+    pub without_agent: bool,
     #[command(flatten)]
     #[allow(missing_docs)]
     pub listen: ListenArgs,

@@ -52,7 +52,7 @@ pub fn proxy(context: &Context, args: &Proxy) -> Outcome<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// What `up --detach` starts. Its first line on standard output says how the start went; then it runs until SIGTERM. Replicas outlive it.
+/// What `up --detach` starts, and on a server systemd. Its first line on standard output says how the start went; then it runs until SIGTERM. Replicas outlive it.
 pub async fn supervise(context: &Context, args: Supervise) -> Outcome<ExitCode> {
     crate::trace::to_stderr();
     // Out of the terminal's session, so that its end is not ours. Fails only for a process that leads a group already: then it was
@@ -66,6 +66,7 @@ pub async fn supervise(context: &Context, args: Supervise) -> Outcome<ExitCode> 
         }
     };
     context.printer.json_line(&Started::Ready { supervisor: supervisor.record().clone() })?;
+    let watched = tokio::spawn(landfall_agent::tell_service_manager());
     let listen = |kind| signal(kind).map_err(|e| Plain::failed("no-signals", "cannot listen for signals").because(e));
     let (mut terminate, mut interrupt) = (listen(SignalKind::terminate())?, listen(SignalKind::interrupt())?);
     tokio::select! {
@@ -79,6 +80,7 @@ pub async fn supervise(context: &Context, args: Supervise) -> Outcome<ExitCode> 
             _ = interrupt.recv() => kill(),
         }
     });
+    watched.abort();
     supervisor.stop().await;
     Ok(ExitCode::SUCCESS)
 }
@@ -88,8 +90,8 @@ async fn begin(context: &Context, args: Supervise) -> Outcome<Supervisor> {
     let Some(lock) = Lock::take(&home)? else {
         return Err(Plain::failed("already-supervised", format!("another Landfall supervises {}", home.path().display())).into());
     };
-    let listeners = Listeners::bind(&args.listen)?;
-    Supervisor::start(Start { home, lock, listeners, detached: true }).await
+    let listeners = Listeners::inherited()?.map_or_else(|| Listeners::bind(&args.listen), Ok)?;
+    Supervisor::start(Start { home, lock, listeners, detached: true, binary: args.binary, without_agent: args.without_agent }).await
 }
 
 /// Becomes the child: asks to be told when the supervisor dies, says in LISTEN_PID whom the sockets are for, and execs.

@@ -24,6 +24,7 @@ mod reset;
 mod rollback;
 mod schema;
 mod secret;
+mod server;
 mod status;
 mod stdio;
 mod up;
@@ -76,6 +77,8 @@ fn talk(verb: Verb, context: &Context) -> Outcome<ExitCode> {
     let done = runtime.block_on(async {
         match verb {
             Verb::Up(args) => up::run(context, args).await,
+            Verb::Server(args) => server::run(context, args.verb).await,
+            Verb::ServerSide(args) => server::side(context, &args).await,
             Verb::Supervise(args) => daemon::supervise(context, args).await,
             Verb::Down(args) => down::run(context, args).await,
             Verb::Plan(args) => plan::run(context, args).await,

@@ -11,16 +11,13 @@ use crate::error::{Kind, Outcome, Plain, Problem};
 use crate::follow::follow;
 use crate::project::Project;
 use crate::rollout::{detachable, roll_out, tell_serving};
-use crate::supervise::{Listeners, Lock, Record, Start, Started, Supervisor};
+use crate::supervise::{Listeners, Lock, Record, Start, Supervisor, start_in_background};
 use landfall_model::api::Want;
 use landfall_model::name::AppName;
 use std::process::ExitCode;
 use std::time::Duration;
-use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// Longest wait for a supervisor in the background to say how its start went.
-const START_LIMIT: Duration = Duration::from_secs(30);
 /// Longest wait for a rollout under way before its app is stopped.
 const BUSY_LIMIT: Duration = Duration::from_secs(600);
 
@@ -46,7 +43,7 @@ pub async fn run(context: &Context, args: Up) -> Outcome<ExitCode> {
         Server::Free(lock) if args.detach => {
             // The supervisor takes it.
             drop(lock);
-            let record = start_in_background(context, &args).await?;
+            let record = start_in_background(&context.settings.home, supervisor(context, &args)?).await?;
             settled(context, &context.client(), ready.app()).await?;
             deploy(context, ready).await?;
             context.printer.note(&format!("Landfall runs in the background (process {}); stop with `landfall down`", record.pid));
@@ -100,38 +97,18 @@ async fn deploy(context: &Context, ready: Ready) -> Outcome {
     tell_serving(&client, &context.printer, &app, &ended).await
 }
 
-async fn start_in_background(context: &Context, args: &Up) -> Outcome<Record> {
-    let home = &context.settings.home;
-    let failed = |e: std::io::Error| Plain::failed("no-supervisor", "cannot start the supervisor").because(e);
-    let log = crate::supervise::open_log(&home.log("supervisor")).map_err(failed)?;
-    let mut child = tokio::process::Command::new(crate::supervise::own_binary()?)
+fn supervisor(context: &Context, args: &Up) -> Outcome<tokio::process::Command> {
+    let mut command = tokio::process::Command::new(crate::supervise::own_binary()?);
+    command
         .arg("supervise")
         .arg("--home")
-        .arg(home.path())
+        .arg(context.settings.home.path())
         .arg(format!("--http={}", args.listen.http))
         .arg(format!("--https={}", args.listen.https))
         .args(args.listen.proxy_protocol.iter().map(|network| format!("--proxy-protocol={network}")))
-        .current_dir("/")
         .env_clear()
-        .envs(crate::supervise::environment())
-        .stdin(std::process::Stdio::null())
-        .stdout(std::process::Stdio::piped())
-        .stderr(log)
-        .spawn()
-        .map_err(failed)?;
-    let mut line = String::new();
-    if let Some(stdout) = child.stdout.take() {
-        let mut reader = BufReader::new(stdout);
-        let read = tokio::time::timeout(START_LIMIT, reader.read_line(&mut line)).await;
-        read.map_err(|_| Plain::failed("no-supervisor", "the supervisor does not say how its start went"))?.map_err(failed)?;
-    }
-    match serde_json::from_str(&line) {
-        Ok(Started::Ready { supervisor }) => Ok(supervisor),
-        Ok(Started::Failed { failure }) => Err(crate::error::Remote::failed(*failure).into()),
-        Err(_) => Err(Plain::failed("no-supervisor", "the supervisor ended at once")
-            .hint(format!("see {}", home.log("supervisor").display()))
-            .into()),
-    }
+        .envs(crate::supervise::environment());
+    Ok(command)
 }
 
 /// SIGINT and SIGTERM, which mean the same here.
@@ -158,7 +135,8 @@ async fn in_foreground(context: &Context, args: Up, ready: Ready, lock: Lock) ->
     let mut stops = Stops::new()?;
     let listeners = Listeners::bind(&args.listen)?;
     crate::trace::to_file(&home.log("supervisor"))?;
-    let supervisor = Supervisor::start(Start { home, lock, listeners, detached: false }).await?;
+    let start = Start { home, lock, listeners, detached: false, binary: None, without_agent: false };
+    let supervisor = Supervisor::start(start).await?;
     let client = context.client();
     let app = ready.app().clone();
     // What goes wrong here is told after everything was stopped.

@@ -17,6 +17,7 @@ mod progress;
 mod release;
 mod sarif;
 mod secret;
+mod server;
 mod size;
 mod status;
 mod style;
@@ -34,6 +35,7 @@ pub use transfer::Transfer;
 
 use crate::cli::Color;
 use crate::error::{Explain, Kind, Outcome, Problem};
+use crate::server::{Proposal, Tell};
 use anstream::{AutoStream, ColorChoice};
 use landfall_model::api::{AppStatus, Event, Planned, Release};
 use landfall_model::certificate::CertificateStatus;
@@ -279,6 +281,33 @@ impl Printer {
     /// What `landfall plan` shows.
     pub fn plan(&self, planned: &Planned) -> Outcome {
         self.text(&plan::render(planned))
+    }
+
+    /// What would be changed on a server.
+    pub fn proposal(&self, name: &str, proposal: &Proposal) -> Outcome {
+        if self.json { self.json_line(proposal) } else { self.text(&server::proposal(name, proposal)) }
+    }
+
+    /// How changing it goes: where a line can be written over, what is under way is shown and then replaced by what is done.
+    pub fn server_step(&self, proposal: &Proposal, tell: &Tell) -> Outcome {
+        if self.json {
+            return self.json_line(tell);
+        }
+        let Some(line) = server::step(proposal, tell) else {
+            if self.live {
+                self.note("");
+            }
+            return Ok(());
+        };
+        match tell {
+            Tell::Begun { .. } if self.live => {
+                let _ = AutoStream::new(std::io::stderr().lock(), self.err).write_all(line.as_bytes());
+            }
+            Tell::Begun { .. } => {}
+            _ if self.live => self.note(&format!("\r\x1b[K{line}")),
+            _ => self.note(&line),
+        }
+        Ok(())
     }
 
     /// `landfall secret list`.

@@ -1,5 +1,6 @@
 //! Who listens on a port, as far as /proc tells this user.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::net::SocketAddr;
 
@@ -14,6 +15,19 @@ impl fmt::Display for Holder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "`{}` (process {})", self.name, self.pid)
     }
+}
+
+/// Name of the process that listens on a port, at whatever address.
+pub fn listener_of(port: u16) -> Option<String> {
+    holder_of(SocketAddr::from(([0, 0, 0, 0], port))).map(|holder| holder.name)
+}
+
+/// Ports on which processes of that name listen.
+pub fn ports_of(name: &str) -> BTreeSet<u16> {
+    let tables = ["/proc/net/tcp", "/proc/net/tcp6"].map(|table| std::fs::read_to_string(table).unwrap_or_default());
+    let listening = tables.iter().flat_map(|table| table.lines().skip(1)).filter_map(listening);
+    let ports = listening.map(|(_, port)| port).collect::<BTreeSet<u16>>();
+    ports.into_iter().filter(|port| listener_of(*port).is_some_and(|holder| holder == name)).collect()
 }
 
 /// The process that listens on that port at that address or at every address.
@@ -37,13 +51,16 @@ pub(super) fn holder_of(address: SocketAddr) -> Option<Holder> {
 
 /// Inode of a listening socket on that port, in a table of proc_net_tcp(5).
 fn listening_inode(table: &str, port: u16) -> Option<u64> {
+    table.lines().skip(1).filter_map(listening).find(|(_, listens)| *listens == port).map(|(inode, _)| inode)
+}
+
+/// Inode and port of a line of such a table, when it is a listening socket.
+fn listening(line: &str) -> Option<(u64, u16)> {
     const LISTEN: &str = "0A";
-    table.lines().skip(1).find_map(|line| {
-        let fields: Vec<&str> = line.split_ascii_whitespace().collect();
-        let (_, hex) = fields.get(1)?.rsplit_once(':')?;
-        let here = fields.get(3) == Some(&LISTEN) && u16::from_str_radix(hex, 16) == Ok(port);
-        if here { fields.get(9)?.parse().ok() } else { None }
-    })
+    let fields: Vec<&str> = line.split_ascii_whitespace().collect();
+    let (_, hex) = fields.get(1)?.rsplit_once(':')?;
+    let port = u16::from_str_radix(hex, 16).ok().filter(|_| fields.get(3) == Some(&LISTEN))?;
+    Some((fields.get(9)?.parse().ok()?, port))
 }
 
 #[cfg(test)]

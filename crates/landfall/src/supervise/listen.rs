@@ -6,8 +6,9 @@
 
 use super::holder::{Holder, holder_of};
 use crate::cli::ListenArgs;
-use crate::error::{Explain, Outcome};
+use crate::error::{Explain, Outcome, Plain};
 use landfall_model::filter::Network;
+use listenfd::ListenFd;
 use socket2::{Domain, Protocol, Socket, Type};
 use std::ffi::OsString;
 use std::io;
@@ -98,6 +99,30 @@ impl Listeners {
             return Err(ListenError::Nothing.into());
         }
         Ok(listeners)
+    }
+
+    /// The sockets systemd holds for us, by the names of their units (`FileDescriptorName=` of systemd.socket(5)): `http` and `https`. `None` when nobody
+    /// handed any over.
+    pub fn inherited() -> Outcome<Option<Self>> {
+        let names = std::env::var("LISTEN_FDNAMES").unwrap_or_default();
+        let mut handed = ListenFd::from_env();
+        if handed.len() == 0 {
+            return Ok(None);
+        }
+        let mut listeners = Self { http: None, https: None, proxied_by: Vec::new() };
+        for (index, name) in (0..handed.len()).zip(names.split(':')) {
+            let unusable =
+                |e: io::Error| Plain::failed("bad-socket", format!("the socket `{name}` that was handed over is of no use")).because(e);
+            let group = match name {
+                "http" => &mut listeners.http,
+                "https" => &mut listeners.https,
+                _ => return Err(unusable(io::Error::other("it is named neither `http` nor `https`")).into()),
+            };
+            let socket = handed.take_tcp_listener(index).map_err(unusable)?.ok_or_else(|| unusable(io::ErrorKind::NotFound.into()))?;
+            let address = socket.local_addr().map_err(unusable)?;
+            group.get_or_insert(Group { address, sockets: Vec::new() }).sockets.push(socket.into());
+        }
+        Ok(Some(listeners))
     }
 
     /// `http://localhost:8080`, as clients on this machine type it.

@@ -4,6 +4,7 @@
 //! proxy is the same program under both. Because the sockets live here, a proxy that dies or is replaced refuses no connection: clients wait
 //! in the kernel's queue until the next one accepts. It assumes nothing about what its children do; it carries no request itself.
 
+mod background;
 mod child;
 mod holder;
 mod listen;
@@ -13,7 +14,9 @@ mod record;
 mod store;
 mod tunable;
 
+pub use background::start_in_background;
 pub use child::{environment, open_log};
+pub use holder::{listener_of, ports_of};
 pub use listen::Listeners;
 pub use record::{Lock, Record, Started};
 
@@ -22,9 +25,10 @@ use crate::settings::Home;
 use child::{Backoff, Child, Program};
 use proxy::{ProxyFailed, ProxyKeeper};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 
 /// How long the proxy lets connections finish when it is replaced or stopped.
@@ -46,9 +50,9 @@ enum Order {
 /// A running supervisor. Dropping it kills its children, for their parent-death signal is bound to this process.
 pub struct Supervisor {
     order: watch::Sender<Order>,
-    agent: JoinHandle<()>,
+    agent: Option<JoinHandle<()>>,
     proxy: JoinHandle<()>,
-    signals: JoinHandle<()>,
+    aside: [JoinHandle<()>; 2],
     record: Record,
     home: Home,
     _lock: Lock,
@@ -64,18 +68,22 @@ pub struct Start {
     pub listeners: Listeners,
     /// Nobody watches it in a terminal.
     pub detached: bool,
+    /// The program both children are, looked up again at every start: what an upgrade changes. This very program when absent.
+    pub binary: Option<PathBuf>,
+    /// Somebody else runs the agent.
+    pub without_agent: bool,
 }
 
 impl Supervisor {
     /// Starts both children: the proxy first, so that the agent finds the table that is in use. Answers when the proxy carries requests; the
     /// agent is waited for by whoever asks it something.
     pub async fn start(start: Start) -> Outcome<Self> {
-        let Start { home, lock, listeners, detached } = start;
-        let binary = own_binary()?;
+        let Start { home, lock, listeners, detached, binary, without_agent } = start;
+        let binary = binary.map_or_else(own_binary, Ok)?;
         let (order, orders) = watch::channel(Order::Run);
-        let record = Record::write(&home, &listeners, detached)?;
+        let mut record = Record::write(&home, &listeners, detached)?;
         let keeper = ProxyKeeper::new(&home, binary.clone(), listeners)?;
-        let nudge = keeper.nudge();
+        let (nudge, mut carrier) = (keeper.nudge(), keeper.carrier());
         let (ready, is_ready) = tokio::sync::oneshot::channel();
         let proxy = tokio::spawn(keeper.keep(orders.clone(), ready));
         if let Err(why) = is_ready.await.unwrap_or_else(|_| Err(ProxyFailed::lost())) {
@@ -84,14 +92,30 @@ impl Supervisor {
             Record::remove(&home);
             return Err(why.into());
         }
-        let agent = tokio::spawn(keep_agent(agent_program(&home, binary, &record), orders));
+        let restart = Arc::new(Notify::new());
+        let agent = (!without_agent).then(|| tokio::spawn(keep_agent(agent_program(&home, binary, &record), orders, Arc::clone(&restart))));
         let signals = tokio::spawn(async move {
-            let Ok(mut restart) = signal(SignalKind::user_defined1()) else { return };
-            while restart.recv().await.is_some() {
-                nudge.notify_one();
+            let (Ok(mut replace_proxy), Ok(mut restart_agent)) = (signal(SignalKind::user_defined1()), signal(SignalKind::user_defined2()))
+            else {
+                return;
+            };
+            loop {
+                tokio::select! {
+                    _ = replace_proxy.recv() => nudge.notify_one(),
+                    _ = restart_agent.recv() => restart.notify_one(),
+                }
             }
         });
-        Ok(Self { order, agent, proxy, signals, record, home, _lock: lock })
+        record.proxy = carrier.borrow_and_update().clone();
+        record_proxy(&record, &home);
+        let (mut told, told_home) = (record.clone(), home.clone());
+        let telling = tokio::spawn(async move {
+            while carrier.changed().await.is_ok() {
+                told.proxy = carrier.borrow_and_update().clone();
+                record_proxy(&told, &told_home);
+            }
+        });
+        Ok(Self { order, agent, proxy, aside: [signals, telling], record, home, _lock: lock })
     }
 
     /// Where sites are served, as clients type it.
@@ -109,9 +133,11 @@ impl Supervisor {
             first
         });
         // A task of ours that panicked has told so by the panic hook.
-        let _ = (&mut self.agent).await;
+        if let Some(agent) = &mut self.agent {
+            let _ = agent.await;
+        }
         let _ = (&mut self.proxy).await;
-        self.signals.abort();
+        self.aside.iter().for_each(JoinHandle::abort);
         Record::remove(&self.home);
     }
 
@@ -134,6 +160,13 @@ pub fn own_binary() -> Outcome<PathBuf> {
     }
 }
 
+/// Requests are carried whether or not this can be written.
+fn record_proxy(record: &Record, home: &Home) {
+    if let Err(error) = record.save(home) {
+        tracing::warn!(%error, "who carries requests cannot be written down");
+    }
+}
+
 fn agent_program(home: &Home, binary: PathBuf, record: &Record) -> Program {
     let mut argv = vec!["agent".into(), "--home".into(), home.path().as_os_str().to_owned()];
     for (flag, url) in [("--http", &record.http), ("--https", &record.https)] {
@@ -144,14 +177,20 @@ fn agent_program(home: &Home, binary: PathBuf, record: &Record) -> Program {
     Program { binary, argv, log: home.log("agent"), notify: None, watchdog: None, environment: Vec::new(), fds: Vec::new() }
 }
 
-/// Runs the agent until told otherwise.
-async fn keep_agent(program: Program, mut orders: watch::Receiver<Order>) {
+/// Runs the agent until told otherwise. `restart` ends it, and the next is started at once: it is another program after an upgrade.
+async fn keep_agent(program: Program, mut orders: watch::Receiver<Order>, restart: Arc<Notify>) {
     let mut backoff = Backoff::default();
     loop {
         let up = match program.spawn() {
             Ok(mut child) => {
                 tokio::select! {
                     status = child.wait() => tracing::warn!(%status, "the agent ended"),
+                    () = restart.notified() => {
+                        tracing::info!("the agent is restarted");
+                        end(&mut child, &mut orders, AGENT_GRACE).await;
+                        backoff = Backoff::default();
+                        continue;
+                    }
                     () = stop_ordered(&mut orders) => return end(&mut child, &mut orders, AGENT_GRACE).await,
                 }
                 child.up()
@@ -163,6 +202,7 @@ async fn keep_agent(program: Program, mut orders: watch::Receiver<Order>) {
         };
         tokio::select! {
             () = tokio::time::sleep(backoff.next(up)) => {}
+            () = restart.notified() => backoff = Backoff::default(),
             _ = stop_ordered(&mut orders) => return,
         }
     }

@@ -6,6 +6,7 @@
 
 use super::child::{Backoff, Child, Program};
 use super::notify::{Notice, NotifySocket, Said};
+use super::record::Carrier;
 use super::store::FdStore;
 use super::{Listeners, Order, PROXY_DRAIN, end, stop_ordered, tunable};
 use crate::error::{Explain, Outcome, Plain};
@@ -61,6 +62,8 @@ pub(super) struct ProxyKeeper {
     nudge: Arc<Notify>,
     /// The proxy that is coming up was spawned without a socket that the one before it has opened since.
     behind: bool,
+    /// Who carries requests, for those who look.
+    carrier: watch::Sender<Carrier>,
 }
 
 /// Why a phase of a proxy's life ended.
@@ -93,7 +96,13 @@ impl ProxyKeeper {
             notify,
             nudge: Arc::new(Notify::new()),
             behind: false,
+            carrier: watch::Sender::new(Carrier::default()),
         })
+    }
+
+    /// Who carries requests, from now on.
+    pub(super) fn carrier(&self) -> watch::Receiver<Carrier> {
+        self.carrier.subscribe()
     }
 
     /// What asks for a replacement.
@@ -136,6 +145,7 @@ impl ProxyKeeper {
             match self.turn(&mut child, orders, limit).await {
                 Turn::Ready => {
                     tracing::info!(pid = child.pid(), "the proxy is ready");
+                    self.carrier.send_modify(|carrier| carrier.pid = child.pid());
                     limit = None;
                     if let Some(ready) = ready.take() {
                         let _ = ready.send(Ok(()));
@@ -160,6 +170,7 @@ impl ProxyKeeper {
             Ok(new) => new,
             Err(error) => {
                 tracing::error!(%error, "a new proxy cannot be started; the old one stays");
+                self.replaced(Err(format!("it cannot be started: {error}")));
                 return old;
             }
         };
@@ -167,15 +178,18 @@ impl ProxyKeeper {
             Turn::Ready => {}
             Turn::Ended(reason) => {
                 tracing::error!(%reason, "the new proxy ended at once; the old one stays");
+                self.replaced(Err(format!("it ended at once: {reason}")));
                 return old;
             }
             Turn::Stop | Turn::Late | Turn::Replace | Turn::Silent => {
                 tracing::error!("the new proxy is not ready in time; the old one stays");
                 new.kill_aside();
+                self.replaced(Err(format!("it was not ready within {} s", READY_LIMIT.as_secs())));
                 return old;
             }
         }
         tracing::info!(old = old.pid(), new = new.pid(), "the proxy is replaced");
+        self.replaced(Ok(new.pid()));
         if self.behind {
             tracing::info!("a socket was opened meanwhile; the next proxy gets it");
             self.nudge.notify_one();
@@ -186,6 +200,14 @@ impl ProxyKeeper {
             end(&mut old, &mut orders, PROXY_DRAIN + DRAIN_MARGIN).await;
         });
         new
+    }
+
+    /// Tells how a replacement went.
+    fn replaced(&self, done: Result<i32, String>) {
+        self.carrier.send_modify(|carrier| {
+            carrier.replacements += 1;
+            carrier.refused = done.map(|pid| carrier.pid = pid).err();
+        });
     }
 
     /// Waits for something that concerns this proxy; keeps its sockets meanwhile.

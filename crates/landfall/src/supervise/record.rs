@@ -24,6 +24,19 @@ pub struct Record {
     pub https: Option<String>,
     /// Nobody watches it in a terminal.
     pub detached: bool,
+    /// The proxy that carries requests.
+    pub proxy: Carrier,
+}
+
+/// The proxy that carries requests, and how replacing it went: an upgrade looks here.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Carrier {
+    /// Its process id; 0 before the first is ready.
+    pub pid: i32,
+    /// Replacements that were asked for and have ended, one way or the other.
+    pub replacements: u64,
+    /// Why the last one did not come up, and the one before it stayed.
+    pub refused: Option<String>,
 }
 
 /// The first line of a supervisor in the background: how its start went.
@@ -74,15 +87,20 @@ impl Record {
             http: listeners.http_url(),
             https: listeners.https_url(),
             detached,
+            proxy: Carrier::default(),
         };
-        let (path, new) = (home.supervisor_record(), home.supervisor_record().with_extension("new"));
-        let write = || {
-            let mut file = OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(&new)?;
-            file.write_all(&serde_json::to_vec(&record)?)?;
-            std::fs::rename(&new, &path)
-        };
-        write().map_err(|e| Plain::failed("home-unusable", format!("cannot write {}", path.display())).because(e))?;
+        record
+            .save(home)
+            .map_err(|e| Plain::failed("home-unusable", format!("cannot write {}", home.supervisor_record().display())).because(e))?;
         Ok(record)
+    }
+
+    /// Writes it whole.
+    pub(super) fn save(&self, home: &Home) -> std::io::Result<()> {
+        let (path, new) = (home.supervisor_record(), home.supervisor_record().with_extension("new"));
+        let mut file = OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(&new)?;
+        file.write_all(&serde_json::to_vec(self)?)?;
+        std::fs::rename(&new, &path)
     }
 
     /// Takes the record away at an orderly end.

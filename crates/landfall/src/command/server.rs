@@ -1,0 +1,130 @@
+//! `landfall server`: what is shown and asked around the conversation with a server.
+
+use super::Context;
+use crate::cli::{ServerSetup, ServerSide, ServerUpgrade, ServerVerb};
+use crate::error::{Outcome, Plain, Problem, Remote};
+use crate::server::{self, Ask, Program, Proposal, Reached, Server, Tell, Wish};
+use landfall_model::server::ServerAddress;
+use std::process::ExitCode;
+
+/// Does it.
+pub async fn run(context: &Context, verb: ServerVerb) -> Outcome<ExitCode> {
+    match verb {
+        ServerVerb::Setup(args) => setup(context, args).await,
+        ServerVerb::Upgrade(args) => upgrade(context, args).await,
+    }
+}
+
+/// The other end.
+pub async fn side(context: &Context, args: &ServerSide) -> Outcome<ExitCode> {
+    let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+    let (from, login) = (variable("LANDFALL_FROM"), variable("LANDFALL_LOGIN"));
+    server::answer(&args.received, &context.settings.home, from.as_deref(), login.as_deref()).await?;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn setup(context: &Context, args: ServerSetup) -> Outcome<ExitCode> {
+    let program = Program::new(args.binary.as_deref())?;
+    let (server, name) = which(context, args.address);
+    let mut there = Reached::open(&server, &program, &context.settings.ssh, |text| context.printer.note(text)).await?;
+    there.ask(&Ask::Setup { wish: Wish { updates: args.updates, no_firewall: args.no_firewall } }).await?;
+    let proposal = match proposal(context, &mut there).await {
+        Ok(proposal) => proposal,
+        Err(refused) => {
+            there.end().await;
+            return Err(refused);
+        }
+    };
+    context.printer.proposal(&name, &proposal)?;
+    if proposal.changes.is_empty() {
+        there.end().await;
+        return told(context, &format!("nothing to change: {name} is ready"));
+    }
+    if !args.yes
+        && let Err(no) = agree(context, proposal.changes.len())
+    {
+        there.end().await;
+        return Err(no);
+    }
+    apply(context, &mut there, &proposal).await?;
+    there.end().await;
+    told(context, &format!("{name} is ready: `landfall deploy` puts an app there"))
+}
+
+async fn upgrade(context: &Context, args: ServerUpgrade) -> Outcome<ExitCode> {
+    let program = Program::new(args.binary.as_deref())?;
+    let (server, name) = which(context, args.address);
+    let mut there = Reached::open(&server, &program, &context.settings.ssh, |text| context.printer.note(text)).await?;
+    there.ask(&Ask::Upgrade).await?;
+    let proposal = proposal(context, &mut there).await?;
+    let version = there.version.clone();
+    if proposal.changes.is_empty() {
+        there.end().await;
+        return told(context, &format!("nothing to change: {name} runs this landfall ({version})"));
+    }
+    apply(context, &mut there, &proposal).await?;
+    there.end().await;
+    told(context, &format!("{name} runs landfall {version}"))
+}
+
+/// The server that is meant, and as the user calls it.
+fn which(context: &Context, address: Option<ServerAddress>) -> (Server, String) {
+    match address.or_else(|| context.settings.server.clone()) {
+        Some(address) => (Server::There(address.clone()), address.host().to_owned()),
+        None => (Server::Here, "this machine".to_owned()),
+    }
+}
+
+async fn proposal(context: &Context, there: &mut Reached) -> Outcome<Proposal> {
+    match there.hear().await? {
+        Tell::Proposal(proposal) => Ok(proposal),
+        Tell::Refused { refusals } => {
+            let mut problems: Vec<Problem> = refusals.into_iter().map(|failure| Remote::failed(failure).into()).collect();
+            let last = problems.pop().unwrap_or_else(unexpected);
+            problems.iter().for_each(|problem| context.printer.problem(problem));
+            Err(last)
+        }
+        _ => Err(unexpected()),
+    }
+}
+
+fn agree(context: &Context, changes: usize) -> Outcome {
+    let refused = |message: &str| Plain::usage("not-confirmed", message).hint("to go on without being asked: `--yes`");
+    match context
+        .printer
+        .ask(&format!("Make {}? Type yes:", if changes == 1 { "this change".to_owned() } else { format!("these {changes} changes") }))
+        .as_deref()
+    {
+        Some("yes") => Ok(()),
+        Some(_) => Err(refused("not confirmed; nothing was changed").into()),
+        None => Err(refused("nobody can say yes here; nothing was changed").into()),
+    }
+}
+
+async fn apply(context: &Context, there: &mut Reached, proposal: &Proposal) -> Outcome {
+    there.ask(&Ask::Apply).await?;
+    loop {
+        match there.hear().await? {
+            Tell::Finished => return Ok(()),
+            Tell::Failed { failure } => {
+                context.printer.server_step(proposal, &Tell::Failed { failure: failure.clone() })?;
+                return Err(Remote::failed(*failure).into());
+            }
+            step @ (Tell::Begun { .. } | Tell::Done { .. }) => context.printer.server_step(proposal, &step)?,
+            _ => return Err(unexpected()),
+        }
+    }
+}
+
+fn unexpected() -> Problem {
+    Plain::failed("server-lost", "the server answers something else than what was asked").into()
+}
+
+fn told(context: &Context, text: &str) -> Outcome<ExitCode> {
+    if context.printer.is_json() {
+        context.printer.json_line(&Tell::Finished)?;
+    } else {
+        context.printer.done(text)?;
+    }
+    Ok(ExitCode::SUCCESS)
+}

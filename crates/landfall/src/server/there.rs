@@ -1,0 +1,83 @@
+//! The server's half of the conversation: looks, proposes, waits for a yes, does. Runs as root, of the binary that was brought.
+
+use super::apply::Hands;
+use super::change::Change;
+use super::observe::{Visit, observe};
+use super::wire::{Ask, Proposal, Tell, hear, say};
+use super::{plan, upgrade};
+use crate::error::{Outcome, Plain, Problem};
+use crate::settings::Home;
+use std::path::Path;
+use std::time::Instant;
+use tokio::io::BufReader;
+
+/// Answers one conversation on standard input and output.
+pub async fn answer(brought: &Path, home: &Home, from: Option<&str>, login: Option<&str>) -> Outcome {
+    // The login's may be 077, which would close to everybody what everybody must read.
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
+    let (mut input, mut output) = (BufReader::new(tokio::io::stdin()), tokio::io::stdout());
+    say(&mut output, &Tell::Hello { version: env!("CARGO_PKG_VERSION").to_owned() }).await.map_err(lost)?;
+    let Some(asked) = hear::<Ask>(&mut input).await.map_err(lost)? else { return Ok(()) };
+    let facts = observe(&Visit { brought, from, login, home })
+        .map_err(|e| Plain::failed("no-facts", "the binary that was brought cannot be read").because(e))?;
+    let server = facts.describe();
+    let hands = Hands { brought, digest: &facts.brought, home };
+    match asked {
+        Ask::Setup { wish } => match plan::plan(&facts, &wish) {
+            Err(refusals) => say(&mut output, &Tell::Refused { refusals }).await.map_err(lost),
+            Ok(plan) => {
+                let changes = plan.changes.iter().map(|change| change.told.clone()).collect();
+                let proposal = Proposal { server, changes, notes: plan.notes };
+                say(&mut output, &Tell::Proposal(proposal)).await.map_err(lost)?;
+                if !matches!(hear::<Ask>(&mut input).await.map_err(lost)?, Some(Ask::Apply)) {
+                    return Ok(());
+                }
+                let done = apply(&mut output, &hands, &plan.changes).await;
+                finish(&mut output, done).await
+            }
+        },
+        Ask::Upgrade => {
+            let upgrade = match upgrade::prepare(&facts, &hands).await {
+                Ok(upgrade) => upgrade,
+                Err(problem) => return say(&mut output, &Tell::Refused { refusals: vec![problem.failure()] }).await.map_err(lost),
+            };
+            let proposal = Proposal { server, changes: upgrade.proposed(), notes: Vec::new() };
+            say(&mut output, &Tell::Proposal(proposal)).await.map_err(lost)?;
+            if !matches!(hear::<Ask>(&mut input).await.map_err(lost)?, Some(Ask::Apply)) {
+                return Ok(());
+            }
+            let done = upgrade.apply(&mut output).await;
+            finish(&mut output, done).await
+        }
+        Ask::Apply => Err(Plain::failed("nothing-proposed", "nothing was proposed that could be applied").into()),
+    }
+}
+
+/// A client that is gone does not stop what it agreed to.
+async fn apply(output: &mut tokio::io::Stdout, hands: &Hands<'_>, changes: &[Change]) -> Outcome {
+    for (index, change) in changes.iter().enumerate() {
+        let began = Instant::now();
+        let _ = say(output, &Tell::Begun { change: index }).await;
+        for act in &change.acts {
+            hands.apply(act).await?;
+        }
+        let _ = say(output, &done(index, began)).await;
+    }
+    Ok(())
+}
+
+pub(super) fn done(change: usize, began: Instant) -> Tell {
+    Tell::Done { change, took_ms: u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX) }
+}
+
+async fn finish(output: &mut tokio::io::Stdout, done: Outcome) -> Outcome {
+    let last = match done {
+        Ok(()) => Tell::Finished,
+        Err(problem) => Tell::Failed { failure: Box::new(problem.failure()) },
+    };
+    say(output, &last).await.map_err(lost)
+}
+
+fn lost(error: std::io::Error) -> Problem {
+    Plain::failed("conversation-lost", "whoever asked is gone").because(error).into()
+}

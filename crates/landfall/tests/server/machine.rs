@@ -1,0 +1,161 @@
+//! A bare machine: a container with sshd, a key for it, and the real binary that is pointed there.
+
+use std::fs::{self, Permissions};
+use std::net::{IpAddr, TcpStream};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use std::time::{Duration, Instant};
+
+/// Containers of this process so far.
+static COUNT: AtomicU32 = AtomicU32::new(0);
+
+/// A container in a network of its own. Both are removed when dropped.
+pub(crate) struct Machine {
+    dir: tempfile::TempDir,
+    name: String,
+    pub(crate) ip: IpAddr,
+}
+
+impl Machine {
+    /// Starts one whose sshd answers.
+    pub(crate) fn start() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        // sshd reads the keys of users from here, and minds who may write there.
+        fs::set_permissions(dir.path(), Permissions::from_mode(0o755)).unwrap();
+        for key in ["host", "user"] {
+            good(Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-f"]).arg(dir.path().join(key)));
+        }
+        let options =
+            ["HostKey=/keys/host", "AuthorizedKeysFile=/keys/user.pub", "PasswordAuthentication=no", "PermitRootLogin=yes", "UsePAM=no"];
+        let name = format!("landfall-server-test-{}-{}", std::process::id(), COUNT.fetch_add(1, Relaxed));
+        let mut run = Command::new("docker");
+        good(Command::new("docker").args(["network", "create", &name]));
+        run.args(["run", "--detach", "--init", "--name", &name, "--network", &name, "--volume"])
+            .arg(format!("{}:/keys:ro", dir.path().display()));
+        run.arg("landfall-server:bookworm").args(options.iter().flat_map(|option| ["-o", option]));
+        let output = run.output().unwrap();
+        assert!(output.status.success(), "is the image there? crates/landfall/tests/server/image/build makes it: {}", text(&output));
+        let ip = text_of(Command::new("docker").args([
+            "inspect",
+            "--format",
+            "{{ range .NetworkSettings.Networks }}{{ .IPAddress }}{{ end }}",
+            &name,
+        ]))
+        .parse()
+        .unwrap();
+        let machine = Self { dir, name, ip };
+        let key = fs::read_to_string(machine.file("host.pub")).unwrap();
+        fs::write(machine.file("known_hosts"), format!("{ip} {key}")).unwrap();
+        let config = format!(
+            "Host *\n  IdentityFile {}\n  IdentitiesOnly yes\n  UserKnownHostsFile {}\n",
+            machine.file("user").display(),
+            machine.file("known_hosts").display()
+        );
+        fs::write(machine.file("config"), config).unwrap();
+        until("sshd answers", || TcpStream::connect((ip, 22)).ok());
+        machine
+    }
+
+    fn file(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    /// Its address for a user.
+    pub(crate) fn address(&self, user: &str) -> String {
+        format!("ssh://{user}@{}", self.ip)
+    }
+
+    /// The real binary here, with `ssh` told of the key.
+    pub(crate) fn landfall(&self, args: &[&str]) -> Output {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_landfall"));
+        command.args(args).stdin(Stdio::null()).env("LANDFALL_HOME", self.dir.path().join("home"));
+        command.env("LANDFALL_SSH", format!("ssh -F {}", self.file("config").display()));
+        command.output().unwrap()
+    }
+
+    /// `landfall server setup` by the user that may.
+    pub(crate) fn setup(&self, more: &[&str]) -> Output {
+        let address = self.address("deploy");
+        self.landfall(&[&["server", "setup", &address], more].concat())
+    }
+
+    /// A program inside, as root.
+    pub(crate) fn inside(&self, argv: &[&str]) -> Output {
+        Command::new("docker").args(["exec", &self.name]).args(argv).stdin(Stdio::null()).output().unwrap()
+    }
+
+    /// What it writes; it must not fail.
+    pub(crate) fn says(&self, argv: &[&str]) -> String {
+        let output = self.inside(argv);
+        assert!(output.status.success(), "{argv:?}: {}", text(&output));
+        String::from_utf8(output.stdout).unwrap().trim_end().to_owned()
+    }
+
+    /// A program inside that stays.
+    pub(crate) fn begin(&self, argv: &[&str]) {
+        good(Command::new("docker").args(["exec", "--detach", &self.name]).args(argv));
+    }
+
+    /// A file from here to there.
+    pub(crate) fn copy(&self, from: &Path, to: &str) {
+        good(Command::new("docker").arg("cp").arg(from).arg(format!("{}:{to}", self.name)));
+    }
+
+    /// A file from there to here.
+    pub(crate) fn fetch(&self, from: &str, to: &Path) {
+        good(Command::new("docker").arg("cp").arg(format!("{}:{from}", self.name)).arg(to));
+    }
+
+    /// Everything that a change could touch; files with sizes and times.
+    pub(crate) fn trace(&self) -> String {
+        let files = ["(", "-type", "d", "-printf", "%p %m %u\n", ")", "-o", "-printf", "%p %s %m %u %T@\n"];
+        self.says(&[&["find", "/etc", "/usr/local", "/var/lib"][..], &files].concat())
+    }
+}
+
+impl Drop for Machine {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            for log in ["agent", "proxy", "supervisor"] {
+                println!("--- {log}.log\n{}", text(&self.inside(&["tail", "-n", "15", &format!("/var/lib/landfall/logs/{log}.log")])));
+            }
+        }
+        let _ = Command::new("docker").args(["rm", "--force", "--volumes", &self.name]).stdout(Stdio::null()).status();
+        let _ = Command::new("docker").args(["network", "rm", &self.name]).stdout(Stdio::null()).status();
+    }
+}
+
+fn good(command: &mut Command) {
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{command:?}: {}", text(&output));
+}
+
+fn text_of(command: &mut Command) -> String {
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{command:?}: {}", text(&output));
+    String::from_utf8(output.stdout).unwrap().trim().to_owned()
+}
+
+/// All a command said.
+pub(crate) fn text(output: &Output) -> String {
+    format!("{}\n{}{}", output.status, String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+}
+
+/// Waits for a condition, at most half a minute.
+pub(crate) fn until<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
+    let started = Instant::now();
+    loop {
+        if let Some(value) = condition() {
+            return value;
+        }
+        assert!(started.elapsed() < Duration::from_secs(30), "waited in vain: {what}");
+        pause();
+    }
+}
+
+#[allow(clippy::disallowed_methods, reason = "a test looks again after a while; nothing is asserted of the time")]
+fn pause() {
+    std::thread::sleep(Duration::from_millis(50));
+}
