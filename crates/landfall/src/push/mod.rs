@@ -82,7 +82,7 @@ pub async fn send(context: &Context, client: &Client, images: &Images, image: &I
     let mut sent = 0;
     if !wanted.here {
         let left: u64 = wanted.layers.iter().map(|layer| archive.bytes_of(&layer.id).saturating_sub(layer.has)).sum();
-        let mut shown = context.printer.transfer(&image.to_string(), left);
+        let mut shown = context.printer.transfer(image.as_ref(), left);
         for layer in &wanted.layers {
             let (of, mut at, mut refused) = (archive.bytes_of(&layer.id), layer.has, 0);
             while at < of {
