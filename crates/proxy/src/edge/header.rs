@@ -39,6 +39,12 @@ pub(crate) fn has_token(headers: &HeaderMap, name: &HeaderName, token: &str) -> 
         .any(|part| part.trim().eq_ignore_ascii_case(token))
 }
 
+/// True if who says this wants nothing more on the connection.
+pub(crate) fn says_close(headers: &HeaderMap) -> bool {
+    let tokens = headers.get_all(header::CONNECTION).iter().flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
+    tokens.map(<[u8]>::trim_ascii).any(|token| token.eq_ignore_ascii_case(b"close"))
+}
+
 /// True if the client asks for a WebSocket.
 pub(crate) fn asks_for_websocket(headers: &HeaderMap) -> bool {
     headers.get(header::UPGRADE).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"websocket"))

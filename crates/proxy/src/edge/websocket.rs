@@ -6,21 +6,19 @@
 use crate::edge::arriving::Arriving;
 use crate::edge::connection::Conn;
 use crate::edge::header;
+use crate::stream::early::Early;
 use aws_lc_rs::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
 use aws_lc_rs::rand;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use bytes::{Buf as _, Bytes};
+use bytes::Bytes;
 use http::header::{SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, UPGRADE};
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Version, response};
 use http_body::Body as _;
 use hyper::ext::Protocol;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
-use std::io::{self, IoSlice};
-use std::pin::Pin;
-use std::task::{Context, Poll};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::oneshot;
 
 /// What every accept is made with (RFC 6455 §1.3).
@@ -45,59 +43,21 @@ impl Side {
     pub(crate) async fn open(self) -> Option<Tunnelled> {
         match self {
             Side::Http1(receiver) => receiver.await.ok(),
-            Side::Http2(upgrade) => Some(Tunnelled::new(TokioIo::new(upgrade.await.ok()?), Bytes::new())),
+            Side::Http2(upgrade) => Some(tunnelled(TokioIo::new(upgrade.await.ok()?), Bytes::new())),
         }
     }
 }
 
-trait Duplex: AsyncRead + AsyncWrite + Unpin {}
+/// What goes both ways.
+pub(crate) trait Duplex: AsyncRead + AsyncWrite + Unpin {}
 impl<S: AsyncRead + AsyncWrite + Unpin> Duplex for S {}
 
 /// A client's stream, whatever it is made of.
-pub(crate) struct Tunnelled {
-    stream: Box<dyn Duplex>,
-    /// What came right behind the head of the request.
-    early: Bytes,
-}
+pub(crate) type Tunnelled = Early<Box<dyn Duplex>>;
 
-impl Tunnelled {
-    pub(crate) fn new(stream: impl AsyncRead + AsyncWrite + Unpin + 'static, early: Bytes) -> Self {
-        Self { stream: Box::new(stream), early }
-    }
-}
-
-impl AsyncRead for Tunnelled {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        if self.early.is_empty() {
-            return Pin::new(&mut self.stream).poll_read(cx, buf);
-        }
-        let early = self.early.len().min(buf.remaining());
-        self.early.copy_to_slice(buf.initialize_unfilled_to(early));
-        buf.advance(early);
-        Poll::Ready(Ok(()))
-    }
-}
-
-impl AsyncWrite for Tunnelled {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, buf)
-    }
-
-    fn poll_write_vectored(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bufs: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
-    }
+/// For a stream with what came right behind the head of the request.
+pub(crate) fn tunnelled(stream: impl AsyncRead + AsyncWrite + Unpin + 'static, early: Bytes) -> Tunnelled {
+    Early::new(Box::new(stream), early)
 }
 
 /// A client's wish for a WebSocket.

@@ -1,5 +1,6 @@
 //! Answers without a foreseeable end: WebSockets and event streams. Each can be asked to end.
 
+pub(crate) mod early;
 pub(crate) mod frame;
 pub(crate) mod tunnel;
 

@@ -7,6 +7,7 @@ use landfall_agent::{Agent, Runtimes, Settings};
 use landfall_model::api::{RolloutRequest, Want, What};
 use landfall_model::compose::{FileProblem, Files, Input, resolve};
 use landfall_model::name::AppName;
+use landfall_model::secret::SecretValue;
 use landfall_model::spec::{Program, RuntimeKind, Spec};
 use landfall_proxy::{Config, Handle, Listeners, NameServers, Proxy};
 use landfall_runtime::fake::FakeRuntime;
@@ -61,10 +62,13 @@ pub(crate) fn spec(dir: &Path, env: &BTreeMap<String, String>) -> Spec {
     output.spec.unwrap()
 }
 
+/// Any secret of an app.
+const SECRET: &str = "f81b7c3e9d2a4650f81b7c3e9d2a4650";
+
 /// The counterpart of a plan.
 fn example(plan: &Plan) -> Spec {
     let dir = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../examples").join(plan.example);
-    let secret = |name: &str| (name.to_owned(), "f81b7c3e9d2a4650f81b7c3e9d2a4650".to_owned());
+    let secret = |name: &str| (name.to_owned(), SECRET.to_owned());
     let secrets = ["DB_PASSWORD", "JWT_SECRET", "POSTGRES_PASSWORD"].map(secret);
     spec(&dir, &secrets.into_iter().chain([("DOMAIN".to_owned(), plan.hosts[0].to_owned())]).collect())
 }
@@ -87,7 +91,8 @@ impl Server {
             }
         }
         let mut server = Self::start(&stage.join("landfall"), runtime, spec.app.clone());
-        server.roll_out(Want::Deploy { spec: Box::new(spec), given: std::collections::BTreeMap::new() }).await;
+        let given = spec.secrets.keys().map(|name| (name.clone(), SecretValue::new(SECRET))).collect();
+        server.roll_out(Want::Deploy { spec: Box::new(spec), given }).await;
         server
     }
 

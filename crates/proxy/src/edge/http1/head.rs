@@ -4,8 +4,9 @@
 //! twice, or unusually, how long the body is (RFC 9112 §6.3 allows to repair some of these; who sends them is an attack or a bug).
 
 use crate::chunked::Chunked;
+use crate::edge::header::says_close;
 use bytes::BytesMut;
-use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT, HeaderName, HeaderValue, TRANSFER_ENCODING};
+use http::header::{CONTENT_LENGTH, EXPECT, HeaderName, HeaderValue, TRANSFER_ENCODING};
 use http::{HeaderMap, Method, Request, Uri, Version};
 use memchr::memchr_iter;
 use std::mem::MaybeUninit;
@@ -142,11 +143,6 @@ fn length(headers: &HeaderMap, version: Version) -> Result<Length, Bad> {
         }
         (Some(_), _) => Err(WHERE),
     }
-}
-
-fn says_close(headers: &HeaderMap) -> bool {
-    let tokens = headers.get_all(CONNECTION).iter().flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
-    tokens.map(<[u8]>::trim_ascii).any(|token| token.eq_ignore_ascii_case(b"close"))
 }
 
 /// A length in digits only: no sign, no space, no hexadecimal, and no zero before it, which makes it octal for some.

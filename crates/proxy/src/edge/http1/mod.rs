@@ -15,7 +15,7 @@ use crate::edge::carry::carry;
 use crate::edge::connection::{Conn, Order};
 use crate::edge::header;
 use crate::edge::refusal::{self, Refusal};
-use crate::edge::websocket::Tunnelled;
+use crate::edge::websocket::tunnelled;
 use head::{Bad, Head};
 use http::header::TE;
 use http::{Method, StatusCode, Version};
@@ -172,6 +172,6 @@ where
     if let (Some(taker), Ok(link)) = (conn.take_tunnel(), Rc::try_unwrap(link).map_err(drop)) {
         let (stream, early) = link.into_stream();
         // Who would have taken it has given up: it is closed.
-        let _ = taker.send(Tunnelled::new(stream, early));
+        let _ = taker.send(tunnelled(stream, early));
     }
 }

@@ -3,14 +3,13 @@
 use super::link::Link;
 use crate::edge::header::clean_trailers;
 use crate::edge::http1::head::decimal;
-use crate::parts::SMALL;
+use crate::parts::{Parts, write_field};
 use crate::upstream::body::ResponseBody;
 use crate::worker::Worker;
-use bytes::Bytes;
-use http::header::{CONNECTION, CONTENT_LENGTH, DATE, HeaderName, HeaderValue, SET_COOKIE, TRAILER};
+use http::header::{CONNECTION, CONTENT_LENGTH, DATE, HeaderName, SET_COOKIE, TRAILER};
 use http::{HeaderMap, Response, StatusCode};
 use http_body::Body as _;
-use std::io::{self, IoSlice, Write as _};
+use std::io::Write as _;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -41,20 +40,14 @@ enum Framing {
 
 /// An answer, as far as it is not sent yet.
 pub(super) struct Reply {
-    /// The head, later what stands before a chunk.
-    text: Vec<u8>,
-    /// Of `text`.
-    written: usize,
-    piece: Bytes,
-    /// What stands behind a chunk.
-    after: &'static [u8],
+    parts: Parts,
     framing: Framing,
     /// Fields that the head promised to a client that takes them.
     promised: Vec<HeaderName>,
     body: ResponseBody,
     /// Some of the body was taken.
     begun: bool,
-    /// All of it is in `text` and `piece`, or further.
+    /// All of it is in `parts`, or further.
     ended: bool,
     /// Another request may follow.
     keep: bool,
@@ -98,7 +91,7 @@ impl Reply {
         text.extend_from_slice(b"\r\n");
         let promised = if asked.trailers && framing == Framing::Chunked { promised(&head.headers) } else { Vec::new() };
         let ended = matches!(framing, Framing::Nothing | Framing::Known(0));
-        Self { text, written: 0, piece: Bytes::new(), after: b"", framing, promised, body, begun: false, ended, keep }
+        Self { parts: Parts::new(text), framing, promised, body, begun: false, ended, keep }
     }
 
     /// Another request may follow.
@@ -114,10 +107,10 @@ impl Reply {
         ready!(link.poll_answers(cx)).map_err(|_| Broken)?;
         loop {
             // With the head goes the beginning of the body, and after that nothing is taken before all of it has left.
-            let empty = self.piece.is_empty() && self.after.is_empty() && (self.written == self.text.len() || !self.begun);
-            let waiting = !self.ended && empty && self.poll_body(cx)?.is_pending();
-            if self.written < self.text.len() || !self.piece.is_empty() || !self.after.is_empty() {
-                ready!(self.poll_write(link, cx)).map_err(|_| Broken)?;
+            let more = self.parts.are_sent() || !self.begun;
+            let waiting = !self.ended && more && self.poll_body(cx)?.is_pending();
+            if !self.parts.are_sent() {
+                ready!(self.parts.poll_write(|parts| link.poll_write(cx, parts))).map_err(|_| Broken)?;
             } else if self.ended || waiting {
                 ready!(link.poll_flush(cx)).map_err(|_| Broken)?;
                 return if self.ended { Poll::Ready(Ok(())) } else { Poll::Pending };
@@ -129,31 +122,15 @@ impl Reply {
     fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Broken>> {
         let frame = ready!(Pin::new(&mut self.body).poll_frame(cx)).transpose().map_err(|_| Broken)?;
         self.begun = true;
-        if self.written == self.text.len() {
-            self.text.clear();
-            self.written = 0;
-        }
         match frame.map(http_body::Frame::into_data) {
             Some(Ok(data)) if data.is_empty() => {}
             Some(Ok(data)) => {
-                match &mut self.framing {
-                    Framing::Known(left) => {
-                        // Longer than it says: the rest would be read as the next answer.
-                        *left = left.checked_sub(data.len() as u64).ok_or(Broken)?;
-                        self.ended = *left == 0 && self.body.is_end_stream();
-                    }
-                    Framing::Chunked => {
-                        let _ = write!(self.text, "{:x}\r\n", data.len());
-                        self.after = b"\r\n";
-                    }
-                    Framing::Nothing | Framing::UntilClose => {}
+                if let Framing::Known(left) = &mut self.framing {
+                    // Longer than it says: the rest would be read as the next answer.
+                    *left = left.checked_sub(data.len() as u64).ok_or(Broken)?;
+                    self.ended = *left == 0 && self.body.is_end_stream();
                 }
-                if data.len() <= SMALL {
-                    self.text.extend_from_slice(&data);
-                    self.text.extend_from_slice(std::mem::take(&mut self.after));
-                } else {
-                    self.piece = data;
-                }
+                self.parts.push(data, self.framing == Framing::Chunked);
             }
             Some(Err(frame)) => return Poll::Ready(self.end(frame.into_trailers().ok())),
             None => return Poll::Ready(self.end(None)),
@@ -166,40 +143,19 @@ impl Reply {
         match self.framing {
             Framing::Known(left) if left > 0 => return Err(Broken),
             Framing::Chunked => {
-                self.text.extend_from_slice(b"0\r\n");
+                let text = self.parts.text();
+                text.extend_from_slice(b"0\r\n");
                 if let Some(mut trailers) = trailers {
                     clean_trailers(&mut trailers);
                     for (name, value) in trailers.iter().filter(|(name, _)| self.promised.contains(name)) {
-                        write_field(&mut self.text, name, value);
+                        write_field(text, name, value);
                     }
                 }
-                self.text.extend_from_slice(b"\r\n");
+                text.extend_from_slice(b"\r\n");
             }
             _ => {}
         }
         Ok(())
-    }
-
-    fn poll_write<S>(&mut self, link: &Link<S>, cx: &mut Context<'_>) -> Poll<io::Result<()>>
-    where
-        S: AsyncRead + AsyncWrite + Unpin,
-    {
-        let parts = [IoSlice::new(&self.text[self.written..]), IoSlice::new(&self.piece), IoSlice::new(self.after)];
-        let mut written = ready!(link.poll_write(cx, &parts))?;
-        if written == 0 {
-            return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
-        }
-        let mut took = |length: usize| {
-            let part = written.min(length);
-            written -= part;
-            part
-        };
-        self.written += took(self.text.len() - self.written);
-        let part = took(self.piece.len());
-        let _ = self.piece.split_to(part);
-        let part = took(self.after.len());
-        self.after = &self.after[part..];
-        Poll::Ready(Ok(()))
     }
 }
 
@@ -219,11 +175,4 @@ fn framing(headers: &HeaderMap, status: StatusCode, body: &ResponseBody, asked: 
 fn promised(headers: &HeaderMap) -> Vec<HeaderName> {
     let names = headers.get_all(TRAILER).iter().filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(','));
     names.filter_map(|name| name.trim().parse().ok()).filter(|name| *name != SET_COOKIE).collect()
-}
-
-fn write_field(text: &mut Vec<u8>, name: &HeaderName, value: &HeaderValue) {
-    text.extend_from_slice(name.as_str().as_bytes());
-    text.extend_from_slice(b": ");
-    text.extend_from_slice(value.as_bytes());
-    text.extend_from_slice(b"\r\n");
 }

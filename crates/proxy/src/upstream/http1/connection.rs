@@ -1,18 +1,21 @@
 //! A connection and what was read from it too early.
 
 use super::space::Space;
+use crate::stream::early::Early;
 use bytes::{Bytes, BytesMut};
-use std::io::{self, ErrorKind, IoSlice};
+use std::io::{self, ErrorKind};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_util::io::poll_read_buf;
 
 /// Read at once; grows to what is left of a chunk.
 pub(super) const SMALL_READ: usize = 8 * 1024;
 pub(super) const LARGE_READ: usize = 256 * 1024;
+
+/// A connection to an application that speaks another protocol from here on.
+pub(crate) type Switched = Early<TcpStream>;
 
 /// A connection to an application, between two requests or in the middle of one.
 #[derive(Debug)]
@@ -35,6 +38,11 @@ impl Connection {
         self.input.is_empty() && self.stream.try_read(&mut [0]).is_err_and(|error| error.kind() == ErrorKind::WouldBlock)
     }
 
+    /// For another protocol than HTTP, with what came right behind the head of the answer.
+    pub(super) fn switched(self) -> Switched {
+        Early::new(self.stream, self.input.freeze())
+    }
+
     /// Gives memory back that only a large answer needed.
     pub(crate) fn rest(&mut self) {
         if self.input.capacity() > SMALL_READ {
@@ -51,52 +59,5 @@ impl Connection {
     pub(super) fn poll_fill(&mut self, cx: &mut Context<'_>, room: usize) -> Poll<io::Result<usize>> {
         self.input.reserve(room.clamp(SMALL_READ, LARGE_READ));
         poll_read_buf(Pin::new(&mut self.stream), cx, &mut self.input)
-    }
-}
-
-/// A connection that speaks another protocol from here on.
-#[derive(Debug)]
-pub(crate) struct Switched {
-    stream: TcpStream,
-    /// What came right behind the head of the answer.
-    early: Bytes,
-}
-
-impl Switched {
-    pub(super) fn new(connection: Connection) -> Self {
-        Self { stream: connection.stream, early: connection.input.freeze() }
-    }
-}
-
-impl AsyncRead for Switched {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        if self.early.is_empty() {
-            return Pin::new(&mut self.stream).poll_read(cx, buf);
-        }
-        let early = self.early.len().min(buf.remaining());
-        buf.put_slice(&self.early.split_to(early));
-        Poll::Ready(Ok(()))
-    }
-}
-
-impl AsyncWrite for Switched {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, buf)
-    }
-
-    fn poll_write_vectored(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bufs: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
     }
 }

@@ -103,7 +103,7 @@ impl Exchange {
     pub(crate) fn answer(self, head: Head) -> Answer {
         let Head { response, length, keep } = head;
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-            return Answer::Switched(response, Switched::new(self.connection));
+            return Answer::Switched(response, self.connection.switched());
         }
         let rest = match length {
             Length::Known(0) => Rest::Ended,

@@ -1,7 +1,8 @@
 //! The head of an answer: read by httparse, and how long the body behind it is (RFC 9112 §6.3), decided without guessing.
 
+use crate::edge::header::says_close;
 use bytes::BytesMut;
-use http::header::{CONNECTION, CONTENT_LENGTH, HeaderName, HeaderValue, TRANSFER_ENCODING};
+use http::header::{CONTENT_LENGTH, HeaderName, HeaderValue, TRANSFER_ENCODING};
 use http::{HeaderMap, Response, StatusCode, Version};
 use memchr::memmem;
 use std::mem::MaybeUninit;
@@ -121,11 +122,6 @@ fn one<'a>(headers: &'a HeaderMap, name: &HeaderName, several: &'static str) -> 
 fn decimal(value: &[u8]) -> Option<u64> {
     let digits = !value.is_empty() && value.iter().all(u8::is_ascii_digit);
     std::str::from_utf8(value).ok().filter(|_| digits)?.parse().ok()
-}
-
-fn says_close(headers: &HeaderMap) -> bool {
-    let tokens = headers.get_all(CONNECTION).iter().flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
-    tokens.map(<[u8]>::trim_ascii).any(|token| token.eq_ignore_ascii_case(b"close"))
 }
 
 #[cfg(test)]

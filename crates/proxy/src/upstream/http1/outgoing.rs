@@ -1,12 +1,11 @@
 //! A request on its way to an application: its head as bytes, made once however often it is tried, and its body, forwarded as it comes.
 
-use crate::parts::{SMALL, poll_write_parts};
+use crate::parts::{Parts, poll_write_parts, write_field};
 use crate::upstream::body::{BodyError, RequestBody};
-use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
 use http::{HeaderMap, Method, Request};
 use http_body::Body as _;
-use std::io::{self, IoSlice, Write as _};
+use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use tokio::net::TcpStream;
@@ -22,16 +21,10 @@ pub(super) enum Unsent {
 
 /// A request, as far as it is not sent yet.
 pub(crate) struct Outgoing {
-    /// The head, later what stands before a chunk.
-    text: Vec<u8>,
-    /// Of `text`.
-    written: usize,
-    piece: Bytes,
-    /// What stands behind a chunk.
-    after: &'static [u8],
+    parts: Parts,
     body: RequestBody,
     chunked: bool,
-    /// All of the body is in `text` and `piece`, or further.
+    /// All of the body is in `parts`, or further.
     ended: bool,
     /// Something was taken from the body, so it cannot be sent from its beginning again.
     touched: bool,
@@ -50,17 +43,7 @@ impl Outgoing {
         text.extend_from_slice(b" HTTP/1.1\r\n");
         write_fields(&mut text, &head.headers);
         let ended = body.is_empty();
-        Self {
-            text,
-            written: 0,
-            piece: Bytes::new(),
-            after: b"",
-            body,
-            chunked,
-            ended,
-            touched: false,
-            head_only: head.method == Method::HEAD,
-        }
+        Self { parts: Parts::new(text), body, chunked, ended, touched: false, head_only: head.method == Method::HEAD }
     }
 
     /// The application wants the body.
@@ -71,29 +54,29 @@ impl Outgoing {
     /// Begins again, on another connection; false if that cannot be.
     pub(crate) fn rewind(&mut self) -> bool {
         if !self.touched {
-            self.written = 0;
+            self.parts.rewind();
         }
         !self.touched
     }
 
     /// Nothing of it has left.
     pub(super) fn is_untouched(&self) -> bool {
-        self.written == 0 && !self.touched
+        self.parts.are_unwritten() && !self.touched
     }
 
     /// All of it has left.
     pub(super) fn is_sent(&self) -> bool {
-        self.ended && self.written == self.text.len() && self.piece.is_empty() && self.after.is_empty()
+        self.ended && self.parts.are_sent()
     }
 
     /// Writes what can be written; ready when all of it has left.
     pub(super) fn poll_send(&mut self, stream: &mut TcpStream, cx: &mut Context<'_>) -> Poll<Result<(), Unsent>> {
         loop {
             // With the head goes the beginning of the body, and after that nothing is taken before all of it has left.
-            let empty = self.piece.is_empty() && self.after.is_empty() && (self.written == self.text.len() || !self.touched);
-            let waiting = !self.ended && empty && self.poll_body(cx)?.is_pending();
-            if self.written < self.text.len() || !self.piece.is_empty() || !self.after.is_empty() {
-                ready!(self.poll_write(stream, cx)).map_err(Unsent::Io)?;
+            let more = self.parts.are_sent() || !self.touched;
+            let waiting = !self.ended && more && self.poll_body(cx)?.is_pending();
+            if !self.parts.are_sent() {
+                ready!(self.parts.poll_write(|parts| poll_write_parts(Pin::new(stream), cx, parts))).map_err(Unsent::Io)?;
             } else if self.ended {
                 return Poll::Ready(Ok(()));
             } else if waiting {
@@ -106,25 +89,9 @@ impl Outgoing {
     fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Unsent>> {
         let frame = ready!(Pin::new(&mut self.body).poll_frame(cx)).transpose().map_err(Unsent::Body)?;
         self.touched = true;
-        if self.written == self.text.len() {
-            self.text.clear();
-            self.written = 0;
-        }
         match frame.map(http_body::Frame::into_data) {
             Some(Ok(data)) if data.is_empty() => {}
-            Some(Ok(data)) => {
-                if self.chunked {
-                    // Writing into memory does not fail.
-                    let _ = write!(self.text, "{:x}\r\n", data.len());
-                    self.after = b"\r\n";
-                }
-                if data.len() <= SMALL {
-                    self.text.extend_from_slice(&data);
-                    self.text.extend_from_slice(std::mem::take(&mut self.after));
-                } else {
-                    self.piece = data;
-                }
-            }
+            Some(Ok(data)) => self.parts.push(data, self.chunked),
             Some(Err(frame)) => self.end(frame.into_trailers().ok().as_ref()),
             None => self.end(None),
         }
@@ -134,31 +101,13 @@ impl Outgoing {
     fn end(&mut self, trailers: Option<&HeaderMap>) {
         self.ended = true;
         if self.chunked {
-            self.text.extend_from_slice(b"0\r\n");
+            let text = self.parts.text();
+            text.extend_from_slice(b"0\r\n");
             match trailers {
-                Some(trailers) => write_fields(&mut self.text, trailers),
-                None => self.text.extend_from_slice(b"\r\n"),
+                Some(trailers) => write_fields(text, trailers),
+                None => text.extend_from_slice(b"\r\n"),
             }
         }
-    }
-
-    fn poll_write(&mut self, stream: &mut TcpStream, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let parts = [IoSlice::new(&self.text[self.written..]), IoSlice::new(&self.piece), IoSlice::new(self.after)];
-        let mut written = ready!(poll_write_parts(Pin::new(stream), cx, &parts))?;
-        if written == 0 {
-            return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
-        }
-        let mut took = |length: usize| {
-            let part = written.min(length);
-            written -= part;
-            part
-        };
-        self.written += took(self.text.len() - self.written);
-        let part = took(self.piece.len());
-        let _ = self.piece.split_to(part);
-        let part = took(self.after.len());
-        self.after = &self.after[part..];
-        Poll::Ready(Ok(()))
     }
 }
 
@@ -186,10 +135,7 @@ fn set_length(method: &Method, headers: &mut HeaderMap, body: &RequestBody) -> b
 
 fn write_fields(text: &mut Vec<u8>, headers: &HeaderMap) {
     for (name, value) in headers {
-        text.extend_from_slice(name.as_str().as_bytes());
-        text.extend_from_slice(b": ");
-        text.extend_from_slice(value.as_bytes());
-        text.extend_from_slice(b"\r\n");
+        write_field(text, name, value);
     }
     text.extend_from_slice(b"\r\n");
 }
