@@ -5,11 +5,30 @@ use std::net::{IpAddr, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 /// Containers of this process so far.
 static COUNT: AtomicU32 = AtomicU32::new(0);
+
+/// The real binary without its symbols: what goes to every machine, at half the size.
+static BINARY: LazyLock<PathBuf> = LazyLock::new(|| {
+    let stripped = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("landfall-server-test-{}", std::process::id()));
+    good(Command::new("strip").arg("-o").arg(&stripped).arg(env!("CARGO_BIN_EXE_landfall")));
+    stripped
+});
+
+/// What a machine starts as its first process.
+#[derive(Clone, Copy, PartialEq)]
+pub(crate) enum Init {
+    /// sshd and nothing else.
+    Sshd,
+    /// systemd, with the rights it needs in a container. Control groups of this container are its own, so it may write there.
+    Systemd,
+}
+
+const SYSTEMD: &str = "mount -o remount,rw /sys/fs/cgroup/systemd || mount -o remount,rw /sys/fs/cgroup; exec /sbin/init";
 
 /// A container in a network of its own. Both are removed when dropped.
 pub(crate) struct Machine {
@@ -20,21 +39,33 @@ pub(crate) struct Machine {
 
 impl Machine {
     /// Starts one whose sshd answers.
-    pub(crate) fn start() -> Self {
+    pub(crate) fn start(init: Init) -> Self {
         let dir = tempfile::tempdir().unwrap();
         // sshd reads the keys of users from here, and minds who may write there.
         fs::set_permissions(dir.path(), Permissions::from_mode(0o755)).unwrap();
         for key in ["host", "user"] {
             good(Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-f"]).arg(dir.path().join(key)));
         }
-        let options =
-            ["HostKey=/keys/host", "AuthorizedKeysFile=/keys/user.pub", "PasswordAuthentication=no", "PermitRootLogin=yes", "UsePAM=no"];
+        let options = "HostKey /keys/host\nAuthorizedKeysFile /keys/user.pub\nPasswordAuthentication no\nPermitRootLogin yes\nUsePAM no\n";
+        fs::write(dir.path().join("sshd.conf"), options).unwrap();
         let name = format!("landfall-server-test-{}-{}", std::process::id(), COUNT.fetch_add(1, Relaxed));
         let mut run = Command::new("docker");
         good(Command::new("docker").args(["network", "create", &name]));
-        run.args(["run", "--detach", "--init", "--name", &name, "--network", &name, "--volume"])
-            .arg(format!("{}:/keys:ro", dir.path().display()));
-        run.arg("landfall-server:bookworm").args(options.iter().flat_map(|option| ["-o", option]));
+        run.args(["run", "--detach", "--name", &name, "--network", &name]);
+        run.arg(format!("--volume={}:/keys:ro", dir.path().display()));
+        run.arg(format!("--volume={}:/etc/ssh/sshd_config.d/10-test.conf:ro", dir.path().join("sshd.conf").display()));
+        if init == Init::Systemd {
+            run.args([
+                "--cap-add=SYS_ADMIN",
+                "--cap-add=NET_ADMIN",
+                "--security-opt=seccomp=unconfined",
+                "--security-opt=apparmor=unconfined",
+            ]);
+            run.args(["--cgroupns=private", "--tmpfs=/run", "--tmpfs=/run/lock", "--tmpfs=/tmp", "--env=container=docker"]);
+            run.args(["--entrypoint=/bin/sh", "landfall-server:bookworm", "-c", SYSTEMD]);
+        } else {
+            run.args(["--init", "landfall-server:bookworm"]);
+        }
         let output = run.output().unwrap();
         assert!(output.status.success(), "is the image there? crates/landfall/tests/server/image/build makes it: {}", text(&output));
         let ip = text_of(Command::new("docker").args([
@@ -67,9 +98,14 @@ impl Machine {
         format!("ssh://{user}@{}", self.ip)
     }
 
+    /// The binary that goes to machines.
+    pub(crate) fn binary() -> &'static Path {
+        &BINARY
+    }
+
     /// The real binary here, with `ssh` told of the key.
     pub(crate) fn landfall(&self, args: &[&str]) -> Output {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_landfall"));
+        let mut command = Command::new(&*BINARY);
         command.args(args).stdin(Stdio::null()).env("LANDFALL_HOME", self.dir.path().join("home"));
         command.env("LANDFALL_SSH", format!("ssh -F {}", self.file("config").display()));
         command.output().unwrap()
@@ -121,6 +157,7 @@ impl Drop for Machine {
             for log in ["agent", "proxy", "supervisor"] {
                 println!("--- {log}.log\n{}", text(&self.inside(&["tail", "-n", "15", &format!("/var/lib/landfall/logs/{log}.log")])));
             }
+            println!("--- journal\n{}", text(&self.inside(&["journalctl", "--no-pager", "--lines", "40"])));
         }
         let _ = Command::new("docker").args(["rm", "--force", "--volumes", &self.name]).stdout(Stdio::null()).status();
         let _ = Command::new("docker").args(["network", "rm", &self.name]).stdout(Stdio::null()).status();
