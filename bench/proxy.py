@@ -347,7 +347,7 @@ def report(samples, proxies, scenarios):
     table("Processor time of a request, µs", "cpu", "{:.1f}")
     table("Requests a second, as a ratio to nginx", "rate", "", "nginx")
     table("99 of 100 requests, as a ratio to nginx", "p99", "", "nginx")
-    table("99 of 100 requests, ms", "p99", "{:.0f}")
+    table("99 of 100 requests, µs", "p99", "{:.0f}")
     table("PSS after the scenario, KiB", "pss", "{:.0f}")
     print("\nerrors: " + ", ".join(f"{n} {sum(s['errors'] for s in samples if s['name'] == n)}" for n in proxies))
 
