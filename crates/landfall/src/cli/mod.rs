@@ -3,6 +3,8 @@
 //! Only declarations: a verb's behaviour is in `command/<verb>.rs`, and what was typed becomes [`crate::settings::Settings`] before
 //! any of it is used. Doc comments here are the help text, which a golden test keeps.
 
+mod certs;
+mod ci;
 mod daemon;
 mod environment;
 mod exec;
@@ -12,24 +14,26 @@ mod project;
 mod secret;
 mod server;
 mod tag;
+mod verify;
 
+pub use certs::{Ca, Certs};
+pub use ci::{Ci, CiSystem, CiVerb};
 pub use daemon::{Shim, ShimPart, Stage};
 pub use environment::{Promote, Reset};
 pub use exec::{Exec, RunIn};
 pub use image::{Prune, Push, Registry, RegistryPart};
-#[cfg(test)]
-pub use listen::ListenAddress;
-pub use listen::ListenArgs;
+pub use listen::{ListenAddress, ListenArgs};
 pub use project::{AppArgs, ProjectArgs};
 pub use secret::{Secret, SecretVerb};
 pub use server::{Server, ServerSetup, ServerSide, ServerUpgrade, ServerVerb};
 pub use tag::TagChoice;
+pub use verify::Verify;
 
 use crate::settings::Needs;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use landfall_model::filter::Network;
-use landfall_model::name::{AppName, CertificateName, ServiceName};
+use landfall_model::name::{AppName, ServiceName};
 use landfall_model::server::ServerAddress;
 use std::path::PathBuf;
 
@@ -137,6 +141,10 @@ pub enum Verb {
     Ca(Ca),
     /// Prepare a server, or move it to this version
     Server(Server),
+    /// Look at an app from outside, as its users do, and say what is not right
+    Verify(Verify),
+    /// Write the pipeline of a CI system: check, test, build, deploy, look
+    Ci(Ci),
     /// Print a completion script
     Completions(Completions),
     /// The daemon that keeps this server as its apps' specs say (a systemd unit)
@@ -166,7 +174,14 @@ impl Verb {
     /// What it works with.
     pub fn needs(&self) -> Needs {
         match self {
-            Verb::Check(_) | Verb::Explain(_) | Verb::Config(_) | Verb::Init(_) | Verb::Schema(_) | Verb::Completions(_) => Needs::Nothing,
+            Verb::Check(_)
+            | Verb::Explain(_)
+            | Verb::Config(_)
+            | Verb::Init(_)
+            | Verb::Schema(_)
+            | Verb::Completions(_)
+            | Verb::Ci(_)
+            | Verb::Verify(_) => Needs::Nothing,
             Verb::Agent(_)
             | Verb::AgentStdio
             | Verb::Proxy(_)
@@ -413,25 +428,6 @@ pub struct Events {
     #[command(flatten)]
     #[allow(missing_docs)]
     pub app: AppArgs,
-}
-
-/// `landfall certs`
-#[derive(Debug, Args)]
-pub struct Certs {
-    /// Only these names
-    #[arg(value_name = "NAME")]
-    pub names: Vec<CertificateName>,
-    /// Have them issued anew by their authority, now, and wait for it
-    #[arg(long)]
-    pub renew: bool,
-}
-
-/// `landfall ca`
-#[derive(Debug, Args)]
-pub struct Ca {
-    /// Print the certificate itself instead of its path
-    #[arg(long)]
-    pub pem: bool,
 }
 
 /// `landfall completions`
