@@ -84,6 +84,52 @@ fn names_mean_nothing_but_themselves() {
     }
 }
 
+/// Each step is run as the runner runs it, with programs in place of docker and landfall that write down what they are given.
+#[test]
+fn values_reach_the_programs_as_they_are() {
+    let place = Place::of("portfolio");
+    let (_, workflow) = place.printed("github").remove(0);
+    let parsed = workflow::Parsed::new(&workflow);
+    for hostile in [
+        "$(touch pwned)",
+        "`touch pwned`",
+        "; touch pwned ;",
+        "a b",
+        "*",
+        "-x",
+        "'; touch pwned; '",
+        "\" && touch pwned",
+        "${HOME}",
+        "\u{202e}x",
+    ] {
+        let build = [
+            ("IMAGE", hostile),
+            ("TAG", hostile),
+            ("BRANCH", "main"),
+            ("CONTEXT", hostile),
+            ("DOCKERFILE", hostile),
+            ("TARGET", hostile),
+            ("BUILD_ARGS", &format!("A={hostile}\nB={hostile}")),
+        ];
+        let given = place.step(&parsed.script("Build and push"), &build);
+        assert!(
+            given.contains(&hostile.to_owned()) && given.contains(&format!("A={hostile}")) && given.contains(&format!("B={hostile}")),
+            "{given:?}"
+        );
+        assert!(given.contains(&format!("{hostile}:{hostile}")), "{given:?}");
+        let login = [("REGISTRY", hostile), ("REGISTRY_USER", hostile), ("REGISTRY_TOKEN", hostile)];
+        assert_eq!(
+            place.step(&parsed.script("Log in to the registry"), &login),
+            ["login", "--username", hostile, "--password-stdin", hostile]
+        );
+        let scan = [("IMAGE", "a/b"), ("TAG", hostile), ("TRIVY", "t"), ("TRIVY_USERNAME", hostile), ("TRIVY_PASSWORD", hostile)];
+        assert_eq!(place.step(&parsed.script("Look for known holes"), &scan).last(), Some(&format!("a/b:{hostile}")));
+        let deploy = [("ENVIRONMENT", "production"), ("APPROVE", "yes"), ("TAG", hostile)];
+        assert_eq!(place.step(&parsed.script("landfall deploy"), &deploy), ["deploy", "production", "--approve", "--tag", hostile]);
+        assert_eq!(place.step(&parsed.script("landfall verify"), &[("ENVIRONMENT", hostile)]), ["verify", hostile]);
+    }
+}
+
 #[test]
 fn what_cannot_be_deployed_by_a_pipeline_is_said_with_its_remedy() {
     let place = Place::of("analytics");

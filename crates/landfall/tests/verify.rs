@@ -44,9 +44,10 @@ fn a_deployed_app_is_as_its_file_says_and_each_planted_fault_is_named() {
     assert_one(code, &all, "✘ certificate  https://shop.test:PORT  the certificate is of an authority that nobody here trusts", 3);
     assert!(all.contains("--ca ca.pem"), "{all}");
     // Another file is deployed than the one that is here.
-    stage.write("compose.yaml", &FILE.replace("X-Frame-Options: false", "X-Other: a"));
+    stage.write("compose.yaml", &FILE.replace("X-Frame-Options: false", "X-Other: a, Referrer-Policy: no-referrer"));
     let (code, all) = stage.verify(&[]);
-    assert_one(code, &all, "✘ headers      https://shop.test:PORT/framed  lacks x-frame-options", 1);
+    assert_one(code, &all, "✘ headers      https://shop.test:PORT/framed  lacks x-frame-options, says `referrer-policy: strict-origin", 1);
+    assert!(all.contains("where the file says `no-referrer`, lacks x-other"), "{all}");
     stage.write("compose.yaml", &FILE.replace("path: /open", "path: /open, basic_auth: { a: b-long-enough-password }"));
     let (code, all) = stage.verify(&[]);
     assert_one(code, &all, "✘ route        https://shop.test:PORT/open  answers 200", 1);

@@ -165,7 +165,12 @@ fn relative(path: &Path, dir: &Path, root: &Path) -> Option<String> {
     let path = plain(path)?;
     path.strip_prefix(root).ok()?;
     if let Ok(below) = path.strip_prefix(dir) {
-        return Some(if below == Path::new("") { ".".to_owned() } else { below.to_str()?.to_owned() });
+        return Some(match below.to_str()? {
+            "" => ".".to_owned(),
+            // It would be read as an option.
+            dash if dash.starts_with('-') => format!("./{dash}"),
+            below => below.to_owned(),
+        });
     }
     let up = dir.ancestors().position(|above| path.starts_with(above))?;
     let above = dir.ancestors().nth(up)?;

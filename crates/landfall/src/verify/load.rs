@@ -29,10 +29,11 @@ pub async fn look(dialer: &Dialer, target: &Target, host: &Host, asked: &Asked, 
         return tell(Finding::skipped("load", host.url(target.secure, ""), "no route is open to everybody without a rate limit"));
     };
     let at = host.url(target.secure, &place.path);
-    let began = Instant::now();
+    let visitor = Visitor { dialer, host, secure: target.secure, path: &place.path, began: Instant::now() };
+    let visitor = &visitor;
     let each = (0..asked.concurrency).map(|index| {
         let share = asked.requests / asked.concurrency + u32::from(index < asked.requests % asked.concurrency);
-        one(dialer, host, target.secure, &place.path, share, began)
+        visitor.ask(share)
     });
     let mut all = Seen::default();
     for seen in futures_util::future::join_all(each).await {
@@ -45,36 +46,48 @@ pub async fn look(dialer: &Dialer, target: &Target, host: &Host, asked: &Asked, 
     tell(judge(asked, all, at));
 }
 
-async fn one(dialer: &Dialer, host: &Host, secure: bool, path: &str, share: u32, began: Instant) -> Seen {
-    let mut seen = Seen::default();
-    let mut line = None;
-    for _ in 0..share {
-        if began.elapsed() > LONGEST {
-            seen.broken.push(format!("not asked within {} s", LONGEST.as_secs()));
-            continue;
-        }
-        let started = Instant::now();
-        let answer = dialer
-            .within(async {
-                let mut open = match line.take() {
-                    Some(open) => open,
-                    None => dialer.line(&host.name, host.reach, secure, &host.name).await?,
-                };
-                let answer = open.get(path, &[("accept-encoding", "gzip")]).await?;
-                Ok::<_, WireError>((answer, open))
-            })
-            .await;
-        match answer {
-            Ok((answer, open)) => {
-                *seen.statuses.entry(answer.status.as_u16()).or_default() += 1;
-                let closes = answer.header("connection").eq_ignore_ascii_case("close");
-                line = (!closes).then_some(open);
+/// Who asks, each over one connection as long as it lasts.
+struct Visitor<'a> {
+    dialer: &'a Dialer,
+    host: &'a Host,
+    secure: bool,
+    path: &'a str,
+    began: Instant,
+}
+
+impl Visitor<'_> {
+    async fn ask(&self, share: u32) -> Seen {
+        let mut seen = Seen::default();
+        let mut line = None;
+        for _ in 0..share {
+            if self.began.elapsed() > LONGEST {
+                seen.broken.push(format!("not asked within {} s", LONGEST.as_secs()));
+                continue;
             }
-            Err(e) => seen.broken.push(e.to_string()),
+            let started = Instant::now();
+            let answer = self
+                .dialer
+                .within(async {
+                    let mut open = match line.take() {
+                        Some(open) => open,
+                        None => self.dialer.line(&self.host.name, self.host.reach, self.secure, &self.host.name).await?,
+                    };
+                    let answer = open.get(self.path, &[("accept-encoding", "gzip")]).await?;
+                    Ok::<_, WireError>((answer, open))
+                })
+                .await;
+            match answer {
+                Ok((answer, open)) => {
+                    *seen.statuses.entry(answer.status.as_u16()).or_default() += 1;
+                    let closes = answer.header("connection").eq_ignore_ascii_case("close");
+                    line = (!closes).then_some(open);
+                }
+                Err(e) => seen.broken.push(e.to_string()),
+            }
+            seen.took.push(started.elapsed());
         }
-        seen.took.push(started.elapsed());
+        seen
     }
-    seen
 }
 
 fn judge(asked: &Asked, mut all: Seen, at: String) -> Finding {

@@ -26,7 +26,7 @@ pub async fn look(dialer: &Dialer, target: &Target, host: &Host, place: &Place, 
     tell(found);
     if usable {
         tell(headers(target, host, place, &answer, at.clone()));
-        tell(compression(place, &answer, at));
+        compression(place, &answer, at).into_iter().for_each(tell);
     }
 }
 
@@ -61,7 +61,7 @@ fn status(place: &Place, answer: &Answer, at: String) -> Finding {
     Finding::failed("route", at, seen, remedy)
 }
 
-/// Those that Landfall adds when nobody else says them.
+/// Those that Landfall adds when nobody else says them, and those that the file says.
 fn headers(target: &Target, host: &Host, place: &Place, answer: &Answer, at: String) -> Finding {
     // A browser that kept HSTS for a name of this machine would refuse every other program on it.
     let local = host.name == "localhost" || host.name.ends_with(".localhost");
@@ -70,40 +70,38 @@ fn headers(target: &Target, host: &Host, place: &Place, answer: &Answer, at: Str
     wanted.extend((!framed).then_some(X_FRAME_OPTIONS));
     wanted.extend((target.secure && !local).then_some(STRICT_TRANSPORT_SECURITY));
     wanted.retain(|name| !place.waived.iter().any(|waived| waived == name.as_str()));
-    let missing: Vec<&str> = wanted.iter().filter(|name| answer.header(*name).is_empty()).map(|name| name.as_str()).collect();
-    if missing.is_empty() {
-        return Finding::good("headers", at, wanted.iter().map(|name| name.as_str()).collect::<Vec<_>>().join(", "));
+    let lacks = |name: &str| answer.header(name).is_empty().then(|| format!("lacks {name}"));
+    let mut wrong: Vec<String> = wanted.iter().filter_map(|name| lacks(name.as_str())).collect();
+    for (name, value) in place.stated.iter().filter(|(name, _)| target.secure || *name != STRICT_TRANSPORT_SECURITY.as_str()) {
+        let said = answer.header(name.as_str());
+        if said != value {
+            wrong.push(lacks(name).unwrap_or_else(|| format!("says `{name}: {}` where the file says `{value}`", said.escape_debug())));
+        }
     }
+    if wrong.is_empty() {
+        let stated = place.stated.iter().map(|(name, _)| name.as_str()).filter(|name| wanted.iter().all(|w| w.as_str() != *name));
+        return Finding::good("headers", at, wanted.iter().map(|name| name.as_str()).chain(stated).collect::<Vec<_>>().join(", "));
+    }
+    wrong.dedup();
     Finding::failed(
         "headers",
         at,
-        format!("lacks {}", missing.join(", ")),
-        "Landfall adds them by itself: what stands before it takes them away, or another file is deployed than the one here",
+        wrong.join(", "),
+        "Landfall sends them by itself: what stands before it changes them, or another file is deployed than the one here",
     )
 }
 
-fn compression(place: &Place, answer: &Answer, at: String) -> Finding {
-    let kind = answer.header(CONTENT_TYPE);
-    let encoding = answer.header(CONTENT_ENCODING);
+/// Nothing, where nothing could be gained or the file wants none.
+fn compression(place: &Place, answer: &Answer, at: String) -> Option<Finding> {
+    let (kind, encoding) = (answer.header(CONTENT_TYPE), answer.header(CONTENT_ENCODING));
     if !encoding.is_empty() {
-        return Finding::good("compression", at, format!("{} {}", encoding.escape_debug(), size(answer.length)));
+        return Some(Finding::good("compression", at, format!("{}, {}", encoding.escape_debug(), size(answer.length))));
     }
-    if !place.compressed {
-        return Finding::skipped("compression", at, "the file says `compression: false`");
+    if !place.compressed || answer.length < SMALLEST || !TEXTS.iter().any(|text| kind.starts_with(text)) {
+        return None;
     }
-    if answer.length < SMALLEST || !TEXTS.iter().any(|text| kind.starts_with(text)) {
-        return Finding::skipped(
-            "compression",
-            at,
-            format!("{} of {}: nothing to gain", size(answer.length), if kind.is_empty() { "no type" } else { kind }.escape_debug()),
-        );
-    }
-    Finding::failed(
-        "compression",
-        at,
-        format!("{} of {} come as they are", size(answer.length), kind.escape_debug()),
-        "does the application say `Cache-Control: no-transform`?",
-    )
+    let seen = format!("{} of {} come as they are", size(answer.length), kind.escape_debug());
+    Some(Finding::failed("compression", at, seen, "does the application say `Cache-Control: no-transform`?"))
 }
 
 fn size(bytes: usize) -> String {

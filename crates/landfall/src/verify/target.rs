@@ -49,6 +49,8 @@ pub struct Place {
     pub expect: Expect,
     /// Headers of answers that the file leaves to the application.
     pub waived: Vec<String>,
+    /// Headers of answers that the file gives a value.
+    pub stated: Vec<(String, String)>,
     /// It may be compressed.
     pub compressed: bool,
     /// It takes WebSockets, as far as the file tells.
@@ -108,8 +110,16 @@ impl Target {
             https: if secure { port.unwrap_or(reach.https) } else { reach.https },
         };
         let path = uri.path_and_query().map_or("/", |path| path.as_str()).to_owned();
-        let place =
-            Place { path, service: None, expect: Expect::Success, waived: Vec::new(), compressed: true, websocket: false, open: true };
+        let place = Place {
+            path,
+            service: None,
+            expect: Expect::Success,
+            waived: Vec::new(),
+            stated: Vec::new(),
+            compressed: true,
+            websocket: false,
+            open: true,
+        };
         let host = Host { name: name.to_string(), reach, redirects_to: None, places: vec![place] };
         Ok(Self { name: url.to_owned(), secure, every_host: false, hosts: vec![host] })
     }
@@ -178,6 +188,7 @@ fn place(route: &Route, closed: bool) -> Place {
         path: path.to_owned(),
         service: None,
         expect,
+        stated: headers.iter().filter_map(|(key, value)| Some((key.as_str().to_owned(), value.as_ref()?.to_string()))).collect(),
         waived: headers.iter().filter(|(_, value)| value.is_none()).map(|(key, _)| key.as_str().to_owned()).collect(),
         compressed: !uncompressed,
         websocket: answer.is_none() && (named || route.idle_timeout_ms != USUAL_IDLE_MS),

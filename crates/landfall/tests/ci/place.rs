@@ -67,6 +67,29 @@ impl Place {
         printed.iter().map(|file| (file["path"].as_str().unwrap().to_owned(), file["text"].as_str().unwrap().to_owned())).collect()
     }
 
+    /// What the programs of a script were given, one after the other, beside what is asked of a builder.
+    #[track_caller]
+    pub(crate) fn step(&self, script: &str, variables: &[(&str, &str)]) -> Vec<String> {
+        let bin = self.dir.path().join("stand-in");
+        std::fs::create_dir_all(&bin).unwrap();
+        for program in ["docker", "landfall"] {
+            let path = bin.join(program);
+            let text =
+                "#!/bin/sh\ncase \"$1 $2\" in context*|buildx\\ use|buildx\\ create) exit 0 ;; esac\nprintf '%s\\0' \"$@\" >> given\n";
+            std::fs::write(&path, text).unwrap();
+            std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+        }
+        let mut command = Command::new("bash");
+        command.args(["-euo", "pipefail", "-c", script]).current_dir(self.dir.path()).env_clear().stdin(Stdio::null());
+        command.env("PATH", format!("{}:/usr/bin:/bin", bin.display())).envs(variables.iter().copied());
+        let output = command.output().unwrap();
+        assert!(output.status.success(), "{}", text(&output));
+        assert!(!self.dir.path().join("pwned").exists(), "{variables:?} was run");
+        let given = std::fs::read_to_string(self.dir.path().join("given")).unwrap();
+        std::fs::remove_file(self.dir.path().join("given")).unwrap();
+        given.split_terminator('\0').map(str::to_owned).collect()
+    }
+
     pub(crate) fn read(&self, name: &str) -> String {
         std::fs::read_to_string(self.dir.path().join(name)).unwrap()
     }

@@ -40,6 +40,12 @@ impl Parsed {
         self.jobs().into_iter().flat_map(|(_, job)| job["steps"].as_array().unwrap()).collect()
     }
 
+    /// The script of the first step of this name.
+    #[track_caller]
+    pub(crate) fn script(&self, name: &str) -> String {
+        self.steps().into_iter().find(|step| step["name"] == name).and_then(|step| step["run"].as_str()).unwrap().to_owned()
+    }
+
     /// Everything that a shell gets to read.
     pub(crate) fn scripts(&self, system: &str) -> Vec<String> {
         let texts = |value: &Value| value.as_array().into_iter().flatten().filter_map(|v| Some(v.as_str()?.to_owned())).collect::<Vec<_>>();

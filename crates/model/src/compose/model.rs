@@ -83,8 +83,10 @@ impl Model {
 /// Of a tree in which they have no value yet.
 pub(crate) fn passed_args(root: &Node) -> BTreeMap<String, Vec<String>> {
     let of = |service: &Entry| {
-        let args = service.value.get("build").and_then(|build| build.get("args")).map(Node::entries).unwrap_or_default();
-        let open: Vec<String> = args.iter().filter(|arg| arg.value.is_null()).map(|arg| arg.key.clone()).collect();
+        let args = service.value.get("build")?.get("args")?;
+        let keys = args.entries().iter().filter(|arg| arg.value.is_null()).map(|arg| arg.key.clone());
+        let items = args.items().iter().filter_map(Node::scalar).filter(|item| !item.text.contains('=')).map(|item| item.text.clone());
+        let open: Vec<String> = keys.chain(items).collect();
         (!open.is_empty()).then(|| (service.key.clone(), open))
     };
     root.get("services").map(Node::entries).unwrap_or_default().iter().filter_map(of).collect()
