@@ -141,7 +141,11 @@ impl Dialer {
         // A name with a dead address and a good one is reached by browsers too.
         for address in addresses.into_iter().take(4) {
             match TcpStream::connect(address).await {
-                Ok(stream) => return Ok(stream),
+                Ok(stream) => {
+                    // A question is one small piece; that this fails changes only when it is sent.
+                    let _ = stream.set_nodelay(true);
+                    return Ok(stream);
+                }
                 Err(e) => failed = WireError::Connect(address, e),
             }
         }

@@ -10,7 +10,7 @@ pub(crate) const FILE: &str = r#"
 name: shop
 x-landfall:
   runtime: process
-  domains: [shop.test, www.shop.test] # landfall: allow placeholder-domain -- an example
+  domains: [shop.test, www.shop.test]
   tls: internal
 services:
   web:
