@@ -134,6 +134,10 @@ fn values_reach_the_programs_as_they_are() {
 fn what_cannot_be_deployed_by_a_pipeline_is_said_with_its_remedy() {
     let place = Place::of("analytics");
     let file = place.read("compose.yaml");
+    for (args, wanted) in [(["-e", "staging"], "for all environments"), (["-f", "nowhere.yaml"], "nowhere.yaml")] {
+        let refused = place.run(&[&["ci", "gitlab", "--print"], &args[..]].concat());
+        assert!(refused.status.code() == Some(2) && place::text(&refused).contains(wanted), "{}", place::text(&refused));
+    }
     for (old, new, wanted) in [
         (":${TAG:-main}", ":main", "does not have its tag from `${TAG}`"),
         ("    image: ghcr.io/acme/analytics-api:${TAG:-main}\n", "", "`image: "),

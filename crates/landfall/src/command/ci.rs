@@ -21,6 +21,11 @@ pub fn run(context: &Context, args: Ci) -> Outcome<ExitCode> {
         CiVerb::Github(args) => (CiSystem::Github, args),
         CiVerb::Gitlab(args) => (CiSystem::Gitlab, args),
     };
+    if let Some(environment) = &args.project.environment {
+        return Err(Plain::usage("ci-environment", format!("a pipeline is for all environments of the file, not for {environment} alone"))
+            .hint("leave `-e` out; `--staging BRANCH` and `--production BRANCH` say what deploys which")
+            .into());
+    }
     let project = Project::locate(&context.settings, args.path.as_deref(), &args.project)?;
     let wanted = Wanted {
         staging: args.staging,
