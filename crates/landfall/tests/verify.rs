@@ -9,7 +9,7 @@ use stage::{FILE, Stage, answering};
 #[test]
 fn a_deployed_app_is_as_its_file_says_and_each_planted_fault_is_named() {
     let stage = Stage::set();
-    let (code, all) = stage.verify(&["--stream", "/events"]);
+    let (code, all) = stage.verify(&["--stream", "/events", "--requests", "200"]);
     assert_eq!(code, 0, "{all}");
     for wanted in [
         "✔ certificate  https://shop.test:PORT  TLS 1.3 by ",
@@ -53,7 +53,7 @@ fn a_deployed_app_is_as_its_file_says_and_each_planted_fault_is_named() {
     assert_one(code, &all, "✘ route        https://shop.test:PORT/open  answers 200", 1);
     stage.write("compose.yaml", FILE);
     let (code, all) = stage.verify(&["--p99", "0"]);
-    assert_one(code, &all, "✘ load         https://shop.test:PORT/  200 requests, 8 at once: 200 × 200", 1);
+    assert_one(code, &all, "✘ load         https://shop.test:PORT/  24 requests, 8 at once: 24 × 200", 1);
     let (code, all) = stage.verify(&["--websocket", "/health", "--stream", "/health"]);
     assert_one(code, &all, "✘ websocket    wss://shop.test:PORT/health  is refused with 200", 2);
     assert!(all.contains("✘ events       https://shop.test:PORT/health  answers 200 with text/plain, not with events"), "{all}");
@@ -65,7 +65,7 @@ fn a_deployed_app_is_as_its_file_says_and_each_planted_fault_is_named() {
     let (code, all) = stage.verify(&[]);
     assert_one(code, &all, "✘ route        https://shop.test:PORT/  answers 500", 3);
     assert!(all.contains("`landfall logs web` shows what it wrote"), "{all}");
-    assert!(all.contains("✘ load         https://shop.test:PORT/  200 requests, 8 at once: 200 × 500"), "{all}");
+    assert!(all.contains("✘ load         https://shop.test:PORT/  24 requests, 8 at once: 24 × 500"), "{all}");
 }
 
 #[track_caller]

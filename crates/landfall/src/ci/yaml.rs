@@ -232,12 +232,12 @@ mod tests {
     fn a_document_is_indented_and_commented() {
         let step = Map::new().with("uses", "a/b@c").noted("v1").with("with", Map::new().with("x", false));
         let document = Map::new()
-            .with("name", "n")
+            .with("name", "all")
             .with("jobs", Map::new().with("a", Map::new().with("steps", vec![step]).with("run", Yaml::Block("one\n\n  two\n".into()))))
             .because("why");
         assert_eq!(
             document.document("head"),
-            "# head\n\nname: n\n\n# why\njobs:\n  a:\n    steps:\n      - uses: a/b@c # v1\n        with:\n          x: false\n    run: |\n      one\n\n        two\n"
+            "# head\n\nname: all\n\n# why\njobs:\n  a:\n    steps:\n      - uses: a/b@c # v1\n        with:\n          x: false\n    run: |\n      one\n\n        two\n"
         );
     }
 }
