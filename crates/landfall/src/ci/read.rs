@@ -66,8 +66,8 @@ pub fn read(mut project: Project, wanted: Wanted, printer: &Printer) -> Outcome<
     let stages = stages(&targets, &wanted)?;
     let others = targets.iter().filter(|target| stages.iter().all(|stage| stage.target.name != target.name));
     let manual = stages.iter().map(|stage| &stage.target).chain(others).cloned().collect();
-    let directory = project.dir.strip_prefix(&root).ok().filter(|below| *below != Path::new(""));
-    let directory = directory.map(|below| Literal::new("the project's directory", &below.display().to_string())).transpose()?;
+    let directory = relative(&project.dir, &root, &root).filter(|below| below != ".");
+    let directory = directory.map(|below| Literal::new("the project's directory", &below)).transpose()?;
     Ok((Plan { app: spec.app, directory, images, tests, stages, manual, tagged, tool: tool(&wanted)? }, root))
 }
 
