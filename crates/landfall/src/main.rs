@@ -4,6 +4,7 @@
 
 #![allow(unreachable_pub, reason = "a binary exports nothing: `pub` here means what a module offers to the others")]
 
+mod ci;
 mod cli;
 mod client;
 mod command;
@@ -20,6 +21,7 @@ mod ssh;
 mod supervise;
 mod tag;
 mod trace;
+mod verify;
 
 use clap::Parser as _;
 use cli::{Cli, Verb};

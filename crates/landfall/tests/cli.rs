@@ -84,7 +84,7 @@ fn golden_runs(name: &str, place: &Place, runs: &[&[&str]]) {
     golden(name, &shown.join("\n"));
 }
 
-const VERBS: [&str; 22] = [
+const VERBS: [&str; 24] = [
     "up",
     "down",
     "check",
@@ -105,6 +105,8 @@ const VERBS: [&str; 22] = [
     "exec",
     "run",
     "ca",
+    "verify",
+    "ci",
     "server",
     "completions",
 ];
@@ -149,7 +151,7 @@ fn help_of_every_verb() {
     let place = Place::new("");
     let mut text = place.run(&["--help"]).out;
     let mut page = format!("# The command line\n\nWhat `landfall --help` and the help of every verb say.\n\n```text\n{text}```\n");
-    for verb in VERBS.into_iter().chain(["server setup", "server upgrade"]) {
+    for verb in VERBS.into_iter().chain(["server setup", "server upgrade", "ci github"]) {
         let said = place.run(&verb.split(' ').chain(["--help"]).collect::<Vec<_>>());
         assert_eq!(said.code, 0, "{verb}");
         text.push_str(&format!("\n==== landfall {verb} ====\n{}", said.out));

@@ -21,7 +21,8 @@ pub struct NameError {
 }
 
 impl NameError {
-    pub(crate) fn new(kind: &'static str, text: &str, want: &'static str) -> Self {
+    /// Refuses a text, whoever checks it.
+    pub fn new(kind: &'static str, text: &str, want: &'static str) -> Self {
         let mut shown: String = text.chars().take(60).flat_map(char::escape_debug).collect();
         if text.chars().count() > 60 {
             shown.push('…');

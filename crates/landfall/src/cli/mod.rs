@@ -3,6 +3,7 @@
 //! Only declarations: a verb's behaviour is in `command/<verb>.rs`, and what was typed becomes [`crate::settings::Settings`] before
 //! any of it is used. Doc comments here are the help text, which a golden test keeps.
 
+mod ci;
 mod daemon;
 mod environment;
 mod exec;
@@ -14,21 +15,22 @@ mod release;
 mod secret;
 mod server;
 mod tag;
+mod verify;
 mod watch;
 
+pub use ci::{Ci, CiSystem, CiVerb};
 pub use daemon::{Shim, ShimPart, Stage};
 pub use environment::{Promote, Reset};
 pub use exec::{Exec, RunIn};
 pub use file::{Check, CheckFormat, Config, Deny, ExplainCode, Format, Init, Schema};
 pub use image::{Prune, Push, Registry, RegistryPart};
-#[cfg(test)]
-pub use listen::ListenAddress;
-pub use listen::ListenArgs;
+pub use listen::{ListenAddress, ListenArgs};
 pub use project::{AppArgs, ProjectArgs};
 pub use release::{Deploy, Plan, Releases, Rollback, Status};
 pub use secret::{Secret, SecretVerb};
 pub use server::{Server, ServerSetup, ServerSide, ServerUpgrade, ServerVerb};
 pub use tag::TagChoice;
+pub use verify::Verify;
 pub use watch::{Events, Logs};
 
 use crate::settings::Needs;
@@ -143,6 +145,10 @@ pub enum Verb {
     Ca(Ca),
     /// Prepare a server, or move it to this version
     Server(Server),
+    /// Look at an app from outside, as its users do, and say what is not right
+    Verify(Verify),
+    /// Write the pipeline of a CI system: check, test, build, deploy, look
+    Ci(Ci),
     /// Print a completion script
     Completions(Completions),
     /// The daemon that keeps this server as its apps' specs say (a systemd unit)
@@ -172,7 +178,14 @@ impl Verb {
     /// What it works with.
     pub fn needs(&self) -> Needs {
         match self {
-            Verb::Check(_) | Verb::Explain(_) | Verb::Config(_) | Verb::Init(_) | Verb::Schema(_) | Verb::Completions(_) => Needs::Nothing,
+            Verb::Check(_)
+            | Verb::Explain(_)
+            | Verb::Config(_)
+            | Verb::Init(_)
+            | Verb::Schema(_)
+            | Verb::Completions(_)
+            | Verb::Ci(_)
+            | Verb::Verify(_) => Needs::Nothing,
             Verb::Agent(_)
             | Verb::AgentStdio
             | Verb::Proxy(_)

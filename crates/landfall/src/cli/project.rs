@@ -91,6 +91,8 @@ impl Verb {
             Verb::Run(args) => args.app.after(outer),
             Verb::Reset(args) => args.project.after(outer),
             Verb::Promote(args) => args.project.after(outer),
+            Verb::Verify(args) => args.project.after(outer),
+            Verb::Ci(args) => args.args_mut().project.after(outer),
             Verb::Secret(args) => args.verb.app_mut().after(outer),
             _ => {}
         }

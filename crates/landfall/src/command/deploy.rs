@@ -49,7 +49,7 @@ pub async fn run(context: &Context, args: Deploy) -> Outcome<ExitCode> {
 }
 
 /// The project and its environment: a word that the Compose file here declares as an environment is one, anything else a path.
-fn meant(context: &Context, what: Option<&str>, mut args: ProjectArgs) -> Outcome<Project> {
+pub(super) fn meant(context: &Context, what: Option<&str>, mut args: ProjectArgs) -> Outcome<Project> {
     let locate = |path: Option<&str>, args: &ProjectArgs| Project::locate(&context.settings, path.map(Path::new), args);
     let Some((word, name)) = what.and_then(|word| Some((word, word.parse::<EnvironmentName>().ok()?))) else { return locate(what, &args) };
     let is_path = context.settings.cwd.join(word).exists();

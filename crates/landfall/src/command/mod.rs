@@ -3,6 +3,7 @@
 mod ca;
 mod certs;
 mod check;
+mod ci;
 mod completions;
 mod config;
 mod daemon;
@@ -28,6 +29,7 @@ mod server;
 mod status;
 mod stdio;
 mod up;
+mod verify;
 
 use crate::cli::{AppArgs, Verb};
 use crate::client::{Channel, Client};
@@ -60,6 +62,7 @@ pub fn run(verb: Verb, context: &Context) -> Outcome<ExitCode> {
         Verb::Proxy(args) => daemon::proxy(context, &args),
         Verb::Completions(args) => completions::run(context, args),
         Verb::Check(args) => check::run(context, &args),
+        Verb::Ci(args) => ci::run(context, args),
         Verb::Config(args) => config::run(context, &args),
         Verb::Init(args) => init::run(context, &args),
         Verb::Schema(args) => schema::run(context, &args),
@@ -96,6 +99,7 @@ fn talk(verb: Verb, context: &Context) -> Outcome<ExitCode> {
             Verb::Certs(args) => certs::run(context, args).await,
             Verb::Ca(args) => ca::run(context, &args).await,
             Verb::AgentStdio => stdio::run(context).await,
+            Verb::Verify(args) => verify::run(context, args).await,
             Verb::Metrics => metrics::run(context).await,
             Verb::Events(args) => events::run(context, args).await,
             Verb::Exec(args) => exec::exec(context, args).await,

@@ -24,6 +24,7 @@ mod style;
 mod table;
 mod time;
 mod transfer;
+mod verify;
 mod wrap;
 
 pub use checked::Checked;
@@ -37,6 +38,7 @@ pub use transfer::Transfer;
 use crate::cli::Color;
 use crate::error::{Explain, Kind, Outcome, Problem};
 use crate::server::{Proposal, Tell};
+use crate::verify::{Finding, Verdict};
 use anstream::{AutoStream, ColorChoice};
 use landfall_model::api::{AppStatus, Event, Planned, Release};
 use landfall_model::certificate::CertificateStatus;
@@ -313,6 +315,20 @@ impl Printer {
             _ => self.note(&line),
         }
         Ok(())
+    }
+
+    /// One look of `landfall verify`; programs get them all at once.
+    pub fn finding(&self, finding: &Finding) -> Outcome {
+        if self.json { Ok(()) } else { self.line(&verify::finding(finding)) }
+    }
+
+    /// All of them.
+    pub fn looked(&self, name: &str, findings: &[Finding]) -> Outcome {
+        if self.json {
+            let ok = findings.iter().all(|finding| finding.verdict != Verdict::Failed);
+            return self.json(&serde_json::json!({ "ok": ok, "target": name, "findings": findings }));
+        }
+        self.line(&verify::sum(name, findings))
     }
 
     /// `landfall secret list`.

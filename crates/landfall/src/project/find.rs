@@ -22,7 +22,7 @@ const OVERRIDE: [&str; 4] =
 pub const STDIN: &str = "-";
 
 /// What was found.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Found {
     /// As people know them: relative to where they are when they lie below, else absolute; [`STDIN`] for standard input.
     pub files: Vec<String>,

@@ -22,7 +22,7 @@ use landfall_model::spec::Spec;
 use std::path::{Path, PathBuf};
 
 /// Where a project is.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Project {
     /// Absolute.
     pub dir: PathBuf,

@@ -232,6 +232,7 @@ fn compile(input: &Input<'_>, loaded: Loaded, output: &mut Output, report: &mut 
 fn complete(input: &Input<'_>, loaded: Loaded, report: &mut Report) -> (Model, Secrets) {
     let Loaded { mut root, name, mut variables, secrets } = loaded;
     canonical::restore(&mut root);
+    let passed = model::passed_args(&root);
     normalize::normalize(&mut root, &name, &variables.values, report);
     typed::decode::check(&root, report);
     let profiles = profiles(input, &variables);
@@ -243,7 +244,7 @@ fn complete(input: &Input<'_>, loaded: Loaded, report: &mut Report) -> (Model, S
     consistency::check(&mut root, &disabled, report);
     let env_files = rules::env_files(input.project_dir, &root);
     env::read_files(&mut root, input, &mut variables, report);
-    (Model { name, root, disabled, variables, env_files }, secrets)
+    (Model { name, root, disabled, variables, passed, env_files }, secrets)
 }
 
 fn profiles(input: &Input<'_>, variables: &Variables) -> BTreeSet<String> {

@@ -4,6 +4,7 @@ use super::interpolate::Variables;
 use super::node::{Entry, Node};
 use super::print;
 use super::report::Place;
+use std::collections::BTreeMap;
 
 /// A project after every stage that Docker Compose has too. Holds every value, secrets too.
 #[derive(Debug, Clone)]
@@ -16,6 +17,8 @@ pub struct Model {
     pub(crate) disabled: Vec<Entry>,
     /// The variables put in.
     pub(crate) variables: Variables,
+    /// Build arguments without a value of their own, by service: whoever builds has it in the environment.
+    pub(crate) passed: BTreeMap<String, Vec<String>>,
     /// Files that `env_file` named, absolute, and where; their variables are in the tree.
     pub(crate) env_files: Vec<(String, Place)>,
 }
@@ -66,8 +69,25 @@ impl Model {
         print::hashes(self)
     }
 
+    /// Build arguments of a service that the file gives no value: they are those of whoever builds.
+    pub fn passed_args(&self, service: &str) -> &[String] {
+        self.passed.get(service).map_or(&[], Vec::as_slice)
+    }
+
     /// The variables the files were interpolated with.
-    pub fn variables(&self) -> &std::collections::BTreeMap<String, String> {
+    pub fn variables(&self) -> &BTreeMap<String, String> {
         &self.variables.values
     }
+}
+
+/// Of a tree in which they have no value yet.
+pub(crate) fn passed_args(root: &Node) -> BTreeMap<String, Vec<String>> {
+    let of = |service: &Entry| {
+        let args = service.value.get("build")?.get("args")?;
+        let keys = args.entries().iter().filter(|arg| arg.value.is_null()).map(|arg| arg.key.clone());
+        let items = args.items().iter().filter_map(Node::scalar).filter(|item| !item.text.contains('=')).map(|item| item.text.clone());
+        let open: Vec<String> = keys.chain(items).collect();
+        (!open.is_empty()).then(|| (service.key.clone(), open))
+    };
+    root.get("services").map(Node::entries).unwrap_or_default().iter().filter_map(of).collect()
 }
