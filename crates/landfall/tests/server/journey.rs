@@ -129,6 +129,8 @@ fn from_a_bare_machine_to_production_and_back() {
     std::fs::write(laptop.project.path().join("ca.pem"), ca).unwrap();
     assert!(laptop.site("/api/version").contains('1'));
     let first = laptop.site("/version");
+    let looked = laptop.good(&["verify", "production", "--ca", "ca.pem", "--http", "127.0.0.1:80", "--https", "127.0.0.1:443"], "");
+    assert!(looked.contains("WebSocket") || looked.contains("websocket"), "{looked}");
 
     laptop.good(&["deploy", "production", "--tag", "2"], "");
     let second = laptop.site("/version");
