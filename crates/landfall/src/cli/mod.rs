@@ -4,6 +4,7 @@
 //! any of it is used. Doc comments here are the help text, which a golden test keeps.
 
 mod daemon;
+mod deploy;
 mod environment;
 mod exec;
 mod image;
@@ -14,13 +15,14 @@ mod server;
 mod tag;
 
 pub use daemon::{Shim, ShimPart, Stage};
+pub use deploy::{BuildArgs, BuildPlace, Deploy};
 pub use environment::{Promote, Reset};
 pub use exec::{Exec, RunIn};
 pub use image::{Prune, Push, Registry, RegistryPart};
 #[cfg(test)]
 pub use listen::ListenAddress;
 pub use listen::ListenArgs;
-pub use project::{AppArgs, ProjectArgs};
+pub use project::{AppArgs, ProjectArgs, ServerArgs};
 pub use secret::{Secret, SecretVerb};
 pub use server::{Server, ServerSetup, ServerSide, ServerUpgrade, ServerVerb};
 pub use tag::TagChoice;
@@ -187,6 +189,9 @@ pub struct Up {
     /// Leave it running in the background
     #[arg(short, long)]
     pub detach: bool,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub build: BuildArgs,
     /// Do not show what the services write
     #[arg(short, long)]
     pub quiet: bool,
@@ -322,26 +327,6 @@ pub struct Plan {
     /// Exit with 4 when something would change
     #[arg(long)]
     pub exit_code: bool,
-    #[command(flatten)]
-    #[allow(missing_docs)]
-    pub project: ProjectArgs,
-}
-
-/// `landfall deploy`
-#[derive(Debug, Args)]
-pub struct Deploy {
-    /// Environment that the Compose file here declares; or directory or Compose file
-    #[arg(value_name = "ENVIRONMENT|PATH")]
-    pub what: Option<String>,
-    /// Agree to the deploy where `approve: true` asks for it
-    #[arg(long)]
-    pub approve: bool,
-    /// Deploy these images: sets `${TAG}` in the file; `SERVICE=TAG` changes the tag of one service
-    #[arg(long = "tag", value_name = "TAG")]
-    pub tags: Vec<TagChoice>,
-    /// Send images that this machine's Docker has, so that the server need not ask a registry
-    #[arg(long)]
-    pub push: bool,
     #[command(flatten)]
     #[allow(missing_docs)]
     pub project: ProjectArgs,

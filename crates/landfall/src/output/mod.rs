@@ -4,6 +4,7 @@
 //! the result alone. Text is always written with colours and stripped at the edge when they are not wanted; colour never carries meaning
 //! alone. Whoever reads standard output may leave (`landfall logs | head`): that ends the command quietly.
 
+mod build;
 mod certificate;
 mod checked;
 mod code;
@@ -25,6 +26,7 @@ mod table;
 mod time;
 mod transfer;
 
+pub use build::BuildView;
 pub use checked::Checked;
 pub use log::LogView;
 pub use progress::Progress;
@@ -351,6 +353,11 @@ impl Printer {
     /// Shows a rollout as it goes.
     pub fn progress(&self) -> Progress {
         Progress::new(*self)
+    }
+
+    /// Shows an image that is built of so many files.
+    pub fn build(&self, name: &str, files: usize, bytes: u64) -> BuildView {
+        BuildView::new(*self, name, files, bytes)
     }
 
     /// Shows bytes on their way.
