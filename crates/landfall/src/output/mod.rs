@@ -362,7 +362,12 @@ impl Printer {
 
     /// Shows bytes on their way.
     pub fn transfer(&self, what: &str, bytes: u64) -> Transfer {
-        Transfer::new(*self, what, bytes)
+        Transfer::new(*self, what, Some(bytes))
+    }
+
+    /// Shows bytes that are read before it is known how many there are to send.
+    pub fn reading(&self, what: &str) -> Transfer {
+        Transfer::new(*self, what, None)
     }
 
     /// What clap says about the command line; it knows where it belongs.

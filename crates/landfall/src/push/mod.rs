@@ -76,7 +76,7 @@ pub async fn images_of(context: &Context, client: &Client, spec: &mut Spec) -> O
 /// Sends one image by the name it has here, to be called by another there.
 pub async fn send(context: &Context, client: &Client, images: &Images, (here, image): (&ImageRef, &ImageRef)) -> Outcome<Sent> {
     let (_, stream) = images.save(here).await.map_err(local)?;
-    let archive = Archive::read(here, stream).await?;
+    let archive = Archive::read(here, stream, context.printer.reading(image.as_ref())).await?;
     let manifest = archive.manifest(image);
     let bytes = archive.bytes();
     let wanted = client.wanted(&manifest).await?;
