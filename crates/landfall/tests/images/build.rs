@@ -79,7 +79,7 @@ fn a_build_section_is_built_here_or_by_the_server_and_every_release_keeps_its_ow
     assert!(plan.contains("what `web` runs is not built yet"), "{plan}");
 
     let (said, code) = server.deploy(&["--build"], "one", None);
-    assert!(code == 0 && said.contains("web: [1/ FROM tutor-frontend:1") && !said.contains("is-not-there"), "{said}");
+    assert!(code == 0 && said.contains("web: [1/6] FROM tutor-frontend:1") && !said.contains("is-not-there"), "{said}");
     let one = server.serving();
     let name = |id: &str| format!("{APP}-web:{}", &id["sha256:".len()..][..12]);
     assert!(said.contains(&format!("web is built as {}", name(&one))), "{said}");
@@ -99,7 +99,7 @@ fn a_build_section_is_built_here_or_by_the_server_and_every_release_keeps_its_ow
     let two = server.serving();
     assert!(two != one && inspect(&name(&two), "{{.Config.Env}}").contains("GREETING=two"), "{said}");
     let (said, code) = server.deploy(&["--build=server"], "two", None);
-    assert!(code == 0 && said.contains("[1/ FROM") && said.contains("nothing to change"), "{said}");
+    assert!(code == 0 && said.contains("[1/6] FROM") && said.contains("nothing to change"), "{said}");
 
     // A rollback runs the old image and builds nothing.
     must(&mut server.landfall(&["rollback"]));
