@@ -85,7 +85,7 @@ fn a_build_section_is_built_here_or_by_the_server_and_every_release_keeps_its_ow
     assert!(said.contains(&format!("web is built as {}", name(&one))), "{said}");
     assert_eq!(inspect(&name(&one), "{{.Id}} {{index .Config.Labels \"landfall.test\"}}"), format!("{one} built"));
     assert!(inspect(&one, "{{.Config.Env}}").contains("GREETING=one"));
-    assert_eq!(files(&one, "context/"), ["kept", "link"], "what is ignored, and the Dockerfile, are not in the image");
+    assert_eq!(files(&one, "context/"), [".dockerignore", "kept", "link"], "what is ignored, and the Dockerfile, are not in the image");
 
     // Without `--build` it stays; with it and nothing new it is the same.
     let (said, _) = server.deploy(&[], "two", None);

@@ -83,7 +83,12 @@ pub(crate) fn read(field: &Field<'_>, report: &mut Report) -> Option<BuildFile> 
     Some(BuildFile { place: field.key_place, build: ImageBuild { unnamed: false, context, dockerfile, recipe, refused: words }, refused })
 }
 
-/// What an image is called that its service gives no name: as Compose calls it.
+/// What an image is called that its service gives no name: as Compose calls it, where that is a name.
 pub(crate) fn name(app: &AppName, service: &ServiceName) -> Option<ImageRef> {
-    format!("{app}-{service}").to_lowercase().parse().ok()
+    let name = format!("{app}-{service}").to_lowercase();
+    // What stands between letters and digits in a repository's name (the grammar of Docker's distribution); services may be called otherwise.
+    let joins = |run: &str| matches!(run, "." | "_" | "__") || run.bytes().all(|b| b == b'-');
+    let ends = name.ends_with(|c: char| c.is_ascii_alphanumeric());
+    let whole = name.split(|c: char| c.is_ascii_alphanumeric()).filter(|run| !run.is_empty()).all(joins);
+    if ends && whole { name.parse().ok() } else { None }
 }
