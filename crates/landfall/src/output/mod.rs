@@ -25,6 +25,7 @@ mod style;
 mod table;
 mod time;
 mod transfer;
+mod wrap;
 
 pub use build::BuildView;
 pub use checked::Checked;
@@ -287,7 +288,11 @@ impl Printer {
 
     /// What would be changed on a server.
     pub fn proposal(&self, name: &str, proposal: &Proposal) -> Outcome {
-        if self.json { self.json_line(proposal) } else { self.text(&server::proposal(name, proposal)) }
+        if self.json {
+            return self.json_line(proposal);
+        }
+        let width = rustix::termios::tcgetwinsize(std::io::stdout()).map_or(usize::MAX, |size| usize::from(size.ws_col).clamp(40, 120));
+        self.text(&server::proposal(name, proposal, width))
     }
 
     /// How changing it goes: where a line can be written over, what is under way is shown and then replaced by what is done.
