@@ -53,7 +53,7 @@ pub async fn all(
         let files = Files::list(&build.context, &build.dockerfile)?;
         let view = context.printer.build(service.as_str(), files.files(), files.bytes);
         let built = if here {
-            build_here(context, client, &images, (&name, build), files, &view).await
+            build_here((context, client), &images, (&name, build), files, &view).await
         } else {
             build_there(client, (&name, build), files, &view).await
         };
@@ -126,8 +126,7 @@ fn program<'a>(spec: &'a Spec, name: &ServiceName) -> Option<(&'a ImageRef, bool
 
 /// On this machine, and then the layers that the server lacks.
 async fn build_here(
-    context: &Context,
-    client: &Client,
+    (context, client): (&Context, &Client),
     images: &Images,
     (name, build): (&ImageRef, &ImageBuild),
     files: Files,
