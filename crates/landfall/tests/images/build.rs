@@ -151,6 +151,14 @@ fn a_build_that_the_engine_cannot_do_is_refused_where_it_is_written() {
     // An image that has a name may come from elsewhere.
     let (said, _) = run(&["check"], "services:\n  web:\n    image: acme/web:1\n    build: { context: ., ssh: [default] }\n");
     assert!(said.contains("`services.web.build.ssh` is not honoured"), "{said}");
+    // Images go to the server of an environment, and only to one that the file has.
+    for verb in [&["push", "acme/web:1"][..], &["registry", "list"], &["prune", "--dry-run"]] {
+        let (said, code) = run(&[verb, &["-e", "staging"]].concat(), "services: { web: { image: acme/web:1 } }\n");
+        assert!(code == 2 && said.contains("[unknown-environment]"), "{said}");
+        let environments = "x-landfall: { environments: { staging: { server: \"ssh://deploy@host.invalid\" } } }\nservices: { web: { image: acme/web:1 } }\n";
+        let (said, code) = run(&[verb, &["-e", "staging"]].concat(), environments);
+        assert!(code == 1 && said.contains("host.invalid"), "{said}");
+    }
     for hostile in ["$(id)", "a;b", "-v", "../x", "a b"] {
         let (said, code) = run(&["deploy", &format!("--build={hostile}")], "services: { web: { build: . } }\n");
         assert_eq!(code, 2, "{said}");
