@@ -326,7 +326,7 @@ mod tests {
         std::os::unix::fs::symlink("/etc", dir.path().join("a/etc")).unwrap();
         let context = list(dir.path(), &at(dir.path(), "Dockerfile"));
         let files = unpacked(&context);
-        assert_eq!(files.keys().map(String::as_str).collect::<Vec<_>>(), [".dockerignore", "Dockerfile", "a/", "a/etc", "a/passwd", "a/x"]);
+        assert_eq!(files.keys().map(String::as_str).collect::<Vec<_>>(), [".dockerignore", "Dockerfile", "a", "a/etc", "a/passwd", "a/x"]);
         assert_eq!((files["a/passwd"].as_str(), files["a/etc"].as_str(), files["a/x"].as_str()), ("-> /etc/passwd", "-> /etc", "1"));
         assert_eq!(context.bytes, "FROM scratch".len() as u64 + 1 + "*\n!a\na/y\n".len() as u64);
     }
