@@ -66,6 +66,8 @@ pub(crate) struct Core {
     pub(crate) prune_nudge: Notify,
     /// Images are looked through by one at a time.
     pub(crate) pruning: tokio::sync::Mutex<()>,
+    /// One image is built at a time: a build may take all of a server's processors.
+    pub(crate) building: tokio::sync::Mutex<()>,
     /// Layers of images that clients send.
     pub(crate) uploads: Uploads,
     /// The file of the key that secrets are sealed with.
@@ -109,6 +111,7 @@ impl Core {
             certs_nudge: Notify::new(),
             prune_nudge: Notify::new(),
             pruning: tokio::sync::Mutex::default(),
+            building: tokio::sync::Mutex::default(),
             uploads: Uploads::new(home.uploads()),
             secret_key: home.secret_key(),
             busy: Mutex::default(),

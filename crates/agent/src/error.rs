@@ -434,7 +434,7 @@ impl RequestError {
             Self::Login(e) => return e.failure(),
             Self::Upload(e) => return e.failure(),
             Self::Secret(e) => return e.failure(),
-            Self::Runtime(e) => return chain(e.code(), e, e.hints(), Vec::new()),
+            Self::Runtime(e) => return chain(e.code(), e, e.hints(), e.log()),
             Self::Control(e) => return e.failure(),
             Self::Store(_) => ("store-failed", Some("is the disk full? `df -h` tells")),
         };
@@ -461,7 +461,7 @@ impl StepError {
     /// As it is stored and crosses to the client.
     pub(crate) fn failure(&self) -> Failure {
         match self {
-            Self::Runtime(e) => chain(e.code(), e, e.hints(), Vec::new()),
+            Self::Runtime(e) => chain(e.code(), e, e.hints(), e.log()),
             Self::Control(e) => e.failure(),
             Self::Secret(e) => e.failure(),
             Self::Store(e) => chain("store-failed", e, vec!["is the disk full? `df -h` tells".into()], Vec::new()),

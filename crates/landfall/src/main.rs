@@ -4,6 +4,7 @@
 
 #![allow(unreachable_pub, reason = "a binary exports nothing: `pub` here means what a module offers to the others")]
 
+mod build;
 mod ci;
 mod cli;
 mod client;

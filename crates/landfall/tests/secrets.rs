@@ -6,7 +6,7 @@
 #[path = "secrets/server.rs"]
 mod server;
 
-use server::{Server, text};
+use server::{Server, docker, text};
 
 /// No other text of the test holds these.
 const FIRST: &str = "canary-one-7f3a9b";
@@ -68,6 +68,64 @@ fn a_canary_is_used_rotated_and_gone_back_to_and_found_nowhere() {
         assert!(!shown.contains(FIRST) && !shown.contains(SECOND), "answer {index} shows the canary: {shown}");
     }
     for canary in [FIRST, SECOND] {
+        assert_eq!(server.files_with(canary), Vec::<String>::new(), "a file of the home holds it in clear");
+        assert_eq!(server.processes_with(canary), Vec::<String>::new(), "a process of Landfall shows it");
+    }
+}
+
+/// On Docker the value is a variable of one container and a file of both; both say what they were given.
+const CONTAINERS: &str = r#"
+name: lf-vault
+x-landfall:
+  tls: "off"
+  env:
+    JWT_SECRET: { secret: true, min_length: 12 }
+services:
+  web:
+    image: landfall-debian:bookworm
+    command: [bash, -c, 'echo "was given $$JWT_SECRET and $$(cat /run/secrets/key)"; stat -c "%U %a" /run/secrets/key; exec sleep infinity']
+    user: www-data
+    labels: { kept.by: vault }
+    environment: { JWT_SECRET: "${JWT_SECRET}" }
+    secrets: [key]
+    stop_grace_period: 0s
+secrets:
+  key: { environment: JWT_SECRET }
+"#;
+
+#[test]
+fn a_canary_in_containers_is_in_no_label_argument_log_or_file_of_the_server() {
+    let server = Server::new("lf-vault", CONTAINERS);
+    server.write(".env", &format!("JWT_SECRET={FIRST}\n"));
+    server.good(&["up", "--detach"]);
+    let rotated = server.fed(&["secret", "rotate", "JWT_SECRET"], SECOND);
+    assert!(rotated.status.success(), "{}", text(&rotated));
+    let container = docker(&["ps", "-q", "--filter", "label=landfall.app=lf-vault"]);
+    let given = docker(&["logs", &container]);
+    assert!(given.contains(&format!("was given {SECOND} and {SECOND}")) && given.contains("www-data 600"), "{given}");
+
+    // Docker shows variables to whoever may use the engine; nothing else of the container says them.
+    let inspected = docker(&["inspect", &container]);
+    assert_eq!(inspected.matches(SECOND).count(), 1, "{inspected}");
+    assert!(docker(&["inspect", "-f", "{{.Config.Env}}", &container]).contains(SECOND));
+    let shown = [
+        server.good(&["logs"]),
+        server.good(&["events", "--json", "-n", "1000"]),
+        server.good(&["releases", "--json"]),
+        server.good(&["config"]),
+        server.good(&["plan", "--json"]),
+        server.good(&["status", "--json"]),
+        server.asked("/v1/apps/lf-vault/releases/1/spec"),
+        docker(&["inspect", "-f", "{{.Config.Labels}} {{.Config.Cmd}} {{.Args}} {{.Name}} {{.Mounts}}", &container]),
+        docker(&["top", &container, "-o", "pid,args"]),
+        docker(&["events", "--since", "10m", "--until", "0s", "--filter", "label=landfall.app=lf-vault"]),
+    ];
+    assert!(shown[0].contains("was given <secret JWT_SECRET> and <secret "), "{}", shown[0]);
+    assert!(shown[9].contains("kept.by"), "{}", shown[9]);
+    for canary in [FIRST, SECOND] {
+        for (index, shown) in shown.iter().enumerate() {
+            assert!(!shown.contains(canary), "answer {index} shows the canary: {shown}");
+        }
         assert_eq!(server.files_with(canary), Vec::<String>::new(), "a file of the home holds it in clear");
         assert_eq!(server.processes_with(canary), Vec::<String>::new(), "a process of Landfall shows it");
     }

@@ -242,6 +242,9 @@ pub struct MountedFile {
     pub target: String,
     /// What it holds.
     pub content: Content,
+    /// Owner and group are those of the container's user, whoever that is: the image says it. `uid` and `gid` count where that cannot be found out.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub of_user: bool,
     /// Owner.
     pub uid: u32,
     /// Group.

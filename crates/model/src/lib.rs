@@ -6,6 +6,7 @@
 //! processes speak to each other.
 
 pub mod api;
+pub mod build;
 pub mod certificate;
 pub mod code;
 pub mod compose;

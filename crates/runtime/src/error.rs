@@ -54,6 +54,16 @@ pub enum RuntimeError {
         /// In the engine's words.
         reason: String,
     },
+    /// An image could not be built.
+    #[error("{step} failed: {reason}")]
+    BuildFailed {
+        /// Which step: "step 3/7 (RUN make)", or "the build" before the first.
+        step: String,
+        /// In the builder's words.
+        reason: String,
+        /// What it wrote, from the step that failed on, at most [`crate::docker::BUILD_LOG`] lines.
+        log: Vec<String>,
+    },
     /// No such replica.
     #[error("there is no replica `{0}`")]
     NoReplica(ReplicaId),
@@ -108,6 +118,7 @@ impl RuntimeError {
             Self::LoginRefused { .. } => "login-refused",
             Self::RegistryAway { .. } => "registry-away",
             Self::DiskFull { .. } => "disk-full",
+            Self::BuildFailed { .. } => "build-failed",
             Self::NoReplica(_) => "no-replica",
             Self::NoProgram { .. } => "no-program",
             Self::PortTaken { .. } => "port-taken",
@@ -116,16 +127,22 @@ impl RuntimeError {
         }
     }
 
+    /// What a program of others wrote.
+    pub fn log(&self) -> Vec<String> {
+        if let Self::BuildFailed { log, .. } = self { log.clone() } else { Vec::new() }
+    }
+
     /// What to try.
     pub fn hints(&self) -> Vec<String> {
         match self {
             Self::Unreachable { socket, .. } => vec![format!(
                 "start Docker (`systemctl start docker`) and check that this user may use {socket}; an app without images runs under `x-landfall: {{ runtime: process }}`"
             )],
-            Self::NoImage { image, .. } => {
-                vec![format!(
-                    "check the name and tag; or build it (`docker build -t {image} …`) and send it: `landfall deploy --push` needs no registry"
-                )]
+            Self::NoImage { .. } => {
+                vec![
+                    "check the name and tag; or build it (`landfall deploy --build`, where the service has a `build`); or send one that is here: `landfall deploy --push`"
+                        .into(),
+                ]
             }
             Self::NotAllowed { registry, .. } => {
                 vec![format!("log the server in: `landfall registry login {registry}`; a name that does not exist is refused alike")]
@@ -137,10 +154,26 @@ impl RuntimeError {
             Self::DiskFull { .. } => {
                 vec!["`landfall prune` deletes images that no release needs; `df -h /var/lib/docker` tells the rest".into()]
             }
+            Self::BuildFailed { reason, .. } => not_built(&reason.to_ascii_lowercase()),
             Self::PortTaken { port, .. } => vec![format!("see who listens there: `ss -ltnp 'sport = :{port}'`")],
             _ => Vec::new(),
         }
     }
+}
+
+/// What to try with a Dockerfile that cannot be built, by what the builder says of it.
+fn not_built(lower: &str) -> Vec<String> {
+    let any = |signs: &[&str]| signs.iter().any(|s| lower.contains(s));
+    let hint = if any(&["buildkit", "unknown flag: mount", "unknown instruction"]) {
+        "the engine's own builder does not know this; build it elsewhere (`docker buildx build --load -t NAME .`), write `image: NAME`, and `landfall deploy --push`"
+    } else if any(&["not found in build context", "copy failed", "add failed"]) {
+        "is the file in the directory that `context` names, and not left out by .dockerignore?"
+    } else if any(&["no space left on device"]) {
+        "`docker builder prune` and `landfall prune` make room; `df -h /var/lib/docker` tells how much there is"
+    } else {
+        return Vec::new();
+    };
+    vec![hint.to_owned()]
 }
 
 /// What to try with a registry that cannot be reached, by what the engine says of it.

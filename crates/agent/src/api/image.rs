@@ -8,6 +8,7 @@ use crate::{prune, upload};
 use axum::body::Bytes;
 use axum::extract::{Path, Query, State};
 use axum::{Extension, Json};
+use landfall_model::build::{NameImage, Named};
 use landfall_model::image::{ImageManifest, Loaded, PruneRequest, Pruned, Received, Wanted};
 use serde::Deserialize;
 use std::sync::Arc;
@@ -40,6 +41,20 @@ pub(super) async fn load(
 ) -> Result<Json<Loaded>, RequestError> {
     note.write(format!("push {}", manifest.reference), None);
     Ok(Json(upload::load(&core, &manifest).await?))
+}
+
+/// An image that is here anyway needs no sending.
+pub(super) async fn name(
+    State(core): State<Arc<Core>>,
+    Extension(note): Extension<Note>,
+    Json(wanted): Json<NameImage>,
+) -> Result<Json<Named>, RequestError> {
+    note.write(format!("name an image {}", wanted.reference), None);
+    let here = core.images()?.name(&wanted.image, &wanted.reference).await?;
+    if here {
+        core.store.put_image(&wanted.image, &wanted.reference, true)?;
+    }
+    Ok(Json(Named { here }))
 }
 
 pub(super) async fn prune(

@@ -4,6 +4,7 @@
 
 mod app;
 mod audit;
+mod build;
 mod cert;
 mod event;
 mod image;
@@ -57,6 +58,8 @@ pub(crate) async fn serve(listener: Listener, core: Arc<Core>) {
         .route("/v1/registries/{host}", put(registry::log_in).delete(registry::log_out))
         .route("/v1/images", post(image::wanted))
         .route("/v1/images/load", post(image::load))
+        .route("/v1/images/name", post(image::name))
+        .route("/v1/builds", post(build::build))
         .route("/v1/layers/{id}", put(image::receive))
         .route("/v1/prune", post(image::prune))
         .route("/v1/apps/{app}/volumes", get(app::volumes))

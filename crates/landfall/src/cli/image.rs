@@ -1,5 +1,6 @@
 //! Verbs about images: `push`, `registry` and `prune`.
 
+use super::ServerArgs;
 use clap::{Args, Subcommand};
 use landfall_model::name::{ImageRef, RegistryHost};
 
@@ -9,6 +10,9 @@ pub struct Push {
     /// Images as `docker image ls` names them
     #[arg(required = true, value_name = "IMAGE")]
     pub images: Vec<ImageRef>,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub server: ServerArgs,
 }
 
 /// `landfall registry`
@@ -29,14 +33,36 @@ pub enum RegistryPart {
         /// The account [default: asked for]
         #[arg(short, long)]
         user: Option<String>,
+        #[command(flatten)]
+        server: ServerArgs,
     },
     /// List the registries the server is logged in to
-    List,
+    List {
+        #[command(flatten)]
+        server: ServerArgs,
+    },
     /// Forget a login
     Logout {
         /// Which
         host: RegistryHost,
+        #[command(flatten)]
+        server: ServerArgs,
     },
+}
+
+impl RegistryPart {
+    /// Which server it is about.
+    pub fn server(&self) -> &ServerArgs {
+        match self {
+            Self::Login { server, .. } | Self::List { server } | Self::Logout { server, .. } => server,
+        }
+    }
+
+    pub(super) fn server_mut(&mut self) -> &mut ServerArgs {
+        match self {
+            Self::Login { server, .. } | Self::List { server } | Self::Logout { server, .. } => server,
+        }
+    }
 }
 
 /// `landfall prune`
@@ -45,4 +71,7 @@ pub struct Prune {
     /// Only say what would be deleted
     #[arg(long)]
     pub dry_run: bool,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub server: ServerArgs,
 }

@@ -3,6 +3,7 @@
 //! Only declarations: a verb's behaviour is in `command/<verb>.rs`, and what was typed becomes [`crate::settings::Settings`] before
 //! any of it is used. Doc comments here are the help text, which a golden test keeps.
 
+mod build;
 mod ci;
 mod daemon;
 mod environment;
@@ -18,6 +19,7 @@ mod tag;
 mod verify;
 mod watch;
 
+pub use build::{BuildArgs, BuildPlace};
 pub use ci::{Ci, CiSystem, CiVerb};
 pub use daemon::{Shim, ShimPart, Stage};
 pub use environment::{Promote, Reset};
@@ -25,7 +27,7 @@ pub use exec::{Exec, RunIn};
 pub use file::{Check, CheckFormat, Config, Deny, ExplainCode, Format, Init, Schema};
 pub use image::{Prune, Push, Registry, RegistryPart};
 pub use listen::{ListenAddress, ListenArgs};
-pub use project::{AppArgs, ProjectArgs};
+pub use project::{AppArgs, ProjectArgs, ServerArgs};
 pub use release::{Deploy, Plan, Releases, Rollback, Status};
 pub use secret::{Secret, SecretVerb};
 pub use server::{Server, ServerSetup, ServerSide, ServerUpgrade, ServerVerb};
@@ -206,6 +208,9 @@ pub struct Up {
     /// Leave it running in the background
     #[arg(short, long)]
     pub detach: bool,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub build: BuildArgs,
     /// Do not show what the services write
     #[arg(short, long)]
     pub quiet: bool,

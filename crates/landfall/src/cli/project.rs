@@ -49,6 +49,29 @@ pub struct AppArgs {
     pub environment: Option<EnvironmentName>,
 }
 
+/// Which server, for verbs that are about no app.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Which server")]
+pub struct ServerArgs {
+    /// The server of this named variant, as `x-landfall.environments` declares it
+    #[arg(short, long, value_name = "NAME")]
+    pub environment: Option<EnvironmentName>,
+    /// Compose file that declares it
+    #[arg(short, long = "file", value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    /// Directory of the project
+    #[arg(long, alias = "project-dir", value_name = "DIR")]
+    pub project_directory: Option<PathBuf>,
+}
+
+impl ServerArgs {
+    fn after(&mut self, outer: ProjectArgs) {
+        self.files = outer.files.into_iter().chain(self.files.drain(..)).collect();
+        self.project_directory = self.project_directory.take().or(outer.project_directory);
+        self.environment = self.environment.take().or(outer.environment);
+    }
+}
+
 impl ProjectArgs {
     /// Puts what stands before the verb in front.
     fn after(&mut self, outer: ProjectArgs) {
@@ -93,6 +116,9 @@ impl Verb {
             Verb::Promote(args) => args.project.after(outer),
             Verb::Verify(args) => args.project.after(outer),
             Verb::Ci(args) => args.args_mut().project.after(outer),
+            Verb::Push(args) => args.server.after(outer),
+            Verb::Registry(args) => args.part.server_mut().after(outer),
+            Verb::Prune(args) => args.server.after(outer),
             Verb::Secret(args) => args.verb.app_mut().after(outer),
             _ => {}
         }

@@ -1,6 +1,6 @@
 //! Words of the verbs about releases: what would change, making one, going back, what there is.
 
-use super::{AppArgs, ProjectArgs, TagChoice};
+use super::{AppArgs, BuildArgs, ProjectArgs, TagChoice};
 use clap::Args;
 use landfall_model::name::AppName;
 use std::path::PathBuf;
@@ -33,6 +33,9 @@ pub struct Deploy {
     /// Send images that this machine's Docker has, so that the server need not ask a registry
     #[arg(long)]
     pub push: bool,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub build: BuildArgs,
     #[command(flatten)]
     #[allow(missing_docs)]
     pub project: ProjectArgs,

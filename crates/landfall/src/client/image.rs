@@ -3,6 +3,7 @@
 use super::{Client, ClientError, body};
 use bytes::Bytes;
 use http::Method;
+use landfall_model::build::{NameImage, Named};
 use landfall_model::image::{ImageManifest, Loaded, Login, PruneRequest, Pruned, Received, RegistryStatus, Wanted};
 use landfall_model::name::{ImageId, RegistryHost};
 use std::time::Duration;
@@ -39,6 +40,11 @@ impl Client {
     /// Has the server put an image together of what it has.
     pub async fn load_image(&self, manifest: &ImageManifest) -> Result<Loaded, ClientError> {
         self.call_within(ENGINE, (Method::POST, "/v1/images/load"), &body(manifest)?).await
+    }
+
+    /// Gives an image the server has a name. Answers whether it has it.
+    pub async fn name_image(&self, named: &NameImage) -> Result<Named, ClientError> {
+        self.call(Method::POST, "/v1/images/name", &body(named)?).await
     }
 
     /// Deletes images that no release needs.

@@ -4,6 +4,7 @@
 //! a rollout's id), so a call that was cut off is asked again, and a stream goes on where it ended. What bounds the patience is whether
 //! somebody is there to bring the agent back.
 
+mod build;
 mod channel;
 mod error;
 mod image;

@@ -5,7 +5,7 @@
 
 use super::{Client, ClientError, PAUSE, ask};
 use bytes::{Buf as _, Bytes, BytesMut};
-use http::Method;
+use http::{Method, Response};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use landfall_model::api::{Event, LogLine, What};
@@ -18,15 +18,19 @@ use tokio::time::{Instant, sleep};
 const MAX_LINE: usize = 4 * 1024 * 1024;
 
 /// Lines of one answer.
-struct Lines {
+pub(super) struct Lines {
     body: Incoming,
     buffer: BytesMut,
     path: String,
 }
 
 impl Lines {
+    pub(super) fn of(response: Response<Incoming>, path: &str) -> Self {
+        Self { body: response.into_body(), buffer: BytesMut::new(), path: path.to_owned() }
+    }
+
     /// The next object; `None` at the proper end.
-    async fn next<T: DeserializeOwned>(&mut self) -> Result<Option<T>, ClientError> {
+    pub(super) async fn next<T: DeserializeOwned>(&mut self) -> Result<Option<T>, ClientError> {
         loop {
             if let Some(end) = self.buffer.iter().position(|b| *b == b'\n') {
                 let line = self.buffer.split_to(end);
@@ -56,7 +60,7 @@ impl Lines {
 impl Client {
     async fn lines(&self, path: String) -> Result<Lines, ClientError> {
         let response = ask(self.connect().await?, Method::GET, &path, Bytes::new()).await?;
-        Ok(Lines { body: response.into_body(), buffer: BytesMut::new(), path })
+        Ok(Lines::of(response, &path))
     }
 
     /// Every event of a rollout, to its end.

@@ -3,7 +3,8 @@
 //! Nothing is touched before the files are free of errors, and nothing on the server before every program is built.
 
 use super::Context;
-use crate::cli::{Deploy, ProjectArgs};
+use crate::build;
+use crate::cli::{BuildPlace, Deploy, ProjectArgs};
 use crate::client::Client;
 use crate::error::{Outcome, Plain};
 use crate::program;
@@ -12,9 +13,10 @@ use crate::push;
 use crate::rollout::{Ended, detachable, roll_out, tell_serving};
 use crate::tag;
 use landfall_model::api::Want;
+use landfall_model::build::ImageBuild;
 use landfall_model::name::{AppName, EnvironmentName, SecretName, ServiceName};
 use landfall_model::secret::{Environments, SecretValue};
-use landfall_model::spec::Spec;
+use landfall_model::spec::{RuntimeKind, Spec};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::ExitCode;
@@ -24,6 +26,7 @@ pub struct Ready {
     project: Project,
     spec: Spec,
     builds: BTreeMap<ServiceName, Vec<String>>,
+    images: BTreeMap<ServiceName, ImageBuild>,
     given: BTreeMap<SecretName, SecretValue>,
     sources: BTreeMap<SecretName, Vec<String>>,
     environments: Environments,
@@ -40,8 +43,15 @@ pub async fn run(context: &Context, args: Deploy) -> Outcome<ExitCode> {
     // Before a long build, not after it.
     client.agent().await?;
     let app = ready.app().clone();
+    if let Some(place) = args.build.build {
+        ready.build(context, &client, place).await?;
+    }
     if args.push {
         push::images_of(context, &client, &mut ready.spec).await?;
+    }
+    let missing = build::settle(context, &client, &mut ready.spec, &ready.images).await?;
+    if !missing.is_empty() {
+        return Err(build::not_built(&missing).into());
     }
     let ended = detachable(&app, ready.deploy(context, &client)).await?;
     tell_serving(&client, &context.printer, &app, &ended).await?;
@@ -85,6 +95,7 @@ impl Ready {
             project,
             spec,
             builds: output.builds,
+            images: output.images,
             given: output.given,
             sources: output.sources_of,
             environments: output.environments,
@@ -96,7 +107,23 @@ impl Ready {
         &self.spec.app
     }
 
-    /// Builds, digests, and asks the agent for the release.
+    /// Builds every image that has a `build`.
+    pub async fn build(&mut self, context: &Context, client: &Client, place: BuildPlace) -> Outcome {
+        if self.images.is_empty() && self.spec.runtime == RuntimeKind::Docker {
+            let message = format!("no service of {} has a `build`, so there is nothing to build", self.spec.app);
+            return Err(Plain::usage("nothing-to-build", message).hint("leave out `--build`, or write `build: ./directory`").into());
+        }
+        build::all(context, client, &mut self.spec, (&self.images, place)).await
+    }
+
+    /// Builds images that there is no other way to.
+    pub async fn build_missing(&mut self, context: &Context, client: &Client) -> Outcome {
+        let missing = build::settle(context, client, &mut self.spec, &self.images).await?;
+        let builds = self.images.iter().filter(|(name, _)| missing.contains(name)).map(|(n, b)| (n.clone(), b.clone())).collect();
+        build::all(context, client, &mut self.spec, (&builds, BuildPlace::Auto)).await
+    }
+
+    /// Builds programs, digests, and asks the agent for the release.
     pub async fn deploy(self, context: &Context, client: &Client) -> Outcome<Ended> {
         program::build(&self.project.dir, &self.builds, &context.printer)?;
         self.promote(context, client, |_| Ok(())).await
@@ -143,8 +170,9 @@ impl Ready {
     }
 
     /// The spec as a plan sees it, without building anything; and the services whose program is not there yet.
-    pub async fn unbuilt(mut self) -> Outcome<(Want, Vec<ServiceName>)> {
-        let unknown = program::digest(&mut self.spec, true)?;
+    pub async fn unbuilt(mut self, context: &Context, client: &Client) -> Outcome<(Want, Vec<ServiceName>)> {
+        let mut unknown = program::digest(&mut self.spec, true)?;
+        unknown.extend(build::settle(context, client, &mut self.spec, &self.images).await?);
         let given = self.values().await?;
         Ok((Want::Deploy { spec: Box::new(self.spec), given }, unknown))
     }

@@ -31,7 +31,7 @@ mod stdio;
 mod up;
 mod verify;
 
-use crate::cli::{AppArgs, Verb};
+use crate::cli::{AppArgs, ProjectArgs, ServerArgs, Verb};
 use crate::client::{Channel, Client};
 use crate::error::{Outcome, Plain};
 use crate::output::Printer;
@@ -136,6 +136,20 @@ impl Context {
             Some(_) => self.client_of_project(&of_app(&self.settings, args)?),
             None => Ok(self.client()),
         }
+    }
+
+    /// Likewise, for verbs that are about no app.
+    pub fn client_at(&self, args: &ServerArgs) -> Outcome<Client> {
+        if args.environment.is_none() {
+            return Ok(self.client());
+        }
+        let project = ProjectArgs {
+            files: args.files.clone(),
+            project_directory: args.project_directory.clone(),
+            environment: args.environment.clone(),
+            ..ProjectArgs::default()
+        };
+        self.client_of_project(&Project::locate(&self.settings, None, &project)?)
     }
 
     /// Likewise, for verbs that read the project.

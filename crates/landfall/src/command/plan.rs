@@ -17,9 +17,9 @@ pub async fn run(context: &Context, args: Plan) -> Outcome<ExitCode> {
     let project = Project::locate(&context.settings, args.path.as_deref(), &args.project)?.with_rules();
     let ready = Ready::check(context, project)?;
     let (app, client) = (ready.app().clone(), ready.client(context)?);
-    let (want, unbuilt) = ready.unbuilt().await?;
+    let (want, unbuilt) = ready.unbuilt(context, &client).await?;
     for service in unbuilt {
-        context.printer.warning(&format!("the program of `{service}` is not built yet; the plan takes it for new"));
+        context.printer.warning(&format!("what `{service}` runs is not built yet; the plan takes it for new"));
     }
     let request = RolloutRequest { id: fresh_id()?, want };
     let planned = client.plan(&app, &request).await?;

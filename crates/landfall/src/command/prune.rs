@@ -10,7 +10,7 @@ use std::process::ExitCode;
 
 /// Deletes them, or says which they are.
 pub async fn run(context: &Context, args: &Prune) -> Outcome<ExitCode> {
-    let pruned = context.client().prune(PruneRequest { dry_run: args.dry_run }).await?;
+    let pruned = context.client_at(&args.server)?.prune(PruneRequest { dry_run: args.dry_run }).await?;
     if context.printer.is_json() {
         context.printer.json(&serde_json::json!({
             "dry_run": args.dry_run, "images": pruned.images, "bytes": pruned.bytes(), "kept": pruned.kept

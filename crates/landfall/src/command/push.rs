@@ -9,11 +9,11 @@ use std::process::ExitCode;
 
 /// Sends one image after the other.
 pub async fn run(context: &Context, args: Push) -> Outcome<ExitCode> {
-    let client = context.client();
+    let client = context.client_at(&args.server)?;
     client.agent().await?;
     let images = Images::of_host(std::env::var("DOCKER_HOST").ok().as_deref());
     for image in &args.images {
-        let sent = send(context, &client, &images, image).await?;
+        let sent = send(context, &client, &images, (image, image)).await?;
         sent.tell(&context.printer)?;
     }
     Ok(ExitCode::SUCCESS)

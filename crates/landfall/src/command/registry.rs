@@ -11,9 +11,9 @@ use std::process::ExitCode;
 
 /// Logs in, lists or logs out.
 pub async fn run(context: &Context, args: Registry) -> Outcome<ExitCode> {
-    let (client, printer) = (context.client(), &context.printer);
+    let (client, printer) = (context.client_at(args.part.server())?, &context.printer);
     match args.part {
-        RegistryPart::Login { host, user } => {
+        RegistryPart::Login { host, user, .. } => {
             let login = ask(context, &host, user)?;
             client.log_in(&host, &login).await?;
             if printer.is_json() {
@@ -22,7 +22,7 @@ pub async fn run(context: &Context, args: Registry) -> Outcome<ExitCode> {
                 printer.done(&format!("the server is logged in to {host} as {}", login.user))?;
             }
         }
-        RegistryPart::List => {
+        RegistryPart::List { .. } => {
             let registries = client.registries().await?;
             if printer.is_json() {
                 printer.json(&registries)?;
@@ -32,7 +32,7 @@ pub async fn run(context: &Context, args: Registry) -> Outcome<ExitCode> {
                 printer.registries(&registries)?;
             }
         }
-        RegistryPart::Logout { host } => {
+        RegistryPart::Logout { host, .. } => {
             client.log_out(&host).await?;
             if printer.is_json() {
                 printer.json_line(&serde_json::json!({ "registry": host, "logged_in": false }))?;

@@ -5,7 +5,7 @@
 
 use super::Context;
 use super::deploy::Ready;
-use crate::cli::Up;
+use crate::cli::{BuildPlace, Up};
 use crate::client::Client;
 use crate::error::{Kind, Outcome, Plain, Problem};
 use crate::follow::follow;
@@ -45,13 +45,13 @@ pub async fn run(context: &Context, args: Up) -> Outcome<ExitCode> {
             drop(lock);
             let record = start_in_background(&context.settings.home, supervisor(context, &args)?).await?;
             settled(context, &context.client(), ready.app()).await?;
-            deploy(context, ready).await?;
+            deploy(context, ready, args.build.build).await?;
             context.printer.note(&format!("Landfall runs in the background (process {}); stop with `landfall down`", record.pid));
         }
         Server::Free(lock) => return in_foreground(context, args, ready, lock).await,
         Server::Runs(record) => {
             context.printer.note(&format!("deploying to the Landfall that runs here (process {})", record.pid));
-            deploy(context, ready).await?;
+            deploy(context, ready, args.build.build).await?;
         }
     }
     Ok(ExitCode::SUCCESS)
@@ -90,11 +90,20 @@ async fn settled(context: &Context, client: &Client, app: &AppName) -> Outcome {
     Ok(())
 }
 
-async fn deploy(context: &Context, ready: Ready) -> Outcome {
+async fn deploy(context: &Context, mut ready: Ready, place: Option<BuildPlace>) -> Outcome {
     let client = context.client();
+    images(context, &client, &mut ready, place).await?;
     let app = ready.app().clone();
     let ended = detachable(&app.clone(), ready.deploy(context, &client)).await?;
     tell_serving(&client, &context.printer, &app, &ended).await
+}
+
+/// Builds what is asked for, and what else there would be no image of.
+async fn images(context: &Context, client: &Client, ready: &mut Ready, place: Option<BuildPlace>) -> Outcome {
+    if let Some(place) = place {
+        ready.build(context, client, place).await?;
+    }
+    ready.build_missing(context, client).await
 }
 
 fn supervisor(context: &Context, args: &Up) -> Outcome<tokio::process::Command> {
@@ -141,7 +150,7 @@ async fn in_foreground(context: &Context, args: Up, ready: Ready, lock: Lock) ->
     let app = ready.app().clone();
     // What goes wrong here is told after everything was stopped.
     let done = tokio::select! {
-        done = serve(context, &client, ready, args.quiet) => done,
+        done = serve(context, &client, ready, (args.build.build, args.quiet)) => done,
         () = stops.next() => Ok(()),
     };
     context.printer.note(&format!("stopping {app} (again to force)"));
@@ -165,9 +174,10 @@ async fn in_foreground(context: &Context, args: Up, ready: Ready, lock: Lock) ->
 }
 
 /// Deploys and then shows what goes on, for ever. Ends when nothing serves that could be shown.
-async fn serve(context: &Context, client: &Client, ready: Ready, quiet: bool) -> Outcome {
+async fn serve(context: &Context, client: &Client, mut ready: Ready, (place, quiet): (Option<BuildPlace>, bool)) -> Outcome {
     let app = ready.app().clone();
     settled(context, client, &app).await?;
+    images(context, client, &mut ready, place).await?;
     match ready.deploy(context, client).await {
         Ok(ended) => tell_serving(client, &context.printer, &app, &ended).await?,
         // The old release serves: that is worth staying for.

@@ -4,6 +4,7 @@
 //! the result alone. Text is always written with colours and stripped at the edge when they are not wanted; colour never carries meaning
 //! alone. Whoever reads standard output may leave (`landfall logs | head`): that ends the command quietly.
 
+mod build;
 mod certificate;
 mod checked;
 mod code;
@@ -27,6 +28,7 @@ mod transfer;
 mod verify;
 mod wrap;
 
+pub use build::BuildView;
 pub use checked::Checked;
 pub use log::LogView;
 pub use progress::Progress;
@@ -374,9 +376,19 @@ impl Printer {
         Progress::new(*self)
     }
 
+    /// Shows an image that is built of so many files.
+    pub fn build(&self, name: &str, files: usize, bytes: u64) -> BuildView {
+        BuildView::new(*self, name, files, bytes)
+    }
+
     /// Shows bytes on their way.
     pub fn transfer(&self, what: &str, bytes: u64) -> Transfer {
-        Transfer::new(*self, what, bytes)
+        Transfer::new(*self, what, Some(bytes))
+    }
+
+    /// Shows bytes that are read before it is known how many there are to send.
+    pub fn reading(&self, what: &str) -> Transfer {
+        Transfer::new(*self, what, None)
     }
 
     /// What clap says about the command line; it knows where it belongs. It quotes what was typed.

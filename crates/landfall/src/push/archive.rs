@@ -5,6 +5,7 @@
 //! that do not say what they hold, and more than there may be.
 
 use crate::error::{Outcome, Plain};
+use crate::output::Transfer;
 use flate2::read::MultiGzDecoder;
 use futures_util::stream::{BoxStream, StreamExt as _};
 use landfall_model::image::{ImageManifest, Layer, MAX_CONFIG, MAX_LAYER, MAX_LAYERS};
@@ -58,7 +59,11 @@ pub struct Archive {
 
 impl Archive {
     /// Keeps what the engine saves in a file without a name, and finds its parts.
-    pub async fn read(image: &ImageRef, mut stream: BoxStream<'static, Result<bytes::Bytes, RuntimeError>>) -> Outcome<Self> {
+    pub async fn read(
+        image: &ImageRef,
+        mut stream: BoxStream<'static, Result<bytes::Bytes, RuntimeError>>,
+        mut shown: Transfer,
+    ) -> Outcome<Self> {
         let failed =
             |why: String| Plain::failed("image-unreadable", format!("{image} cannot be read from this machine's Docker")).because(why);
         let mut saved = tempfile::tempfile().map_err(|e| failed(e.to_string()))?;
@@ -70,7 +75,9 @@ impl Archive {
                 return Err(failed(format!("it is larger than {MAX_BYTES} bytes")).into());
             }
             saved.write_all(&piece).map_err(|e| failed(e.to_string()))?;
+            shown.add(piece.len() as u64);
         }
+        shown.finish();
         Ok(Self::index(saved).map_err(|e| failed(e.to_string()))?)
     }
 

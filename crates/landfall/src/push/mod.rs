@@ -37,7 +37,7 @@ impl Sent {
         printer.done(&self.line())
     }
 
-    fn line(&self) -> String {
+    pub fn line(&self) -> String {
         let there = self.bytes.saturating_sub(self.sent);
         format!("{}: sent {} of {} ({} already there)", self.image, size(self.sent), size(self.bytes), size(there))
     }
@@ -47,8 +47,9 @@ impl Sent {
 pub async fn images_of(context: &Context, client: &Client, spec: &mut Spec) -> Outcome {
     let images = Images::of_host(std::env::var("DOCKER_HOST").ok().as_deref());
     let named = spec.services.values().filter_map(|service| match &service.template.program {
-        Program::Image { reference, .. } => Some(reference.clone()),
-        Program::Executable { .. } => None,
+        // What was built for this release has been sent.
+        Program::Image { reference, pinned: None, .. } => Some(reference.clone()),
+        _ => None,
     });
     let mut pinned = std::collections::BTreeMap::new();
     for image in named.collect::<BTreeSet<_>>() {
@@ -56,7 +57,7 @@ pub async fn images_of(context: &Context, client: &Client, spec: &mut Spec) -> O
             context.printer.warning(&format!("this machine's Docker does not have {image}: the server looks for it itself"));
             continue;
         }
-        let sent = send(context, client, &images, &image).await?;
+        let sent = send(context, client, &images, (&image, &image)).await?;
         if !context.printer.is_json() {
             context.printer.note(&sent.line());
         }
@@ -72,10 +73,10 @@ pub async fn images_of(context: &Context, client: &Client, spec: &mut Spec) -> O
     Ok(())
 }
 
-/// Sends one image.
-pub async fn send(context: &Context, client: &Client, images: &Images, image: &ImageRef) -> Outcome<Sent> {
-    let (_, stream) = images.save(image).await.map_err(local)?;
-    let archive = Archive::read(image, stream).await?;
+/// Sends one image by the name it has here, to be called by another there.
+pub async fn send(context: &Context, client: &Client, images: &Images, (here, image): (&ImageRef, &ImageRef)) -> Outcome<Sent> {
+    let (_, stream) = images.save(here).await.map_err(local)?;
+    let archive = Archive::read(here, stream, context.printer.reading(image.as_ref())).await?;
     let manifest = archive.manifest(image);
     let bytes = archive.bytes();
     let wanted = client.wanted(&manifest).await?;
@@ -109,12 +110,12 @@ pub async fn send(context: &Context, client: &Client, images: &Images, image: &I
 }
 
 /// What this machine's Docker says.
-fn local(error: RuntimeError) -> Plain {
+pub fn local(error: RuntimeError) -> Plain {
     let hints = match &error {
         RuntimeError::NoImage { image, .. } => vec![format!("see `docker image ls`; `docker build -t {image} …` makes it here")],
         other => other.hints(),
     };
-    let plain = Plain::failed(error.code(), error.to_string());
+    let plain = Plain::failed(error.code(), error.to_string()).log(error.log());
     let plain = hints.into_iter().fold(plain, Plain::hint);
     match std::error::Error::source(&error).map(ToString::to_string) {
         Some(cause) => plain.because(cause),

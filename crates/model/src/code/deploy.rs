@@ -23,15 +23,6 @@ pub(super) const CODES: &[Code] = &[
         good: "services:\n  web:\n    image: nginx:1.27\n    volumes: [\"conf:/etc/app:ro\"]\nvolumes: { conf: {} }\n",
     },
     Code {
-        code: "build-not-supported-yet",
-        severity: Error,
-        title: "a service is only built, and images are not built here",
-        reason: "A release runs an image that exists.",
-        remedy: "Build and push the image in CI and name it: `image: registry/name:tag`.",
-        bad: "services:\n  web:\n    build: .\n",
-        good: "services:\n  web:\n    image: nginx:1.27\n",
-    },
-    Code {
         code: "decimal-mode",
         severity: Warning,
         title: "file permissions are written as a decimal number",

@@ -135,7 +135,7 @@ pub(super) const CODES: &[Code] = &[
         severity: Error,
         title: "a service says neither which image it runs nor how to build one",
         reason: "There is nothing to start. Docker Compose refuses it too.",
-        remedy: "Write `image: name:tag`, or `x-landfall: { runtime: process }` at the top for programs of the host.",
+        remedy: "Write `image: name:tag`, `build: ./directory`, or `x-landfall: { runtime: process }` at the top for programs of the host.",
         bad: "services:\n  web:\n    command: [run]\n",
         good: "services:\n  web:\n    image: nginx:1.27\n",
     },

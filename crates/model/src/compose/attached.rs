@@ -76,6 +76,7 @@ pub(crate) struct AttachedFile {
     sort: Sort,
     source: Located<String>,
     pub(crate) target: String,
+    of_user: bool,
     uid: u32,
     gid: u32,
     mode: u32,
@@ -154,7 +155,10 @@ fn attached(item: &Field<'_>, sort: Sort, report: &mut Report) -> Option<Attache
         report.error("bad-mount", place, message).hint("write an absolute path in the container, without `..`");
         return None;
     }
-    Some(AttachedFile { sort, source, target, uid: uid.unwrap_or(0), gid: gid.unwrap_or(0), mode: mode.unwrap_or(0o444) })
+    // Nobody but the one it is for reads a secret, unless the file says otherwise.
+    let of_user = sort == Sort::Secret && uid.is_none() && gid.is_none();
+    let mode = mode.unwrap_or(if sort == Sort::Secret { 0o600 } else { 0o444 });
+    Some(AttachedFile { sort, source, target, of_user, uid: uid.unwrap_or(0), gid: gid.unwrap_or(0), mode })
 }
 
 /// Permission bits. YAML reads `0440` as octal; `440` and the quoted `"0440"` are decimal to Compose, and hardly meant so.
@@ -213,7 +217,8 @@ pub(crate) fn files(
                     .hint("mount large files as a bind or a volume");
                 return out;
             }
-            let made = MountedFile { target: file.target.clone(), content, uid: file.uid, gid: file.gid, mode: file.mode };
+            let made =
+                MountedFile { target: file.target.clone(), content, of_user: file.of_user, uid: file.uid, gid: file.gid, mode: file.mode };
             files.retain(|f| f.target != made.target);
             files.push(made);
         }

@@ -57,18 +57,20 @@ impl App<'_> {
 
     /// What runs.
     fn program(&self, name: &ServiceName, service: &ServiceFile, report: &mut Report) {
-        match (self.runtime, service.image_place, service.build) {
+        match (self.runtime, service.image_place, &service.build) {
             (RuntimeKind::Docker, None, None) => {
                 report.error("no-image", service.place, format!("`{name}` has no `image`")).hint("write `image: name:tag`");
             }
-            (RuntimeKind::Docker, None, Some(build)) => {
-                let message = format!("`{name}` is only built, and building images is not honoured yet");
-                report.error("build-not-supported-yet", build, message).hint("build and push it in CI, and add `image: registry/name:tag`");
-            }
-            (RuntimeKind::Docker, Some(_), Some(build)) => {
-                report
-                    .warning("not-honoured", build, format!("`build` of `{name}` is not honoured: its `image` is pulled"))
-                    .hint("build and push it in CI");
+            (RuntimeKind::Docker, image, Some(build)) => {
+                const ELSEWHERE: &str =
+                    "build it elsewhere (`docker buildx build --load`), name it with `image`, and `landfall deploy --push`";
+                for (key, place, why) in &build.refused {
+                    match image {
+                        None => report.error("refused", *place, format!("`{key}` is refused: {why}")).hint(ELSEWHERE),
+                        // The image may be pulled, and then nothing is built.
+                        Some(_) => report.warning("not-honoured", *place, format!("`{key}` is not honoured: {why}")).hint(ELSEWHERE),
+                    }
+                }
             }
             (RuntimeKind::Docker, Some(_), None) => {}
             (RuntimeKind::Process, image, build) => {
@@ -79,7 +81,7 @@ impl App<'_> {
                 if let Some(build) = build {
                     let message = format!("`build` of `{name}` is not honoured under `runtime: process`");
                     report
-                        .warning("not-honoured", build, message)
+                        .warning("not-honoured", build.place, message)
                         .hint("write the program that builds it: `x-landfall: { build: [make] }`");
                 }
                 let argv = service.entrypoint.iter().chain(&service.command).flat_map(|c| &c.value).next();

@@ -49,7 +49,7 @@ fn host_name(field: &Field<'_>, report: &mut Report) -> Option<String> {
 }
 
 /// `name:address` or `name=address`, as a list or as a mapping, whose values may be lists.
-fn extra_hosts(field: &Field<'_>, report: &mut Report) -> Vec<String> {
+pub(crate) fn extra_hosts(field: &Field<'_>, report: &mut Report) -> Vec<String> {
     let mut out = Vec::new();
     if field.node.entries().is_empty() {
         for item in field.texts(report).unwrap_or_default() {

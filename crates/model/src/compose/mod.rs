@@ -9,6 +9,7 @@
 mod access;
 mod answer;
 mod attached;
+mod build;
 mod canonical;
 mod check;
 mod consistency;
@@ -69,6 +70,7 @@ pub use rules::{Facts, rules};
 pub use support::{Row, Support, table as support_table};
 pub use yaml::{MAX_DEPTH, MAX_EXPANDED, MAX_NODES, MAX_TEXT};
 
+use crate::build::ImageBuild;
 use crate::diagnostic::Diagnostic;
 use crate::name::{EnvironmentName, SecretName, ServiceName};
 use crate::secret::{Environments, SecretValue};
@@ -78,6 +80,7 @@ use interpolate::Variables;
 use load::Loaded;
 use node::Node;
 use report::Report;
+use service::ServiceFile;
 use std::collections::{BTreeMap, BTreeSet};
 use veil::Secrets;
 
@@ -147,6 +150,8 @@ pub struct Output {
     pub sources: BTreeMap<String, String>,
     /// `x-landfall.build`: what the command line runs in the project directory before it looks at a service's program.
     pub builds: BTreeMap<ServiceName, Vec<String>>,
+    /// `build`: how images are made, of every service that says so.
+    pub images: BTreeMap<ServiceName, ImageBuild>,
     /// Values of secrets that are known here. They go to the server beside the spec, which only refers to them.
     pub given: BTreeMap<SecretName, SecretValue>,
     /// Programs of this machine that say the value of a secret: `x-landfall.env.*.from`.
@@ -222,10 +227,21 @@ fn compile(input: &Input<'_>, loaded: Loaded, output: &mut Output, report: &mut 
         output.spec = resolve::resolve(&app_name, &app, &values, report);
         output.sources_of = veil::sources(&file.landfall.env);
         output.given = secrets.given;
+        output.images = built(&app);
         output.builds = enabled.iter().filter_map(|(name, s)| Some(((*name).clone(), s.landfall.build.as_ref()?.value.clone()))).collect();
     }
     veil::unveil(&mut model.root);
     output.model = accepted.then_some(model);
+}
+
+/// How the images of services are made.
+fn built(app: &App<'_>) -> BTreeMap<ServiceName, ImageBuild> {
+    let docker = app.enabled.iter().filter(|_| app.runtime == RuntimeKind::Docker);
+    let build = |(name, service): (&&ServiceName, &&ServiceFile)| {
+        let build = &service.build.as_ref()?.build;
+        Some(((*name).clone(), ImageBuild { unnamed: service.image_place.is_none(), ..build.clone() }))
+    };
+    docker.filter_map(build).collect()
 }
 
 /// The stages that come once for the whole project, in the order of Compose.

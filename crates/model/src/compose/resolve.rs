@@ -2,6 +2,7 @@
 //! that still cannot be made is left out, and the caller makes no spec after an error.
 
 use super::access;
+use super::build::{self, BuildFile};
 use super::check::App;
 use super::contract::Environments;
 use super::front;
@@ -15,7 +16,7 @@ use super::tls;
 use crate::container::{Container, MountedFile, Namespace};
 use crate::diagnostic::Diagnostic;
 use crate::filter::JwtKeys;
-use crate::name::{AppName, Domain, EnvironmentName, NetworkName, SecretName, ServiceName, VolumeName};
+use crate::name::{AppName, Domain, EnvironmentName, ImageRef, NetworkName, SecretName, ServiceName, VolumeName};
 use crate::secret::Need;
 use crate::spec::{
     Dependency, HealthTest, Healthcheck, Limits, Mount, MountSource, Network, Probe, Program, PublishedPort, PullPolicy, Restart, Route,
@@ -33,7 +34,7 @@ pub(crate) fn resolve(name: &AppName, app: &App<'_>, values: &Values<'_>, report
     let default_network: NetworkName = "default".parse().ok()?;
     let mut services = BTreeMap::new();
     for (service_name, file) in app.enabled {
-        let service = Resolver { app, default_network: &default_network }.service(service_name, file, values, report)?;
+        let service = Resolver { app, app_name: name, default_network: &default_network }.service(service_name, file, values, report)?;
         services.insert((*service_name).clone(), service);
     }
     let networks = networks(name, app, &services);
@@ -95,6 +96,7 @@ pub(crate) struct Values<'a> {
 
 struct Resolver<'a> {
     app: &'a App<'a>,
+    app_name: &'a AppName,
     default_network: &'a NetworkName,
 }
 
@@ -102,7 +104,7 @@ impl Resolver<'_> {
     fn service(&self, name: &ServiceName, file: &ServiceFile, values: &Values<'_>, report: &mut Report) -> Option<Service> {
         let runtime = self.app.runtime;
         let job = shape::is_job(name, file, self.app.enabled);
-        let (program, command) = self.program(file)?;
+        let (program, command) = self.program(name, file, report)?;
         let mut template = self.template(file, (program, command), job, values.environments.get(name).cloned().unwrap_or_default());
         if runtime == RuntimeKind::Docker {
             template.container.files = values.files.get(name).cloned().unwrap_or_default();
@@ -154,16 +156,32 @@ impl Resolver<'_> {
     }
 
     /// What runs, and its arguments.
-    fn program(&self, file: &ServiceFile) -> Option<(Program, Option<Vec<String>>)> {
+    fn program(&self, name: &ServiceName, file: &ServiceFile, report: &mut Report) -> Option<(Program, Option<Vec<String>>)> {
         let command = file.command.as_ref().map(|c| c.value.clone());
         if self.app.runtime == RuntimeKind::Docker {
-            let reference = file.image.as_ref()?.value.clone();
-            return Some((Program::Image { reference, pinned: None, pull: file.pull.unwrap_or(PullPolicy::Missing) }, command));
+            let pull = file.pull.unwrap_or(PullPolicy::Missing);
+            let (reference, pull) = match (&file.image, &file.build) {
+                (Some(image), _) => (image.value.clone(), pull),
+                // No registry has what is built here.
+                (None, Some(build)) => (self.built(name, build, report)?, PullPolicy::Never),
+                (None, None) => return None,
+            };
+            return Some((Program::Image { reference, pinned: None, pull }, command));
         }
         let argv: Vec<String> = file.entrypoint.iter().flat_map(|e| e.value.clone()).chain(command.unwrap_or_default()).collect();
         let (first, arguments) = argv.split_first()?;
         let path = if first.contains('/') { path::absolute(self.app.project_dir, first) } else { first.clone() };
         Some((Program::Executable { path, sha256: None }, Some(arguments.to_vec())))
+    }
+
+    /// The name of an image that has none.
+    fn built(&self, name: &ServiceName, file: &BuildFile, report: &mut Report) -> Option<ImageRef> {
+        let named = build::name(self.app_name, name);
+        if named.is_none() {
+            let message = format!("an image cannot be called `{}-{name}`, as that of `{name}` would be", self.app_name);
+            report.error("bad-image", file.place, message).hint("give it a name: `image: name`");
+        }
+        named
     }
 
     fn template(

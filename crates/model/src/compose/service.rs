@@ -2,6 +2,7 @@
 
 use super::access::{self, Demands};
 use super::attached::{self, AttachedFile, Sort};
+use super::build::{self, BuildFile};
 use super::container;
 use super::deploy::{self, DeployFile, LimitsFile};
 use super::health::{self, HealthFile};
@@ -30,7 +31,7 @@ pub(crate) struct ServiceFile {
     pub(crate) image_place: Option<Place>,
     /// Likewise `command`.
     pub(crate) command_given: bool,
-    pub(crate) build: Option<Place>,
+    pub(crate) build: Option<BuildFile>,
     pub(crate) command: Option<Located<Vec<String>>>,
     pub(crate) entrypoint: Option<Located<Vec<String>>>,
     /// In the order of the file; a missing value is taken from outside.
@@ -100,7 +101,7 @@ fn program(fields: &mut Fields<'_>, out: &mut ServiceFile, report: &mut Report) 
     };
     out.image_place = out.image_place.or(slip(fields, "image"));
     out.command_given = fields.take("command").is_some() || slip(fields, "command").is_some();
-    out.build = fields.take("build").map(|f| f.key_place);
+    out.build = fields.take("build").filter(|f| !f.node.is_null()).and_then(|f| build::read(&f, report));
     out.command = fields.take("command").and_then(|f| command(&f, report));
     out.entrypoint = fields.take("entrypoint").and_then(|f| command(&f, report));
     out.pull = fields.take("pull_policy").and_then(|f| pull_policy(&f, report));

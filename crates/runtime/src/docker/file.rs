@@ -3,8 +3,10 @@
 //! They go through the engine's archive call instead of being bound from files of the host: owner and mode come out as asked even when the agent is
 //! not root, SELinux has nothing to say, a rollback finds the old values in the old containers, and what is left of them goes with the
 //! container. A file that the container could not see there, because its root cannot be written or memory is mounted over it, is carried by a
-//! volume without a name at its directory, which goes with the container as well.
+//! volume without a name at its directory, which goes with the container as well. A secret without an owner belongs to the user the container runs as
+//! ([`user`]), because nobody else has any business with it.
 
+use super::user;
 use crate::docker::engine::{Engine, MAKE};
 use crate::{Launch, RuntimeError};
 use bollard::query_parameters::UploadToContainerOptionsBuilder;
@@ -32,10 +34,12 @@ pub(crate) async fn write(engine: &Engine, container: &str, launch: &Launch) -> 
         let directory = carriers.get(parent(&file.target)).map_or("/", String::as_str);
         at.entry(directory).or_default().push(file);
     }
+    let wanted = launch.template.container.files.iter().any(|file| file.of_user);
+    let user = if wanted { user::of(engine, container, &launch.id).await? } else { None };
     let client = engine.client().await?;
     for (directory, files) in at {
         let options = UploadToContainerOptionsBuilder::new().path(directory).build();
-        let body = bollard::body_full(Bytes::from(archive(directory, &files)));
+        let body = bollard::body_full(Bytes::from(archive(directory, &files, user)));
         let doing = format!("write the secrets and configs of `{}`", launch.id);
         engine.ask(&doing, MAKE, client.upload_to_container(container, Some(options), body)).await?;
     }
@@ -55,7 +59,7 @@ fn below(base: &str, path: &str) -> bool {
 
 /// Files as a tar archive (POSIX.1-2017, pax, "ustar Interchange Format") relative to `directory`. Directories on the way are left out: the engine
 /// makes those that are missing and must not change those that are there. Only the usual place of secrets is named, which images lack.
-fn archive(directory: &str, files: &[&MountedFile]) -> Vec<u8> {
+fn archive(directory: &str, files: &[&MountedFile], user: Option<(u32, u32)>) -> Vec<u8> {
     let relative = |path: &str| path.strip_prefix(directory).unwrap_or(path).trim_start_matches('/').to_owned();
     let mut out = Vec::new();
     if directory == "/" && files.iter().any(|f| below("/run/secrets", &f.target)) {
@@ -63,7 +67,8 @@ fn archive(directory: &str, files: &[&MountedFile]) -> Vec<u8> {
     }
     for file in files {
         let bytes = file.content.reveal();
-        out.extend(header(&relative(&file.target), (file.mode, file.uid, file.gid), bytes.len(), b'0'));
+        let (uid, gid) = user.filter(|_| file.of_user).unwrap_or((file.uid, file.gid));
+        out.extend(header(&relative(&file.target), (file.mode, uid, gid), bytes.len(), b'0'));
         out.extend_from_slice(bytes);
         out.resize(out.len().next_multiple_of(BLOCK), 0);
     }
@@ -127,13 +132,13 @@ mod tests {
     use landfall_model::container::Content;
 
     fn file(target: &str, uid: u32) -> MountedFile {
-        MountedFile { target: target.into(), content: Content::new("x"), uid, gid: 7, mode: 0o440 }
+        MountedFile { target: target.into(), content: Content::new("x"), of_user: false, uid, gid: 7, mode: 0o440 }
     }
 
     #[test]
     fn an_archive_has_whole_blocks_and_a_sum_that_is_right() {
         let one = file("/run/secrets/key", 1000);
-        let archive = archive("/", &[&one]);
+        let archive = archive("/", &[&one], Some((1, 1)));
         // Directory, header, content, two blocks of zeroes.
         assert_eq!(archive.len(), 5 * BLOCK);
         let header = &archive[BLOCK..2 * BLOCK];
@@ -148,7 +153,7 @@ mod tests {
     fn long_names_and_large_owners_have_their_own_form() {
         let long = format!("/{}", "d/".repeat(80));
         let one = file(&format!("{long}key"), u32::MAX);
-        let archive = archive("/", &[&one]);
+        let archive = archive("/", &[&one], None);
         assert_eq!((archive[156], archive.len()), (b'L', 6 * BLOCK));
         assert_eq!(&archive[2 * BLOCK + 108..2 * BLOCK + 116], &[0x80, 0, 0, 0, 255, 255, 255, 255]);
     }

@@ -16,8 +16,9 @@ mod log;
 mod network;
 mod observe;
 mod unpack;
+mod user;
 
-pub use image::{Images, PullLimits};
+pub use image::{BUILD_LOG, Build, Images, PullLimits};
 
 use crate::{Exit, Launch, LogEntry, Runtime, RuntimeError, Session, listener, signal};
 use async_trait::async_trait;

@@ -11,7 +11,7 @@ use landfall_runtime::{Launch, Runtime};
 use std::collections::{BTreeMap, BTreeSet};
 
 fn file(target: &str, text: &str, (uid, gid, mode): (u32, u32, u32)) -> MountedFile {
-    MountedFile { target: target.into(), content: Content::new(text), uid, gid, mode }
+    MountedFile { target: target.into(), content: Content::new(text), of_user: false, uid, gid, mode }
 }
 
 /// Runs a script of `bash` in a job of this launch and answers what it wrote.
@@ -54,6 +54,23 @@ async fn secrets_and_configs_are_files_with_owner_and_mode() {
             launch.template.container.tmpfs = BTreeMap::from([("/run".into(), "size=1m".into())]);
             let look = "cat /run/secrets/key; echo; cat /etc/app/settings.yaml; touch /x 2>/dev/null || echo sealed";
             assert_eq!(said(b, launch, look).await, ["s3cret ä", "port: 1", "sealed"]);
+        })
+        .await;
+}
+
+#[tokio::test]
+async fn a_secret_belongs_to_whom_the_container_runs_as() {
+    bench("owner")
+        .await
+        .with(async |b| {
+            for (id, user, owner) in [("web-1-1", None, "0:0"), ("web-2-1", Some("1234"), "1234:0"), ("web-3-1", Some("www-data"), "33:33")]
+            {
+                let mut launch = b.stay(id);
+                launch.template.user = user.map(str::to_owned);
+                launch.template.container.files = vec![MountedFile { of_user: true, ..file("/run/secrets/key", "own", (7, 7, 0o600)) }];
+                let look = "stat -c '%u:%g %a' /run/secrets/key; cat /run/secrets/key; echo";
+                assert_eq!(said(b, launch, look).await, [&format!("{owner} 600"), "own"], "{user:?}");
+            }
         })
         .await;
 }

@@ -17,7 +17,9 @@ const SWARM: &str = "it speaks of Swarm";
 const SWARM_STORE: &str = "what is kept in a Swarm is not on this server; use `file`, `environment` or `content`";
 const NOWHERE: &str = "values live in the release and not in the engine, so the name is used nowhere";
 const TERMINAL: &str = "it speaks of `docker compose up` in a terminal";
-const BUILD: &str = "images are pulled, not built; build and push it in CI";
+const BUILDKIT: &str =
+    "only BuildKit understands it, and the engine's own builder is used; build it elsewhere and `landfall deploy --push`";
+const UNBUILT: &str = "it changes nothing of the image";
 const OWN_BUILD: &str = "write the program that builds it: `x-landfall: { build: [make] }`";
 const NAMED: &str = "replicas are named by Landfall, so that the old and the new release can run side by side; other services reach it by this name all the same";
 const WINDOWS: &str = "it speaks of Windows";
@@ -90,7 +92,8 @@ pub(super) const SERVICES: &[Group] = &[
         Honoured,
         Ignored(NO_FILES),
     ),
-    rows("services.*", "build", Ignored(BUILD), Ignored(OWN_BUILD)).elsewhere(),
+    rows("services.*", "build", Partly("`landfall deploy --build` builds; without it the release keeps its image"), Ignored(OWN_BUILD))
+        .elsewhere(),
     container("services.*", "cap_add", Granted("capabilities beyond the engine's usual set reach the host")),
     container("services.*", "cgroup", Granted(ESCAPE)).unless(&["private"]),
     container("services.*", "cgroup_parent", Granted("it moves the container out of the limits the owner set for containers")),
@@ -160,14 +163,23 @@ pub(super) const SERVICES: &[Group] = &[
          device_write_iops[].path device_write_iops[].rate weight weight_device weight_device[].path weight_device[].weight",
         Honoured,
     ),
+    rows("services.*.build", "args dockerfile dockerfile_inline labels no_cache pull shm_size target", Honoured, Ignored(OWN_BUILD))
+        .elsewhere(),
+    rows("services.*.build", "cache_from", Partly("names of images, not caches of BuildKit"), Ignored(OWN_BUILD)).elsewhere(),
+    rows("services.*.build", "context", Partly("a directory; repositories and URLs are refused"), Ignored(OWN_BUILD)).elsewhere(),
+    rows("services.*.build", "extra_hosts", Partly("one host, for which the engine's call has room"), Ignored(OWN_BUILD)).elsewhere(),
+    rows("services.*.build", "network", Partly("on the server `none`, and the engine's usual one"), Ignored(OWN_BUILD)).elsewhere(),
+    rows("services.*.build", "platforms", Partly("the engine's own must be among them"), Ignored(OWN_BUILD)).elsewhere(),
     rows(
         "services.*.build",
-        "additional_contexts args cache_from cache_to context dockerfile dockerfile_inline entitlements extra_hosts isolation \
-         labels network no_cache platforms privileged pull secrets secrets[].gid secrets[].mode secrets[].source \
-         secrets[].target secrets[].uid shm_size ssh tags target ulimits ulimits.*.hard ulimits.*.soft",
-        Ignored(BUILD),
+        "additional_contexts entitlements privileged secrets secrets[].gid secrets[].mode secrets[].source secrets[].target \
+         secrets[].uid ssh ulimits ulimits.*.hard ulimits.*.soft",
+        Refused(BUILDKIT),
         Ignored(OWN_BUILD),
-    ),
+    )
+    .elsewhere(),
+    rows("services.*.build", "cache_to tags", Ignored(UNBUILT), Ignored(OWN_BUILD)),
+    rows("services.*.build", "isolation", Ignored(WINDOWS), Ignored(OWN_BUILD)),
     both(
         "services.*.deploy",
         "endpoint_mode resources.reservations.generic_resources \

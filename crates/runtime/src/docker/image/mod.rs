@@ -3,11 +3,13 @@
 //! What is no business of a replica: the agent asks for it through [`Images`], which runtimes without images do not have. The command line uses the
 //! same to read the images of the machine it runs on.
 
+mod build;
 mod login;
 mod pull;
 mod remove;
 mod transfer;
 
+pub use build::{Build, LOG as BUILD_LOG};
 pub use pull::PullLimits;
 pub(crate) use pull::{no_image, pull};
 
@@ -32,6 +34,11 @@ impl Images {
     /// The engine that `DOCKER_HOST` names, or the one at its usual socket.
     pub fn of_host(host: Option<&str>) -> Self {
         Self::of(Arc::new(Engine::of_host(host)))
+    }
+
+    /// Whether there is an engine.
+    pub async fn answers(&self) -> bool {
+        self.engine.client().await.is_ok()
     }
 
     /// What a reference stands for here.
