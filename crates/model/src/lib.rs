@@ -27,3 +27,4 @@ pub mod secret;
 pub mod server;
 pub mod spec;
 pub mod tls;
+pub mod visible;

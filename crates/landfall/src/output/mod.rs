@@ -363,8 +363,13 @@ impl Printer {
         Transfer::new(*self, what, bytes)
     }
 
-    /// What clap says about the command line; it knows where it belongs.
+    /// What clap says about the command line; it knows where it belongs. It quotes what was typed.
     pub fn usage(error: &clap::Error) {
-        let _ = error.print();
+        if !error.use_stderr() {
+            let _ = error.print();
+            return;
+        }
+        let lines: String = error.render().ansi().to_string().lines().map(|line| style::harmless(line) + "\n").collect();
+        let _ = anstream::stderr().write_all(lines.as_bytes());
     }
 }
