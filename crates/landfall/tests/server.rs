@@ -11,6 +11,8 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
 #![allow(clippy::print_stdout, reason = "figures, shown with --nocapture and with a failure")]
 
+#[path = "server/journey.rs"]
+mod journey;
 #[path = "server/machine.rs"]
 mod machine;
 #[path = "server/setup.rs"]
