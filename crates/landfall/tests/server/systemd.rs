@@ -61,7 +61,9 @@ fn systemd_runs_a_server_that_is_restarted_and_upgraded_under_load() {
         let sent = stage.goes_on(verb);
         println!("systemctl {verb} landfall-proxy: {sent} requests so far, 0 failed");
     }
-    machine.says(&["systemctl", "restart", "landfall-agent"]);
+    machine.says(&["systemctl", "restart", "--no-block", "landfall-agent"]);
+    let asked = machine.landfall(&["status", "shop", "--server", &machine.address("deploy")]);
+    assert!(asked.status.success(), "who asks while the agent is restarted waits for it: {}", text(&asked));
     stage.goes_on("systemctl restart landfall-agent");
 
     stage.refuses(
