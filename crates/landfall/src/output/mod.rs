@@ -302,7 +302,8 @@ impl Printer {
         if self.json {
             return self.json_line(tell);
         }
-        let Some(line) = server::step(proposal, tell) else {
+        let width = rustix::termios::tcgetwinsize(std::io::stderr()).map_or(usize::MAX, |size| usize::from(size.ws_col).max(20));
+        let Some(line) = server::step(proposal, tell, width) else {
             if self.live {
                 self.note("");
             }

@@ -35,15 +35,42 @@ pub fn proposal(name: &str, proposal: &Proposal, width: usize) -> String {
     text + "\n"
 }
 
-/// A change that begins or is done.
-pub fn step(proposal: &Proposal, tell: &Tell) -> Option<String> {
+/// A change that begins or is done. What begins is in one line of that width, which is written over when it is done.
+pub fn step(proposal: &Proposal, tell: &Tell, width: usize) -> Option<String> {
     let what = |change: &usize| proposal.changes.get(*change).map(|change| harmless(&change.what));
     match tell {
-        Tell::Begun { change } => Some(format!("{} {}", paint(FAINT, "…"), what(change)?)),
+        Tell::Begun { change } => {
+            let line: String = what(change)?.chars().take(width.saturating_sub(3)).collect();
+            Some(format!("{} {line}", paint(FAINT, "…")))
+        }
         Tell::Done { change, took_ms } => {
             let mark = paint(GOOD, "✔");
             Some(format!("{mark} {} {}", what(change)?, paint(FAINT, format!("({})", took(*took_ms)))))
         }
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plan() -> Proposal {
+        let change = serde_json::json!({ "what": "copy a long binary", "why": "it runs there", "undo": "rm it" });
+        serde_json::from_value(serde_json::json!({ "server": "Debian", "changes": [change], "notes": ["nothing else"] })).unwrap()
+    }
+
+    #[test]
+    fn a_plan_fits_the_terminal_and_keeps_its_margin() {
+        let text = anstream::adapter::strip_str(&proposal("host", &plan(), 18)).to_string();
+        let expected =
+            "host (Debian)\n\n  1. copy a long\n     binary\n     it runs there\n     undo: rm it\n\n  note: nothing\n  else\n\n";
+        assert_eq!(text, expected);
+    }
+
+    #[test]
+    fn what_begins_is_one_line() {
+        let line = step(&plan(), &Tell::Begun { change: 0 }, 12).map(|line| anstream::adapter::strip_str(&line).to_string());
+        assert_eq!(line.as_deref(), Some("… copy a lo"));
     }
 }

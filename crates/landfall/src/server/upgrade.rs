@@ -29,6 +29,8 @@ const PROXY_LIMIT: Duration = Duration::from_secs(25);
 const AGENT_LIMIT: Duration = Duration::from_secs(20);
 /// How long going back may take: a new agent that does not obey is killed first.
 const BACK_LIMIT: Duration = Duration::from_secs(60);
+/// How long the journal may take to say what it has.
+const LOG_LIMIT: Duration = Duration::from_secs(5);
 /// Between two looks.
 const PAUSE: Duration = Duration::from_millis(50);
 
@@ -127,13 +129,25 @@ impl Upgrade<'_> {
             Ok(_) => return Ok(()),
             Err(problem) => problem,
         };
-        let why = problem.failure();
+        let (why, log) = (problem.failure(), self.agent_log().await);
         self.go_back().await?;
         Err(Plain::failed("upgrade-failed", "the new agent did not come up; the old binary and its store are back, and no request noticed")
             .because(why.message)
-            .log(last_lines(&std::fs::read_to_string(self.hands.home.log("agent")).unwrap_or_default()))
+            .log(log)
             .hint("nothing is left to put right; report the log if the binary is one of ours")
             .into())
+    }
+
+    /// What the agent that does not answer said: systemd keeps it in the journal.
+    async fn agent_log(&self) -> Vec<String> {
+        if !self.systemd {
+            return last_lines(&std::fs::read_to_string(self.hands.home.log("agent")).unwrap_or_default());
+        }
+        let mut command = tokio::process::Command::new("journalctl");
+        command.args(["--unit=landfall-agent.service", "--lines=20", "--output=cat", "--no-pager"]);
+        command.env_clear().env("PATH", PATH).stdin(Stdio::null()).kill_on_drop(true);
+        let said = timeout(LOG_LIMIT, command.output()).await.ok().and_then(Result::ok);
+        said.map(|said| last_lines(&String::from_utf8_lossy(&said.stdout))).unwrap_or_default()
     }
 
     /// The old binary, its store, its agent, its proxy.
@@ -240,7 +254,7 @@ fn supervisor(home: &Home) -> Outcome<Record> {
 
 fn not_back() -> Plain {
     Plain::failed("upgrade-stuck", "the upgrade failed, and the old agent is not back yet; requests are carried all the same")
-        .hint("see /var/lib/landfall/logs/agent.log on the server; `landfall server upgrade` with a binary that works puts it right")
+        .hint("see /var/lib/landfall/logs/agent.log on the server, or `journalctl -u landfall-agent`; `landfall server upgrade` with a binary that works puts it right")
 }
 
 fn written(path: &str, error: std::io::Error) -> Problem {

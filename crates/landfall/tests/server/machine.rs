@@ -14,8 +14,10 @@ static COUNT: AtomicU32 = AtomicU32::new(0);
 
 /// The real binary without its symbols: what goes to every machine, at half the size.
 static BINARY: LazyLock<PathBuf> = LazyLock::new(|| {
-    let stripped = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("landfall-server-test-{}", std::process::id()));
-    good(Command::new("strip").arg("-o").arg(&stripped).arg(env!("CARGO_BIN_EXE_landfall")));
+    let stripped = Path::new(env!("CARGO_TARGET_TMPDIR")).join("landfall-stripped");
+    let fresh = stripped.with_extension(std::process::id().to_string());
+    good(Command::new("strip").arg("-o").arg(&fresh).arg(env!("CARGO_BIN_EXE_landfall")));
+    fs::rename(fresh, &stripped).unwrap();
     stripped
 });
 

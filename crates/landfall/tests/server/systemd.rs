@@ -61,10 +61,16 @@ fn systemd_runs_a_server_that_is_restarted_and_upgraded_under_load() {
         let sent = stage.goes_on(verb);
         println!("systemctl {verb} landfall-proxy: {sent} requests so far, 0 failed");
     }
-    machine.says(&["systemctl", "restart", "landfall-agent"]);
+    machine.says(&["systemctl", "restart", "--no-block", "landfall-agent"]);
+    let asked = machine.landfall(&["status", "shop", "--server", &machine.address("deploy")]);
+    assert!(asked.status.success(), "who asks while the agent is restarted waits for it: {}", text(&asked));
     stage.goes_on("systemctl restart landfall-agent");
 
-    stage.refuses("its agent never answers", &stage.script("agent-hangs", "agent\\ *", "exec sleep 600"), "the new agent did not come up");
+    stage.refuses(
+        "its agent never answers",
+        &stage.script("agent-hangs", "agent\\ *", "echo 'waiting for nobody' >&2; exec sleep 600"),
+        "waiting for nobody",
+    );
     stage.takes(&stage.newer());
     assert_eq!(stage.machine.says(&["systemctl", "list-units", "--failed", "--quiet", "--plain"]), "");
     taken_back(&stage.end());
