@@ -37,8 +37,9 @@ impl Engine {
         let dir = tempfile::Builder::new().prefix("lfd").tempdir_in("/tmp").unwrap();
         let at = |name: &str| dir.path().join(name);
         let host = format!("unix://{}", at("d.sock").display());
-        let mut dockerd = Command::new("dockerd");
-        dockerd.args(["--bridge", "none", "--iptables=false", "--ip6tables=false", "--ip-masq=false", "-H", &host]);
+        // In a network of its own: an engine without a bridge deletes the `docker0` it finds, and that one is the other engine's.
+        let mut dockerd = Command::new("unshare");
+        dockerd.args(["--net", "dockerd", "--bridge", "none", "--iptables=false", "--ip6tables=false", "--ip-masq=false", "-H", &host]);
         dockerd.arg("--data-root").arg(at("data")).arg("--exec-root").arg(at("exec")).arg("--pidfile").arg(at("pid"));
         let child = serve(&mut dockerd, &at("log"));
         let engine = Self { host, dir, child: Some(child) };
