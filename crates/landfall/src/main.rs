@@ -7,6 +7,7 @@
 mod cli;
 mod client;
 mod command;
+mod doctor;
 mod error;
 mod follow;
 mod output;

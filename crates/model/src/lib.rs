@@ -26,4 +26,5 @@ pub mod route;
 pub mod secret;
 pub mod server;
 pub mod spec;
+pub mod survey;
 pub mod tls;

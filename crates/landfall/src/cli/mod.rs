@@ -22,7 +22,7 @@ pub use listen::ListenAddress;
 pub use listen::ListenArgs;
 pub use project::{AppArgs, ProjectArgs};
 pub use secret::{Secret, SecretVerb};
-pub use server::{Server, ServerSetup, ServerSide, ServerUpgrade, ServerVerb};
+pub use server::{Server, ServerDoctor, ServerSetup, ServerSide, ServerUpgrade, ServerVerb};
 pub use tag::TagChoice;
 
 use crate::settings::Needs;
@@ -135,7 +135,7 @@ pub enum Verb {
     Certs(Certs),
     /// Show the certificate authority of this server
     Ca(Ca),
-    /// Prepare a server, or move it to this version
+    /// Prepare a server, move it to this version, or examine it
     Server(Server),
     /// Print a completion script
     Completions(Completions),
@@ -151,7 +151,7 @@ pub enum Verb {
     /// What `up --detach` leaves running, or systemd runs: holds the sockets, keeps agent and proxy alive
     #[command(hide = true)]
     Supervise(Supervise),
-    /// The other end of `server setup` and `server upgrade`: what they bring to the server and run there
+    /// The other end of `server setup`, `upgrade` and `doctor`: what they bring to the server and run there
     #[command(hide = true)]
     ServerSide(ServerSide),
     /// Between the supervisor and a child: sets LISTEN_PID and becomes the child

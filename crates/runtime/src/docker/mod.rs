@@ -15,9 +15,11 @@ mod image;
 mod log;
 mod network;
 mod observe;
+mod survey;
 mod unpack;
 
 pub use image::{Images, PullLimits};
+pub use survey::{EngineSurvey, Published, Seen, survey};
 
 use crate::{Exit, Launch, LogEntry, Runtime, RuntimeError, Session, listener, signal};
 use async_trait::async_trait;
