@@ -2,7 +2,7 @@
 
 use super::certificate;
 use super::report::{Area, Check, Finding, Remedy, Severity};
-use crate::client::{Channel, Client};
+use crate::client::{Channel, Client, ClientError};
 use crate::settings::Home;
 use landfall_model::certificate::CertificateStatus;
 use landfall_model::survey::{Survey, Weakness};
@@ -29,6 +29,8 @@ pub(super) enum Agent {
     Absent,
     /// It does not answer.
     Silent(String),
+    /// It answers, and cannot tell what it knows: its version, and why.
+    Mute(String, String),
     /// What it knows, and its version.
     Answers(String, Box<Survey>, Vec<CertificateStatus>),
 }
@@ -47,12 +49,14 @@ pub(super) async fn observe(home: &Home) -> Agent {
     }
     let client = Client::new(Channel::Here(home.clone()));
     let asked = async {
-        let version = client.agent().await?.version;
-        Ok::<_, crate::client::ClientError>((version, client.survey().await?, client.certificates().await?))
+        let version = client.agent().await.map_err(|e| Agent::Silent(e.to_string()))?.version;
+        // One of another version knows other questions.
+        let mute = |e: ClientError| Agent::Mute(version.clone(), e.to_string());
+        let (survey, certificates) = (client.survey().await.map_err(mute)?, client.certificates().await.map_err(mute)?);
+        Ok(Agent::Answers(version, Box::new(survey), certificates))
     };
     match timeout(LIMIT, asked).await {
-        Ok(Ok((version, survey, certificates))) => Agent::Answers(version, Box::new(survey), certificates),
-        Ok(Err(e)) => Agent::Silent(e.to_string()),
+        Ok(Ok(agent) | Err(agent)) => agent,
         Err(_) => Agent::Silent(format!("it did not answer within {} s", LIMIT.as_secs())),
     }
 }
@@ -77,6 +81,15 @@ pub(super) fn judge(agent: &Agent, now_ms: u64) -> Vec<Finding> {
             ),
             certificate::CERTIFICATE.unchecked("the agent does not answer"),
             LOGIN.unchecked("the agent does not answer"),
+        ],
+        Agent::Mute(version, why) => vec![
+            AGENT.found(
+                Severity::Warning,
+                format!("the agent (version {version}) cannot tell what it knows: {why}"),
+                vec![Remedy::say("move the server to this version: `landfall server upgrade`, where you typed this")],
+            ),
+            certificate::CERTIFICATE.unchecked("the agent cannot tell"),
+            LOGIN.unchecked("the agent cannot tell"),
         ],
         Agent::Answers(version, survey, certificates) => {
             let mut findings = vec![AGENT.ok(format!("the agent answers (version {version})"))];
@@ -125,6 +138,12 @@ mod tests {
         assert_eq!((of(Severity::Critical), of(Severity::Unchecked)), (1, 1), "{told:?}");
         let well = judge(&Agent::Answers("1".into(), Box::default(), Vec::new()), 0);
         assert!(well.iter().all(|f| f.severity == Severity::Ok), "{well:?}");
+    }
+
+    #[test]
+    fn an_agent_of_another_version_is_told_from_a_dead_one() {
+        let told = judge(&Agent::Mute("0.0.1".into(), "404".into()), 0);
+        assert_eq!(told.iter().map(|f| f.severity).collect::<Vec<_>>(), [Severity::Warning, Severity::Unchecked, Severity::Unchecked]);
     }
 
     #[tokio::test(flavor = "current_thread")]

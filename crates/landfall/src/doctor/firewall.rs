@@ -240,9 +240,8 @@ fn follow<'a>(chains: &BTreeMap<&'a str, Chain<'a>>, chain: &Chain<'a>, into: &m
                         Some(&"udp") => &[true],
                         _ => &[false, true],
                     };
-                    let list: Vec<&str> =
-                        words[at + 1..words.len() - 1].iter().copied().filter(|word| !matches!(*word, "{" | "}")).collect();
-                    for part in list.iter().flat_map(|word| word.split(',')).filter(|part| !part.is_empty()) {
+                    let list = words.get(at + 1..words.len().saturating_sub(1)).unwrap_or_default();
+                    for part in list.iter().flat_map(|word| word.split(',')).filter(|part| !matches!(*part, "" | "{" | "}")) {
                         match range(part, '-') {
                             Some((from, to)) => into.open.extend(kinds.iter().map(|udp| (*udp, from, to))),
                             None => into.vague = true,

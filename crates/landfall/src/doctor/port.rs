@@ -27,7 +27,7 @@ const SITES: Check = Check {
 /// Ports of the sites.
 const SITE_PORTS: [u16; 2] = [80, 443];
 /// What must never be reached by everybody.
-const GRAVE: [(u16, &str); 18] = [
+const GRAVE: [(u16, &str); 16] = [
     (1433, "SQL Server"),
     (2375, "the Docker API without a login: whoever reaches it is root"),
     (2379, "etcd"),
@@ -38,14 +38,12 @@ const GRAVE: [(u16, &str); 18] = [
     (6379, "Redis"),
     (7687, "Neo4j"),
     (8086, "InfluxDB"),
-    (9000, "MinIO, ClickHouse or PHP-FPM"),
     (9042, "Cassandra"),
     (9200, "Elasticsearch"),
     (9300, "Elasticsearch"),
     (11211, "memcached"),
     (15672, "RabbitMQ's management"),
     (27017, "MongoDB"),
-    (50000, "DB2 or Jenkins' agents"),
 ];
 /// UDP of every machine: DHCP clients, and name questions to neighbours.
 const QUIET_UDP: [u16; 3] = [68, 546, 5353];
@@ -105,7 +103,7 @@ fn open(view: &View<'_>, sockets: &[Socket]) -> Vec<Finding> {
         let ours = holder.is_some_and(|holder| holder.ours);
         let site = !socket.udp && SITE_PORTS.contains(&socket.port);
         let ssh = !socket.udp && (view.ssh.contains(&socket.port) || holder.is_some_and(|holder| holder.name == "sshd"));
-        let quiet = socket.udp && grave(socket.port).is_none() && (QUIET_UDP.contains(&socket.port) || is_ephemeral(view, socket.port));
+        let quiet = socket.udp && (QUIET_UDP.contains(&socket.port) || is_ephemeral(view, socket.port));
         if ours || site || ssh || quiet || published.contains(&(socket.udp, socket.port)) {
             continue;
         }

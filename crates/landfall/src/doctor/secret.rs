@@ -31,8 +31,16 @@ pub(super) struct Open {
     grave: bool,
 }
 
+/// What was found.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Found {
+    open: Vec<Open>,
+    /// There were more entries than are looked at.
+    cut: bool,
+}
+
 /// Looks. `projects` are directories that apps were deployed from.
-pub(super) async fn observe(home: &Path, projects: Vec<String>) -> Seen<Vec<Open>> {
+pub(super) async fn observe(home: &Path, projects: Vec<String>) -> Seen<Found> {
     let home = home.to_owned();
     files(move || {
         let mut open = BTreeSet::new();
@@ -48,10 +56,7 @@ pub(super) async fn observe(home: &Path, projects: Vec<String>) -> Seen<Vec<Open
         for place in places.collect::<BTreeSet<PathBuf>>() {
             search(&place, 0, &mut left, &mut open);
         }
-        if left == 0 {
-            return Err(format!("there are more than {MAX_ENTRIES} files where projects are"));
-        }
-        Ok(open.into_iter().collect())
+        Ok(Found { open: open.into_iter().collect(), cut: left == 0 })
     })
     .await
 }
@@ -126,12 +131,12 @@ fn secret(place: &Path, name: &str) -> Option<&'static str> {
 }
 
 /// Judges.
-pub(super) fn judge(seen: &Seen<Vec<Open>>) -> Vec<Finding> {
-    let open = match seen {
-        Ok(open) => open,
+pub(super) fn judge(seen: &Seen<Found>) -> Vec<Finding> {
+    let found = match seen {
+        Ok(found) => found,
         Err(why) => return vec![READABLE.unchecked(why)],
     };
-    let findings = open.iter().map(|file| {
+    let findings = found.open.iter().map(|file| {
         let path = file.path.to_string_lossy();
         let severity = if file.grave { Severity::Critical } else { Severity::Warning };
         let seen = format!("{path} is {}, and its mode {:o} lets others in", file.what, file.mode);
@@ -141,7 +146,10 @@ pub(super) fn judge(seen: &Seen<Vec<Open>>) -> Vec<Finding> {
             vec![Remedy::say("let its owner alone read it").run(&["chmod", &format!("{:o}", file.wanted), &path])],
         )
     });
-    READABLE.each(findings.collect(), "no file with secrets is open to others")
+    let cut = found.cut.then(|| {
+        READABLE.unchecked(&format!("there are more than {MAX_ENTRIES} files where projects are, and the rest was not looked at"))
+    });
+    READABLE.each(findings.chain(cut).collect(), "no file with secrets is open to others")
 }
 
 #[cfg(test)]
@@ -173,6 +181,7 @@ mod tests {
         assert_eq!(found(), [".env", ".env.production"]);
         set(&dir.path().join("app"), 0o700);
         assert_eq!(found(), [""; 0], "nobody comes through");
+        assert_eq!(judge(&Ok(Found { cut: true, ..Found::default() }))[0].severity, Severity::Unchecked);
     }
 
     #[test]
@@ -182,7 +191,7 @@ mod tests {
         let found = || {
             let mut open = BTreeSet::new();
             ours(dir.path(), &mut open).unwrap();
-            judge(&Ok(open.into_iter().collect())).iter().map(|f| f.severity).collect::<Vec<_>>()
+            judge(&Ok(Found { open: open.into_iter().collect(), cut: false })).iter().map(|f| f.severity).collect::<Vec<_>>()
         };
         set(dir.path(), 0o755);
         set(&dir.path().join("store.db"), 0o644);

@@ -63,7 +63,7 @@ fn running() -> Vec<String> {
 /// `sshd: /usr/sbin/sshd -D -o Port=2222 [listener] 0 of 10-100 startups` → `-o Port=2222`
 fn options(title: &str) -> Vec<String> {
     let words: Vec<&str> = title.split(['\0', ' ']).take_while(|word| *word != "[listener]").filter(|word| !word.is_empty()).collect();
-    let pairs = words.windows(2).filter(|pair| matches!(pair[0], "-o" | "-f" | "-h"));
+    let pairs = words.windows(2).filter(|pair| matches!(pair.first(), Some(&("-o" | "-f" | "-h" | "-p"))));
     pairs.flat_map(|pair| pair.iter().map(|word| (*word).to_owned())).collect()
 }
 

@@ -66,6 +66,27 @@ fn certificate(up: &Up<'_>, until: (i32, u8, u8)) {
     fs::set_permissions(up.project.join("key.pem"), Permissions::from_mode(0o600)).unwrap();
 }
 
+/// Writes into the store what an agent would have seen, once an hour.
+const FILLING: &str = "
+import os, sqlite3, sys, time
+disk, now = os.statvfs('/'), int(time.time() * 1000)
+free = disk.f_bavail * disk.f_frsize
+store = sqlite3.connect(sys.argv[1], timeout=10)
+store.execute('DELETE FROM disk')
+for hours in range(8 * 24):
+    used = 2 * free - free * hours // (5 * 24)
+    store.execute('INSERT INTO disk VALUES (?, ?, ?, ?)', ('/', now - hours * 3600 * 1000, used, 1000))
+store.commit()
+";
+
+/// How bad it is what is foretold in these words of the disk at the root.
+#[track_caller]
+fn forecast(place: &Place, words: &str) -> String {
+    let found = place.examine().of_check("disk-space");
+    let hit = found.iter().find(|(_, seen)| seen.starts_with("/ is ") && seen.contains(words));
+    hit.unwrap_or_else(|| panic!("{words}: {found:?}")).0.clone()
+}
+
 #[test]
 fn names_certificates_and_logins_of_apps_are_judged() {
     let place = Place::new();
@@ -78,6 +99,11 @@ fn names_certificates_and_logins_of_apps_are_judged() {
     for check in ["agent", "dns", "certificate", "default-login", "readable-secret", "open-port", "proxy-port"] {
         well.silent(check);
     }
+
+    // What the agent has seen of a disk: eight days in which it filled so that five are left.
+    forecast(&place, "no forecast yet: it needs a day of history");
+    place.must(&["python3", "-c", FILLING, place.home().join("store.db").to_str().unwrap()]);
+    assert_eq!(forecast(&place, "full in about 5 days"), "warning");
 
     // Names that lead elsewhere, both ways, and nowhere.
     place.cover("/etc/hosts", "127.0.0.1 localhost\n198.51.100.9 shop.example.com\n");

@@ -105,6 +105,13 @@ impl Place {
         self.examine_with(&[])
     }
 
+    /// With another engine than the machine's.
+    pub(crate) fn examine_engine(&self, socket: &str) -> Examined {
+        let mut command = self.command(&[env!("CARGO_BIN_EXE_landfall"), "server", "doctor", "--json"]);
+        let output = command.env("LANDFALL_HOME", self.home()).env("DOCKER_HOST", format!("unix://{socket}")).stdin(Stdio::null()).output();
+        Examined::of(&output.unwrap())
+    }
+
     pub(crate) fn examine_with(&self, more: &[&str]) -> Examined {
         Examined::of(&self.landfall(&[&["server", "doctor", "--json"], more].concat()))
     }
