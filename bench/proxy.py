@@ -61,6 +61,8 @@ CADDYFILE = """{
   admin off
   auto_https off
   persist_config off
+  default_sni bench.localhost
+  fallback_sni bench.localhost
 }
 http://bench.localhost:@HTTP@, http://plain.localhost:@HTTP@ {
   bind 127.0.0.1

@@ -3,6 +3,7 @@
 //! Everything that is wrong with a file is found in one pass and ordered by place; each complaint says what is wrong, where to
 //! the column, and what to write instead. How it is drawn is the terminal's business (`landfall/output`).
 
+use crate::visible::visible;
 use serde::{Deserialize, Serialize};
 
 /// How bad it is.
@@ -48,7 +49,7 @@ pub struct Diagnostic {
 impl Diagnostic {
     /// A complaint that makes the file unusable.
     pub fn error(code: &str, span: Option<Span>, message: impl Into<String>) -> Self {
-        Self { span, severity: Severity::Error, code: code.to_owned(), message: message.into(), hint: None }
+        Self { span, severity: Severity::Error, code: code.to_owned(), message: visible(&message.into()).into_owned(), hint: None }
     }
 
     /// A complaint the user may live with.
@@ -59,7 +60,7 @@ impl Diagnostic {
     /// Adds what to try.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
-        self.hint = Some(hint.into());
+        self.hint = Some(visible(&hint.into()).into_owned());
         self
     }
 }

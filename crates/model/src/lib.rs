@@ -28,3 +28,4 @@ pub mod server;
 pub mod spec;
 pub mod survey;
 pub mod tls;
+pub mod visible;

@@ -6,30 +6,36 @@
 mod daemon;
 mod environment;
 mod exec;
+mod file;
 mod image;
 mod listen;
 mod project;
+mod release;
 mod secret;
 mod server;
 mod tag;
+mod watch;
 
 pub use daemon::{Shim, ShimPart, Stage};
 pub use environment::{Promote, Reset};
 pub use exec::{Exec, RunIn};
+pub use file::{Check, CheckFormat, Config, Deny, ExplainCode, Format, Init, Schema};
 pub use image::{Prune, Push, Registry, RegistryPart};
 #[cfg(test)]
 pub use listen::ListenAddress;
 pub use listen::ListenArgs;
 pub use project::{AppArgs, ProjectArgs};
+pub use release::{Deploy, Plan, Releases, Rollback, Status};
 pub use secret::{Secret, SecretVerb};
 pub use server::{Server, ServerDoctor, ServerSetup, ServerSide, ServerUpgrade, ServerVerb};
 pub use tag::TagChoice;
+pub use watch::{Events, Logs};
 
 use crate::settings::Needs;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use landfall_model::filter::Network;
-use landfall_model::name::{AppName, CertificateName, ServiceName};
+use landfall_model::name::CertificateName;
 use landfall_model::server::ServerAddress;
 use std::path::PathBuf;
 
@@ -212,207 +218,6 @@ pub struct Down {
     #[command(flatten)]
     #[allow(missing_docs)]
     pub project: ProjectArgs,
-}
-
-/// `landfall check`
-#[derive(Debug, Args)]
-pub struct Check {
-    /// Directory or Compose file
-    pub path: Option<PathBuf>,
-    /// How complaints are told: text, json or sarif
-    #[arg(long, value_name = "FORMAT", default_value = "text", hide_possible_values = true)]
-    pub format: CheckFormat,
-    /// What to fail on besides errors: `warnings`
-    #[arg(long, value_name = "WHAT", hide_possible_values = true)]
-    pub deny: Option<Deny>,
-    #[command(flatten)]
-    #[allow(missing_docs)]
-    pub project: ProjectArgs,
-}
-
-/// How `check` tells complaints.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum CheckFormat {
-    Text,
-    Json,
-    Sarif,
-}
-
-/// What `check` fails on besides errors.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Deny {
-    Warnings,
-}
-
-/// `landfall explain`
-#[derive(Debug, Args)]
-pub struct ExplainCode {
-    /// The code in brackets: `unknown-key` [default: list all]
-    pub code: Option<String>,
-}
-
-/// `landfall config`
-#[derive(Debug, Args)]
-#[group(id = "parts", multiple = false, args = ["services", "volumes", "images", "profile_names", "hash"])]
-pub struct Config {
-    /// Directory or Compose file
-    pub path: Option<PathBuf>,
-    /// As what: yaml or json
-    #[arg(long, value_name = "FORMAT", default_value = "yaml", hide_possible_values = true)]
-    pub format: Format,
-    /// Only the names of services, one per line
-    #[arg(long)]
-    pub services: bool,
-    /// Only the names of volumes
-    #[arg(long)]
-    pub volumes: bool,
-    /// Only the images
-    #[arg(long)]
-    pub images: bool,
-    /// Only the names of profiles
-    #[arg(long = "profiles")]
-    pub profile_names: bool,
-    /// Only the digest by which Compose tells whether a service changed; `*` is all services
-    #[arg(long, value_name = "SERVICES", num_args = 0..=1, default_missing_value = "*")]
-    pub hash: Option<String>,
-    /// Print nothing: only the exit code tells
-    #[arg(short, long)]
-    pub quiet: bool,
-    /// Write it to this file
-    #[arg(short, long, value_name = "FILE")]
-    pub output: Option<PathBuf>,
-    #[command(flatten)]
-    #[allow(missing_docs)]
-    pub project: ProjectArgs,
-}
-
-/// How `config` prints.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Format {
-    Yaml,
-    Json,
-}
-
-/// `landfall schema`
-#[derive(Debug, Args)]
-pub struct Schema {
-    /// Print a file instead that has every key of `x-landfall`, with comments
-    #[arg(long)]
-    pub reference: bool,
-}
-
-/// `landfall init`
-#[derive(Debug, Args)]
-pub struct Init {
-    /// Directory or Compose file
-    pub path: Option<PathBuf>,
-    /// Show what would be written, and write nothing
-    #[arg(long)]
-    pub dry_run: bool,
-    #[command(flatten)]
-    #[allow(missing_docs)]
-    pub project: ProjectArgs,
-}
-
-/// `landfall plan`
-#[derive(Debug, Args)]
-pub struct Plan {
-    /// Directory or Compose file
-    pub path: Option<PathBuf>,
-    /// Exit with 4 when something would change
-    #[arg(long)]
-    pub exit_code: bool,
-    #[command(flatten)]
-    #[allow(missing_docs)]
-    pub project: ProjectArgs,
-}
-
-/// `landfall deploy`
-#[derive(Debug, Args)]
-pub struct Deploy {
-    /// Environment that the Compose file here declares; or directory or Compose file
-    #[arg(value_name = "ENVIRONMENT|PATH")]
-    pub what: Option<String>,
-    /// Agree to the deploy where `approve: true` asks for it
-    #[arg(long)]
-    pub approve: bool,
-    /// Deploy these images: sets `${TAG}` in the file; `SERVICE=TAG` changes the tag of one service
-    #[arg(long = "tag", value_name = "TAG")]
-    pub tags: Vec<TagChoice>,
-    /// Send images that this machine's Docker has, so that the server need not ask a registry
-    #[arg(long)]
-    pub push: bool,
-    #[command(flatten)]
-    #[allow(missing_docs)]
-    pub project: ProjectArgs,
-}
-
-/// `landfall rollback`
-#[derive(Debug, Args)]
-pub struct Rollback {
-    /// Number of the release [default: the one before the current]
-    pub release: Option<u64>,
-    #[command(flatten)]
-    #[allow(missing_docs)]
-    pub app: AppArgs,
-}
-
-/// `landfall releases`
-#[derive(Debug, Args)]
-pub struct Releases {
-    /// Name of the app
-    #[arg(value_name = "APP", conflicts_with = "app")]
-    pub named: Option<AppName>,
-    #[command(flatten)]
-    #[allow(missing_docs)]
-    pub app: AppArgs,
-}
-
-/// `landfall status`
-#[derive(Debug, Args)]
-pub struct Status {
-    /// Name of the app
-    #[arg(value_name = "APP", conflicts_with = "app")]
-    pub named: Option<AppName>,
-    #[command(flatten)]
-    #[allow(missing_docs)]
-    pub app: AppArgs,
-}
-
-/// `landfall logs`
-#[derive(Debug, Args)]
-pub struct Logs {
-    /// Services [default: all]
-    pub services: Vec<ServiceName>,
-    /// Go on with new lines
-    #[arg(short, long)]
-    pub follow: bool,
-    /// So many lines of each replica from the past
-    #[arg(short = 'n', long, value_name = "N", default_value_t = 100)]
-    pub tail: u32,
-    /// Show when each line was written
-    #[arg(short, long)]
-    pub timestamps: bool,
-    #[command(flatten)]
-    #[allow(missing_docs)]
-    pub app: AppArgs,
-}
-
-/// `landfall events`
-#[derive(Debug, Args)]
-pub struct Events {
-    /// Go on with new ones
-    #[arg(short, long)]
-    pub follow: bool,
-    /// So many from the past
-    #[arg(short = 'n', long, value_name = "N", default_value_t = 50)]
-    pub limit: u32,
-    /// Only who asked for what, and from where
-    #[arg(long)]
-    pub audit: bool,
-    #[command(flatten)]
-    #[allow(missing_docs)]
-    pub app: AppArgs,
 }
 
 /// `landfall certs`

@@ -32,46 +32,47 @@ pub async fn side(context: &Context, args: &ServerSide) -> Outcome<ExitCode> {
 
 async fn setup(context: &Context, args: ServerSetup) -> Outcome<ExitCode> {
     let program = Program::new(args.binary.as_deref())?;
-    let (server, name) = which(context, args.address);
+    let (server, name) = which(context, args.address.clone());
     let mut there = Reached::open(&server, &program, &context.settings.ssh, |text| context.printer.note(text)).await?;
-    there.ask(&Ask::Setup { wish: Wish { updates: args.updates, no_firewall: args.no_firewall } }).await?;
-    let proposal = match proposal(context, &mut there).await {
-        Ok(proposal) => proposal,
-        Err(refused) => {
-            there.end().await;
-            return Err(refused);
-        }
-    };
-    context.printer.proposal(&name, &proposal)?;
-    if proposal.changes.is_empty() {
-        there.end().await;
-        return told(context, &format!("nothing to change: {name} is ready"));
-    }
-    if !args.yes
-        && let Err(no) = agree(context, proposal.changes.len())
-    {
-        there.end().await;
-        return Err(no);
-    }
-    apply(context, &mut there, &proposal).await?;
+    let done = prepare(context, &mut there, &args, &name).await;
+    // Also after a no: what was brought is removed there, and is gone when we are.
     there.end().await;
-    told(context, &format!("{name} is ready: `landfall deploy` puts an app there"))
+    told(context, &done?)
+}
+
+/// Answers what is to be told at the end.
+async fn prepare(context: &Context, there: &mut Reached, args: &ServerSetup, name: &str) -> Outcome<String> {
+    there.ask(&Ask::Setup { wish: Wish { updates: args.updates, no_firewall: args.no_firewall } }).await?;
+    let proposal = proposal(context, there).await?;
+    context.printer.proposal(name, &proposal)?;
+    if proposal.changes.is_empty() {
+        return Ok(format!("nothing to change: {name} is ready"));
+    }
+    if !args.yes {
+        agree(context, proposal.changes.len())?;
+    }
+    apply(context, there, &proposal).await?;
+    Ok(format!("{name} is ready: `landfall deploy` puts an app there"))
 }
 
 async fn upgrade(context: &Context, args: ServerUpgrade) -> Outcome<ExitCode> {
     let program = Program::new(args.binary.as_deref())?;
     let (server, name) = which(context, args.address);
     let mut there = Reached::open(&server, &program, &context.settings.ssh, |text| context.printer.note(text)).await?;
-    there.ask(&Ask::Upgrade).await?;
-    let proposal = proposal(context, &mut there).await?;
-    let version = there.version.clone();
-    if proposal.changes.is_empty() {
-        there.end().await;
-        return told(context, &format!("nothing to change: {name} runs this landfall ({version})"));
-    }
-    apply(context, &mut there, &proposal).await?;
+    let done = replace(context, &mut there, &name).await;
     there.end().await;
-    told(context, &format!("{name} runs landfall {version}"))
+    told(context, &done?)
+}
+
+/// Answers what is to be told at the end.
+async fn replace(context: &Context, there: &mut Reached, name: &str) -> Outcome<String> {
+    there.ask(&Ask::Upgrade).await?;
+    let proposal = proposal(context, there).await?;
+    if proposal.changes.is_empty() {
+        return Ok(format!("nothing to change: {name} runs this landfall ({})", there.version));
+    }
+    apply(context, there, &proposal).await?;
+    Ok(format!("{name} runs landfall {}", there.version))
 }
 
 /// Ends with 1 when something is to be put right, so that a scheduled run tells.

@@ -1,6 +1,6 @@
 //! What `landfall check` found: as text with a line that sums it up, and as JSON. SARIF is in [`super::sarif`].
 
-use super::style::{ERROR, FAINT, GOOD, STRONG, WARNING, paint};
+use super::style::{ERROR, FAINT, GOOD, STRONG, WARNING, harmless, paint};
 use crate::project::count;
 use landfall_model::diagnostic::{Diagnostic, Severity};
 use serde::ser::{Serialize, SerializeStruct as _, Serializer};
@@ -36,7 +36,7 @@ impl Checked<'_> {
     /// One line: which files, how many complaints.
     pub fn summary(&self) -> String {
         let (errors, warnings) = (self.number(Severity::Error), self.number(Severity::Warning));
-        let files = paint(STRONG, self.files.join(", "));
+        let files = paint(STRONG, harmless(&self.files.join(", ")));
         let parts = [(errors, "error", ERROR), (warnings, "warning", WARNING)];
         let told: Vec<String> = parts.iter().filter(|(n, ..)| *n > 0).map(|(n, word, style)| paint(*style, count(*n, word))).collect();
         let told = if told.is_empty() { "nothing to complain about".to_owned() } else { told.join(", ") };

@@ -1,6 +1,7 @@
 //! The catalogue of complaints, for the terminal.
 
 use super::style::{ERROR, GOOD, STRONG, WARNING, paint};
+use super::wrap::wrapped;
 use landfall_model::code::Code;
 use landfall_model::diagnostic::Severity;
 use std::fmt::Write as _;
@@ -20,7 +21,7 @@ pub fn list(codes: &[Code]) -> String {
 pub fn page(code: &Code, width: usize) -> String {
     let mut text = format!("{} {}\n", severity(code), paint(STRONG, format!("[{}] {}", code.code, code.headline())));
     for (head, body) in [("why", code.reason), ("what to do", code.remedy)] {
-        let _ = write!(text, "\n{}\n{}", paint(STRONG, head), wrapped(body, width));
+        let _ = write!(text, "\n{}\n{}", paint(STRONG, head), wrapped(body, 2, width));
     }
     for (head, style, example) in [("complained about", ERROR, code.bad), ("put right", GOOD, code.good)] {
         let _ = write!(text, "\n{}\n", paint(STRONG, head));
@@ -36,23 +37,6 @@ fn severity(code: &Code) -> String {
         Severity::Error => paint(ERROR, "error  "),
         Severity::Warning => paint(WARNING, "warning"),
     }
-}
-
-/// Words in lines of at most that many characters.
-fn wrapped(text: &str, width: usize) -> String {
-    let (mut out, mut length) = (String::from(" "), 1);
-    for word in text.split(' ') {
-        let long = word.chars().count() + 1;
-        if length + long > width {
-            out.push_str("\n ");
-            length = 1;
-        }
-        out.push(' ');
-        out.push_str(word);
-        length += long;
-    }
-    out.push('\n');
-    out
 }
 
 /// As JSON.
@@ -78,7 +62,6 @@ mod tests {
             let text = anstream::adapter::strip_str(&page(&code, 70)).to_string();
             assert!(text.contains(code.code) && text.contains(code.bad.lines().next().unwrap_or("")) || code.bad.contains('\0'), "{text}");
         }
-        assert_eq!(wrapped("a bb ccc", 6), "  a bb\n  ccc\n");
         assert!(list(&landfall_model::code::all()).contains("unknown-key"));
     }
 }

@@ -3,6 +3,7 @@
 //! In YAML a line means little without the keys it is under, so the excerpt shows those too: `services:`, the service, the block. Only a window of
 //! the file is looked at for each complaint; a file of thousands of lines with hundreds of complaints is drawn as fast as it is read.
 
+use super::style::harmless;
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 use landfall_model::diagnostic::{Diagnostic, Severity, Span};
 use std::collections::BTreeMap;
@@ -26,7 +27,7 @@ pub fn render(diagnostic: &Diagnostic, sources: &BTreeMap<String, String>, width
     let excerpt = diagnostic.span.as_ref().and_then(|span| Some((span, file(span)?)));
     let message = match (&diagnostic.span, excerpt) {
         (Some(span), None) if !sources.contains_key(&span.file) => {
-            format!("{}:{}:{}: {}", span.file, span.line, span.column, diagnostic.message)
+            format!("{}:{}:{}: {}", harmless(&span.file), span.line, span.column, diagnostic.message)
         }
         _ => diagnostic.message.clone(),
     };
@@ -39,7 +40,7 @@ pub fn render(diagnostic: &Diagnostic, sources: &BTreeMap<String, String>, width
             primary = primary.label(hint);
         }
         let visible = window.enclosing().into_iter().map(|key| AnnotationKind::Visible.span(key));
-        let snippet = Snippet::source(window.text).line_start(window.first_line).path(span.file.as_str());
+        let snippet = Snippet::source(window.text).line_start(window.first_line).path(harmless(&span.file));
         group = group.element(snippet.annotations(visible.chain([primary])));
     }
     if let Some(hint) = diagnostic.hint.as_deref().filter(|_| inline.is_none()) {

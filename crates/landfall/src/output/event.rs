@@ -10,8 +10,15 @@ use landfall_model::name::ImageRef;
 /// `2026-03-01 12:00:01  tutor  release 4 serves`
 pub fn render(event: &Event) -> String {
     let app = event.app.as_ref().map(|app| format!("{}  ", paint(STRONG, app))).unwrap_or_default();
-    let who = event.who.as_ref().map(|who| paint(FAINT, format!("  by {who}"))).unwrap_or_default();
-    format!("{}  {app}{}{who}", paint(FAINT, date_clock(event.at_ms)), what(&event.what))
+    let who = event.who.as_ref().map(|who| paint(FAINT, format!("  by {}", harmless(who)))).unwrap_or_default();
+    // Who came over SSH is named with the address already.
+    let from = match &event.what {
+        What::Called { from, .. } if !event.who.as_ref().is_some_and(|who| who.contains(from.as_str())) => {
+            paint(FAINT, format!(" from {}", harmless(from)))
+        }
+        _ => String::new(),
+    };
+    format!("{}  {app}{}{who}{from}", paint(FAINT, date_clock(event.at_ms)), what(&event.what))
 }
 
 /// What happened, in words. Steps are named as the plan names them.
@@ -35,16 +42,9 @@ pub fn what(what: &What) -> String {
             let names: Vec<&str> = images.iter().map(ImageRef::as_str).collect();
             format!("{} deleted that no release needs ({}): {}", count(images.len(), "image"), size(*bytes), names.join(", "))
         }
-        What::Called { action, from, refused: None } => {
-            format!("{} {}", harmless(action), paint(FAINT, format!("from {}", harmless(from))))
-        }
-        What::Called { action, from, refused: Some(code) } => {
-            format!(
-                "{} {} {}",
-                harmless(action),
-                paint(ERROR, format!("refused: {}", harmless(code))),
-                paint(FAINT, format!("from {}", harmless(from)))
-            )
+        What::Called { action, refused: None, .. } => harmless(action),
+        What::Called { action, refused: Some(code), .. } => {
+            format!("{} {}", harmless(action), paint(ERROR, format!("refused: {}", harmless(code))))
         }
         What::AgentStarted { version } => format!("agent {version} started"),
         What::CertificateIssued { name, issuer, until_ms } => {

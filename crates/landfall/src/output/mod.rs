@@ -25,6 +25,7 @@ mod style;
 mod table;
 mod time;
 mod transfer;
+mod wrap;
 
 pub use checked::Checked;
 pub use log::LogView;
@@ -287,7 +288,11 @@ impl Printer {
 
     /// What would be changed on a server.
     pub fn proposal(&self, name: &str, proposal: &Proposal) -> Outcome {
-        if self.json { self.json_line(proposal) } else { self.text(&server::proposal(name, proposal)) }
+        if self.json {
+            return self.json_line(proposal);
+        }
+        let width = rustix::termios::tcgetwinsize(std::io::stdout()).map_or(usize::MAX, |size| usize::from(size.ws_col).clamp(40, 120));
+        self.text(&server::proposal(name, proposal, width))
     }
 
     /// What an examination of a server found.
@@ -366,8 +371,13 @@ impl Printer {
         Transfer::new(*self, what, bytes)
     }
 
-    /// What clap says about the command line; it knows where it belongs.
+    /// What clap says about the command line; it knows where it belongs. It quotes what was typed.
     pub fn usage(error: &clap::Error) {
-        let _ = error.print();
+        if !error.use_stderr() {
+            let _ = error.print();
+            return;
+        }
+        let lines: String = error.render().ansi().to_string().lines().map(|line| style::harmless(line) + "\n").collect();
+        let _ = anstream::stderr().write_all(lines.as_bytes());
     }
 }

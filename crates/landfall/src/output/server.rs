@@ -2,28 +2,37 @@
 
 use super::style::{FAINT, GOOD, STRONG, harmless, paint};
 use super::time::took;
+use super::wrap::wrapped;
 use crate::server::{Proposal, Tell};
-use std::fmt::Write as _;
+
+/// Blanks before the text of a change; its number is in them.
+const MARGIN: usize = 5;
+const UNDO: &str = "undo:";
+const NOTE: &str = "note:";
 
 /// The plan: each change with its reason and the way back.
-pub fn proposal(name: &str, proposal: &Proposal) -> String {
+pub fn proposal(name: &str, proposal: &Proposal, width: usize) -> String {
     let mut text = format!("{} {}\n", paint(STRONG, harmless(name)), paint(FAINT, format!("({})", harmless(&proposal.server))));
     for (index, change) in proposal.changes.iter().enumerate() {
-        // Writing to a String cannot fail.
-        let _ = write!(
-            text,
-            "\n{:>3}. {}\n     {}\n     {} {}\n",
+        // The number stands in the margin of the first line.
+        let what = wrapped(&harmless(&change.what), MARGIN, width);
+        let undo = wrapped(&format!("{UNDO} {}", harmless(&change.undo)), MARGIN, width);
+        text += &format!(
+            "\n{:>3}. {}\n{}{}",
             index + 1,
-            paint(STRONG, harmless(&change.what)),
-            harmless(&change.why),
-            paint(FAINT, "undo:"),
-            harmless(&change.undo)
+            paint(STRONG, what.trim()),
+            wrapped(&harmless(&change.why), MARGIN, width),
+            undo.replacen(UNDO, &paint(FAINT, UNDO), 1)
         );
     }
-    for note in &proposal.notes {
-        let _ = write!(text, "\n  {} {}", paint(FAINT, "note:"), harmless(note));
+    if !proposal.notes.is_empty() {
+        text.push('\n');
     }
-    text + if proposal.notes.is_empty() { "\n" } else { "\n\n" }
+    for note in &proposal.notes {
+        let note = wrapped(&format!("{NOTE} {}", harmless(note)), 2, width);
+        text += &note.replacen(NOTE, &paint(FAINT, NOTE), 1);
+    }
+    text + "\n"
 }
 
 /// A change that begins or is done.

@@ -1,6 +1,7 @@
 //! Colours, by what they say; and text of others made harmless for a terminal.
 
 use anstyle::{AnsiColor, Style};
+use landfall_model::visible::is_hidden;
 
 /// What the eye should find first.
 pub const STRONG: Style = Style::new().bold();
@@ -37,8 +38,9 @@ pub fn paint(style: Style, text: impl std::fmt::Display) -> String {
     format!("{style}{text}{style:#}")
 }
 
-/// Text that came from a program, for a terminal: colour sequences stay, every other control character is made visible, so that a log line
-/// cannot move the cursor, change the title or answer for the user.
+/// Text that came from a program, for a terminal: colour sequences stay, every other control character, and what turns
+/// text around or hides in it, is made visible, so that a log line cannot move the cursor, change the title, answer for the user or read otherwise
+/// than it is.
 pub fn harmless(text: &str) -> String {
     let mut clean = String::with_capacity(text.len());
     let mut coloured = false;
@@ -54,7 +56,7 @@ pub fn harmless(text: &str) -> String {
             '\t' => clean.push(c),
             // A trailing carriage return is only the other line ending.
             '\r' if rest.len() == 1 => {}
-            c if c.is_control() => clean.extend(c.escape_default()),
+            c if c.is_control() || is_hidden(c) => clean.extend(c.escape_default()),
             c => clean.push(c),
         }
         rest = &rest[c.len_utf8()..];

@@ -37,6 +37,7 @@ impl Hands<'_> {
             Act::Run { argv } => run(argv).await,
             Act::Directory { path, mode } => directory(Path::new(path), *mode).map_err(|e| file_failed(path, e).into()),
             Act::File { path, mode, text } => file(Path::new(path), *mode, text).map_err(|e| file_failed(path, e).into()),
+            Act::Judged { path, text, judge } => judged(Path::new(path), text, judge).await,
             Act::Binary => {
                 let before = generation::current();
                 let install = || {
@@ -114,6 +115,36 @@ fn file(path: &Path, mode: u32, text: &str) -> io::Result<()> {
     fs::rename(&half, path)
 }
 
+async fn judged(path: &Path, text: &str, judge: &[String]) -> Outcome {
+    let failed = |e| file_failed(&path.display().to_string(), e);
+    let before = match fs::read_to_string(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        read => Some(read.map_err(failed)?),
+    };
+    file(path, 0o644, text).map_err(failed)?;
+    let Err(bad) = run(judge).await else { return Ok(()) };
+    before.map_or_else(|| fs::remove_file(path), |before| file(path, 0o644, &before)).map_err(failed)?;
+    Err(bad)
+}
+
 fn file_failed(path: &str, error: io::Error) -> Plain {
     Plain::failed("change-failed", format!("cannot write {path}")).because(error).hint("is the disk full, or mounted read-only?")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn a_file_that_is_found_bad_is_as_it_was_before() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("sshd_config.d/60-landfall.conf");
+        let (good, bad) = (["true".to_owned()], ["false".to_owned()]);
+        let refused = judged(&path, "first", &bad).await.unwrap_err().failure();
+        assert!(refused.message.contains("`false` failed") && !path.exists(), "{refused:?}");
+        judged(&path, "first", &good).await.unwrap();
+        judged(&path, "second", &bad).await.unwrap_err();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "first");
+        assert_eq!(fs::read_dir(dir.path().join("sshd_config.d")).unwrap().count(), 1, "nothing lies beside it");
+    }
 }

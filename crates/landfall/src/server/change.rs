@@ -35,6 +35,15 @@ pub(super) enum Act {
         /// What is in it.
         text: String,
     },
+    /// A file that everybody may read, and that stays only if a program finds it good; else what was there before is put back.
+    Judged {
+        /// Where; directories above it are made.
+        path: String,
+        /// What is in it.
+        text: String,
+        /// Program and arguments.
+        judge: Vec<String>,
+    },
     /// The binary that was brought becomes the current generation.
     Binary,
     /// A supervisor in the background, where there is no systemd.
@@ -54,6 +63,11 @@ impl Act {
     /// From words without blanks in them.
     pub(super) fn run(argv: &[&str]) -> Self {
         Self::Run { argv: argv.iter().map(|word| (*word).to_owned()).collect() }
+    }
+
+    /// A file that a program judges.
+    pub(super) fn judged(path: &str, text: impl Into<String>, judge: &[&str]) -> Self {
+        Self::Judged { path: path.to_owned(), text: text.into(), judge: judge.iter().map(|word| (*word).to_owned()).collect() }
     }
 
     /// A file that everybody may read.

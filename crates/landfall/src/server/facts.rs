@@ -37,6 +37,8 @@ pub(super) struct Facts {
     pub holders: BTreeMap<u16, String>,
     /// Ports on which SSH is reached.
     pub ssh_ports: BTreeSet<u16>,
+    /// sshd tells sessions with which key they were begun; absent when it cannot be asked.
+    pub exposes: Option<bool>,
     /// ufw is on: the firewall is its.
     pub ufw: bool,
     /// Rules of ufw, as it lists them.

@@ -38,7 +38,7 @@ pub(super) fn change(facts: &Facts, unit: Vec<Act>) -> Option<Change> {
     if facts.text(RULES) == Some(text.as_str()) && facts.running.contains(UNIT) {
         return None;
     }
-    let mut acts = vec![Act::file(RULES, text), Act::run(&["nft", "--check", "--file", RULES])];
+    let mut acts = vec![Act::judged(RULES, text, &["nft", "--check", "--file", RULES])];
     acts.extend(unit);
     if facts.running.contains(UNIT) {
         acts.push(Act::run(&["systemctl", "reload", UNIT]));
@@ -78,9 +78,10 @@ table inet landfall {{
         ct state invalid drop
         iifname \"lo\" accept
         # Containers: the proxy answers names on their networks' gateways.
-        iifname {{ \"docker0\", \"br-*\" }} accept
-        # Addresses of IPv6 are found, and paths measured, by these.
-        meta l4proto {{ icmp, ipv6-icmp }} accept
+        iifname \"docker0\" accept
+        iifname \"br-*\" accept
+        # ICMP and ICMPv6, by which addresses of IPv6 are found and paths measured; a small system has no names for them.
+        meta l4proto {{ 1, 58 }} accept
         udp dport 546 ip6 saddr fe80::/10 accept
         tcp dport {{ {tcp} }} accept
     }}

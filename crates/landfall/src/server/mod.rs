@@ -14,6 +14,7 @@ mod observe;
 mod plan;
 mod reach;
 mod refusal;
+mod sshd;
 mod there;
 mod upgrade;
 mod wire;

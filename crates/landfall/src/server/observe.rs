@@ -2,7 +2,7 @@
 
 use super::facts::{Facts, Os, Path as Lying};
 use super::plan::{GROUP, JOURNAL, PACKAGES, UNITS, UPDATES, unit_path};
-use super::{HOME, engine, firewall, generation};
+use super::{HOME, engine, firewall, generation, sshd};
 use crate::program::sha256_of;
 use crate::settings::Home;
 use crate::supervise::{Record, listener_of, ports_of};
@@ -37,8 +37,9 @@ pub(super) fn observe(visit: &Visit<'_>) -> io::Result<Facts> {
     let (group, members) = group();
     let in_group = login.as_ref().is_some_and(|login| members.contains(login));
     let units = UNITS.iter().map(|(unit, _)| *unit).chain([firewall::UNIT]);
+    let sshd_says = said(&["sshd", "-T"]);
     let ufw_rules = said(&["ufw", "status"]);
-    let paths = [engine::SETTINGS, JOURNAL, UPDATES, firewall::RULES, generation::COMMAND, HOME];
+    let paths = [engine::SETTINGS, JOURNAL, UPDATES, firewall::RULES, sshd::SETTINGS, sshd::OURS, generation::COMMAND, HOME];
     let lying =
         paths.into_iter().map(str::to_owned).chain(units.clone().map(unit_path)).filter_map(|path| Some((path.clone(), lying(&path)?)));
     Ok(Facts {
@@ -59,7 +60,8 @@ pub(super) fn observe(visit: &Visit<'_>) -> io::Result<Facts> {
         running: if systemd { units.filter(|unit| runs(unit)).map(str::to_owned).collect() } else { BTreeSet::new() },
         supervised: Record::alive(visit.home).is_some(),
         holders: if is_ours(visit.home, systemd) { BTreeMap::new() } else { holders() },
-        ssh_ports: ssh_ports(visit.from),
+        ssh_ports: ssh_ports(visit.from, &sshd_says),
+        exposes: exposes(&sshd_says),
         ufw: ufw_rules.lines().any(|line| line.trim() == "Status: active"),
         ufw_rules,
         free: ["/var/lib", "/usr/local"].into_iter().filter_map(|path| Some((path.to_owned(), free(path)?))).collect(),
@@ -88,14 +90,17 @@ fn holders() -> BTreeMap<u16, String> {
 }
 
 /// The port we came by, those sshd is set to, and those it listens on.
-fn ssh_ports(from: Option<&str>) -> BTreeSet<u16> {
+fn ssh_ports(from: Option<&str>, sshd_says: &str) -> BTreeSet<u16> {
     let came_by = from.and_then(|from| from.split_ascii_whitespace().nth(3)?.parse().ok());
-    let set = said(&["sshd", "-T"]);
-    let set = set.lines().filter_map(|line| line.strip_prefix("port ")?.trim().parse().ok());
+    let set = sshd_says.lines().filter_map(|line| line.strip_prefix("port ")?.trim().parse().ok());
     let socket = said(&["systemctl", "show", "--property=Listen", "--", "ssh.socket"]);
     // `Listen=[::]:22 (Stream)`
     let socket = socket.lines().filter_map(|line| line.split_ascii_whitespace().next()?.rsplit_once(':')?.1.parse().ok());
     came_by.into_iter().chain(set).chain(socket).chain(ports_of("sshd")).collect()
+}
+
+fn exposes(sshd_says: &str) -> Option<bool> {
+    sshd_says.lines().find_map(|line| Some(line.strip_prefix("exposeauthinfo ")?.trim() == "yes"))
 }
 
 /// Of a system: no leading `-`, no `:`, nothing that a terminal would obey.

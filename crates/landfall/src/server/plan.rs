@@ -6,7 +6,7 @@
 use super::change::{Act, Change};
 use super::facts::{Facts, Path};
 use super::wire::Wish;
-use super::{HOME, engine, firewall, generation, refusal};
+use super::{HOME, engine, firewall, generation, refusal, sshd};
 use landfall_model::api::Failure;
 
 /// Whom the agent's socket admits.
@@ -68,8 +68,9 @@ pub(super) fn plan(facts: &Facts, wish: &Wish) -> Result<Plan, Vec<Failure>> {
     if facts.systemd {
         changes.extend(journal(facts));
         changes.extend(wish.updates.then(|| updates(facts)).flatten());
+        changes.extend(sshd::change(facts));
         changes.extend(firewall);
-        changes.extend(units(facts));
+        changes.extend(units(facts, &mut notes));
         if !wish.updates && !facts.packages.contains(UPDATER) {
             notes.push("security updates are not installed by themselves: `--updates` sees to it".to_owned());
         }
@@ -86,6 +87,7 @@ pub(super) fn plan(facts: &Facts, wish: &Wish) -> Result<Plan, Vec<Failure>> {
                 .to_owned(),
         );
     }
+    notes.extend(sshd::note(facts));
     Ok(Plan { changes, notes })
 }
 
@@ -206,13 +208,21 @@ fn updates(facts: &Facts) -> Option<Change> {
     })
 }
 
-fn units(facts: &Facts) -> Option<Change> {
+fn units(facts: &Facts, notes: &mut Vec<String>) -> Option<Change> {
     let wanted: Vec<(&str, String)> = UNITS.iter().map(|(unit, text)| (*unit, unit_text(text, facts.cores))).collect();
     let mut acts = load(facts, &wanted);
     if acts.is_empty() {
         return None;
     }
     acts.push(Act::AwaitAgent);
+    let stale = |(unit, text): &&(&str, String)| facts.running.contains(*unit) && facts.text(&unit_path(unit)) != Some(text.as_str());
+    let stale: Vec<&str> = wanted.iter().filter(stale).map(|(unit, _)| *unit).collect();
+    if !stale.is_empty() {
+        let list = stale.join(" ");
+        notes.push(format!(
+            "{list} goes on as it was started, for it may carry requests; its new unit counts from `systemctl restart {list}`"
+        ));
+    }
     Some(Change::new(
         "run agent and proxy as services of systemd",
         "they start with the machine, are started again when they die, and may do little else; systemd holds ports 80 and 443, so no connection is refused meanwhile",

@@ -6,6 +6,7 @@
 //! the first one said.
 
 use crate::diagnostic::{Diagnostic, Severity, Span};
+use crate::visible::visible;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Most complaints one run reports.
@@ -63,12 +64,12 @@ pub(crate) struct Noted<'a>(&'a mut Diagnostic);
 
 impl Noted<'_> {
     pub(crate) fn hint(self, text: impl Into<String>) {
-        self.0.hint = Some(text.into());
+        self.0.hint = Some(visible(&text.into()).into_owned());
     }
 
     pub(crate) fn maybe_hint(self, text: Option<String>) {
-        if text.is_some() {
-            self.0.hint = text;
+        if let Some(text) = text {
+            self.hint(text);
         }
     }
 }

@@ -13,6 +13,8 @@ fn bare() -> Facts {
         login: Some("deploy".into()),
         brought: "a".repeat(64),
         ssh_ports: BTreeSet::from([22]),
+        exposes: Some(false),
+        paths: BTreeMap::from([(sshd::SETTINGS.into(), Path::File { text: "Include /etc/ssh/sshd_config.d/*.conf\n".into() })]),
         free: BTreeMap::from([("/var/lib".into(), 40 << 30), ("/usr/local".into(), 40 << 30)]),
         ..Facts::default()
     }
@@ -25,7 +27,7 @@ fn prepared(mut facts: Facts, wish: &Wish) -> Facts {
         match act {
             Act::Run { argv } => ran(&mut facts, &argv.iter().map(String::as_str).collect::<Vec<_>>()),
             Act::Directory { path, mode } => drop(facts.paths.insert(path, Path::Directory { mode })),
-            Act::File { path, text, .. } => {
+            Act::File { path, text, .. } | Act::Judged { path, text, .. } => {
                 facts.paths.insert(path, Path::File { text });
             }
             Act::Binary => {
@@ -49,6 +51,7 @@ fn ran(facts: &mut Facts, argv: &[&str]) {
         ["groupadd", ..] => facts.group = Some(998),
         ["usermod", .., _] => facts.in_group = true,
         ["systemctl", "enable", "--now", "--", unit] => drop(facts.running.insert((*unit).to_owned())),
+        ["systemctl", "try-reload-or-restart", ..] => facts.exposes = Some(true),
         ["ufw", "allow", port] => facts.ufw_rules += &format!("{port} ALLOW Anywhere\n"),
         _ => {}
     }
@@ -72,6 +75,7 @@ fn a_bare_machine_becomes_a_server_and_then_there_is_nothing_to_change() {
             "copy this binary to /usr/local/lib/landfall/aaaaaaaaaaaa… and link /usr/local/bin/landfall",
             "limit the journal to 500 MB and a month",
             "install security updates every day",
+            "have sshd tell with which key somebody came",
             "close every port but 22 (SSH), 80, 443",
             "run agent and proxy as services of systemd",
         ]
@@ -101,6 +105,16 @@ fn every_wish_and_every_machine_is_settled_by_one_run() {
 }
 
 #[test]
+fn a_unit_that_changed_is_written_and_what_runs_is_not_restarted() {
+    let mut ready = prepared(bare(), &Wish::default());
+    ready.paths.insert(unit_path("landfall-proxy.service"), Path::File { text: "[Service]\n".into() });
+    let plan = plan(&ready, &Wish::default()).unwrap();
+    let acts: Vec<&Act> = plan.changes.iter().flat_map(|change| &change.acts).collect();
+    assert_eq!(acts[1..], [&Act::run(&["systemctl", "daemon-reload"]), &Act::AwaitAgent], "{acts:#?}");
+    assert!(plan.notes.iter().any(|note| note.contains("`systemctl restart landfall-proxy.service`")), "{:?}", plan.notes);
+}
+
+#[test]
 fn without_systemd_the_machine_around_is_left_alone() {
     let container = Facts { systemd: false, login: None, ..bare() };
     let plan = plan(&container, &Wish::default()).unwrap();
@@ -109,7 +123,7 @@ fn without_systemd_the_machine_around_is_left_alone() {
         !acts.iter().any(|act| matches!(act, Act::Run { argv } if ["systemctl", "nft", "ufw"].contains(&argv[0].as_str()))),
         "{acts:#?}"
     );
-    assert!(!acts.iter().any(|act| matches!(act, Act::File { .. })), "{acts:#?}");
+    assert!(!acts.iter().any(|act| matches!(act, Act::File { .. } | Act::Judged { .. })), "{acts:#?}");
     assert_eq!(acts[acts.len() - 2..], [&Act::Supervise, &Act::AwaitAgent]);
     assert!(plan.notes.iter().any(|note| note.contains("no systemd")), "{:?}", plan.notes);
 }
