@@ -9,6 +9,7 @@ mod ci;
 mod cli;
 mod client;
 mod command;
+mod doctor;
 mod error;
 mod follow;
 mod output;

@@ -27,5 +27,6 @@ pub mod route;
 pub mod secret;
 pub mod server;
 pub mod spec;
+pub mod survey;
 pub mod tls;
 pub mod visible;

@@ -8,7 +8,7 @@ pub mod conformance;
 pub mod docker;
 mod error;
 pub mod fake;
-mod listener;
+pub mod listener;
 pub mod process;
 pub mod seal;
 mod signal;

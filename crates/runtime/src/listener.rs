@@ -1,4 +1,4 @@
-//! Who listens on TCP ports, read from the kernel's own tables.
+//! Who listens on which ports, read from the kernel's own tables.
 //!
 //! `/proc/net/tcp` and `/proc/net/tcp6` (and the same under `/proc/<pid>/net` for another network namespace) list every socket in a fixed
 //! text form (`Documentation/networking/proc_net_tcp.rst`). Nothing is run and no privilege is needed for one's own namespace. A table
@@ -15,13 +15,39 @@ const MAX_TABLE: u64 = 16 * 1024 * 1024;
 /// State `TCP_LISTEN` as the table writes it.
 const LISTEN: &str = "0A";
 
+/// State of a UDP socket that is joined to nobody.
+const UNJOINED: &str = "07";
+
 /// A listening socket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Listener {
-    pub(crate) address: IpAddr,
-    pub(crate) port: u16,
+pub struct Listener {
+    /// Where.
+    pub address: IpAddr,
+    /// Which.
+    pub port: u16,
     /// What `/proc/<pid>/fd/*` calls `socket:[inode]`.
-    pub(crate) inode: u64,
+    pub inode: u64,
+}
+
+/// Sockets of this process's own namespace that take what anybody sends: TCP ones that listen, or UDP ones that are joined to nobody.
+///
+/// # Errors
+/// The kernel's table cannot be read.
+pub fn sockets(udp: bool) -> std::io::Result<Vec<Listener>> {
+    let mut found = Vec::new();
+    for table in if udp { ["udp", "udp6"] } else { ["tcp", "tcp6"] } {
+        match std::fs::File::open(Path::new("/proc/self/net").join(table)) {
+            Ok(file) => {
+                let mut text = String::new();
+                file.take(MAX_TABLE).read_to_string(&mut text)?;
+                found.extend(text.lines().skip(1).filter_map(|line| socket(line, if udp { UNJOINED } else { LISTEN })));
+            }
+            // A kernel without IPv6 has no table of it.
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound && table.ends_with('6') => {}
+            Err(e) => return Err(e),
+        }
+    }
+    Ok(found)
 }
 
 /// Listening sockets of the namespace whose tables lie in `net` (`/proc/net`, `/proc/<pid>/net`).
@@ -44,12 +70,12 @@ fn read(path: &Path) -> String {
 }
 
 fn parse(table: &str) -> Vec<Listener> {
-    table.lines().skip(1).filter_map(listener).collect()
+    table.lines().skip(1).filter_map(|line| socket(line, LISTEN)).collect()
 }
 
-fn listener(line: &str) -> Option<Listener> {
+fn socket(line: &str, state: &str) -> Option<Listener> {
     let fields: Vec<&str> = line.split_ascii_whitespace().take(10).collect();
-    if fields.get(3) != Some(&LISTEN) {
+    if fields.get(3) != Some(&state) {
         return None;
     }
     let (address, port) = fields.get(1)?.split_once(':')?;
@@ -95,7 +121,18 @@ mod tests {
             let all = listeners(Path::new("/proc/self/net"));
             assert!(all.iter().any(|l| l.address == at.ip() && l.port == at.port()), "{bind}");
             assert!(busy_ports().contains(&at.port()));
+            assert!(sockets(false).unwrap().iter().any(|l| l.address == at.ip() && l.port == at.port()), "{bind}");
         }
+    }
+
+    #[test]
+    fn a_socket_that_takes_datagrams_of_anybody_is_found() {
+        let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        let port = socket.local_addr().unwrap().port();
+        let found = || sockets(true).unwrap().iter().any(|l| l.port == port);
+        assert!(found());
+        socket.connect("127.0.0.1:9").unwrap();
+        assert!(!found(), "one that is joined takes nothing of others");
     }
 
     #[test]

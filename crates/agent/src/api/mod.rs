@@ -15,6 +15,7 @@ mod registry;
 mod rollout;
 mod secret;
 mod session;
+mod survey;
 
 pub(crate) use cert::certificates;
 pub use peer::{GROUP, SHARED_SOCKET};
@@ -46,6 +47,7 @@ pub(crate) async fn serve(listener: Listener, core: Arc<Core>) {
         .route("/v1/apps/{app}/rollouts", post(rollout::begin))
         .route("/v1/rollouts/{id}/events", get(event::of_rollout))
         .route("/v1/events", get(event::list))
+        .route("/v1/survey", get(survey::show))
         .route("/v1/metrics", get(metrics::show))
         .route("/metrics", get(metrics::prometheus))
         .route("/v1/certs", get(cert::list))

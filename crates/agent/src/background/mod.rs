@@ -3,6 +3,7 @@
 //! A task looks at what is and brings it nearer to what the store says. Each is one file with one function; adding one is a line in `drive`.
 
 mod certs;
+mod disk;
 mod keys;
 mod monitor;
 mod prune;
@@ -25,9 +26,12 @@ const KEYS: Duration = Duration::from_secs(5);
 /// How often images are looked after when no release nudges.
 const PRUNE: Duration = Duration::from_secs(3600);
 
+/// How often it is remembered how full the disks are.
+const DISK: Duration = Duration::from_secs(3600);
+
 /// Runs the tasks for as long as the agent runs. Each has its own pace: an authority that is slow must not keep replicas from being put back.
 pub(crate) async fn drive(core: Arc<Core>) {
-    tokio::join!(monitor(Arc::clone(&core)), keys(Arc::clone(&core)), prune(Arc::clone(&core)), certs(core));
+    tokio::join!(monitor(Arc::clone(&core)), keys(Arc::clone(&core)), prune(Arc::clone(&core)), disk(Arc::clone(&core)), certs(core));
 }
 
 async fn monitor(core: Arc<Core>) {
@@ -73,5 +77,14 @@ async fn prune(core: Arc<Core>) {
             () = core.prune_nudge.notified() => {}
         }
         prune::activate(&core).await;
+    }
+}
+
+async fn disk(core: Arc<Core>) {
+    let mut tick = interval(DISK);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tick.tick().await;
+        disk::activate(&core).await;
     }
 }

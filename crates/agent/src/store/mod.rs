@@ -5,6 +5,7 @@
 
 mod app;
 mod copy;
+mod disk;
 mod event;
 mod registry;
 mod release;
@@ -72,6 +73,12 @@ const SCHEMA: &[&str] = &[
     CREATE TABLE image (
         id TEXT NOT NULL, reference TEXT NOT NULL, sent INTEGER NOT NULL, at_ms INTEGER NOT NULL, PRIMARY KEY (id, reference)
     ) STRICT;
+",
+    "
+    CREATE TABLE disk (
+        mount TEXT NOT NULL, at_ms INTEGER NOT NULL, used INTEGER NOT NULL, inodes INTEGER NOT NULL, PRIMARY KEY (mount, at_ms)
+    ) STRICT;
+    CREATE INDEX disk_at ON disk (at_ms);
 ",
 ];
 

@@ -30,7 +30,7 @@ pub use listen::{ListenAddress, ListenArgs};
 pub use project::{AppArgs, ProjectArgs, ServerArgs};
 pub use release::{Deploy, Plan, Releases, Rollback, Status};
 pub use secret::{Secret, SecretVerb};
-pub use server::{Server, ServerSetup, ServerSide, ServerUpgrade, ServerVerb};
+pub use server::{Server, ServerDoctor, ServerSetup, ServerSide, ServerUpgrade, ServerVerb};
 pub use tag::TagChoice;
 pub use verify::Verify;
 pub use watch::{Events, Logs};
@@ -145,7 +145,7 @@ pub enum Verb {
     Certs(Certs),
     /// Show the certificate authority of this server
     Ca(Ca),
-    /// Prepare a server, or move it to this version
+    /// Prepare a server, move it to this version, or examine it
     Server(Server),
     /// Look at an app from outside, as its users do, and say what is not right
     Verify(Verify),
@@ -165,7 +165,7 @@ pub enum Verb {
     /// What `up --detach` leaves running, or systemd runs: holds the sockets, keeps agent and proxy alive
     #[command(hide = true)]
     Supervise(Supervise),
-    /// The other end of `server setup` and `server upgrade`: what they bring to the server and run there
+    /// The other end of `server setup`, `upgrade` and `doctor`: what they bring to the server and run there
     #[command(hide = true)]
     ServerSide(ServerSide),
     /// Between the supervisor and a child: sets LISTEN_PID and becomes the child

@@ -2,6 +2,7 @@
 
 use clap::{Args, Subcommand};
 use landfall_model::server::ServerAddress;
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 /// `landfall server`
@@ -19,6 +20,8 @@ pub enum ServerVerb {
     Setup(ServerSetup),
     /// Move a server to this version of Landfall while it carries requests
     Upgrade(ServerUpgrade),
+    /// Examine a server: what is open, old, full or about to end, each with what to do about it; changes nothing
+    Doctor(ServerDoctor),
 }
 
 /// `landfall server setup`
@@ -45,6 +48,22 @@ pub struct ServerSetup {
 pub struct ServerUpgrade {
     /// Of the server: ssh://user@host[:port] [default: this machine]
     pub address: Option<ServerAddress>,
+    /// The landfall that goes to the server, when it cannot be this one: for another processor
+    #[arg(long, value_name = "FILE")]
+    pub binary: Option<PathBuf>,
+}
+
+/// `landfall server doctor`
+#[derive(Debug, Args)]
+pub struct ServerDoctor {
+    /// Of the server: ssh://user@host[:port] [default: this machine]
+    pub address: Option<ServerAddress>,
+    /// Show what is in order too
+    #[arg(short, long)]
+    pub all: bool,
+    /// An address that leads to the server though it does not know it: of NAT, a load balancer or a CDN
+    #[arg(long = "address", value_name = "IP")]
+    pub addresses: Vec<IpAddr>,
     /// The landfall that goes to the server, when it cannot be this one: for another processor
     #[arg(long, value_name = "FILE")]
     pub binary: Option<PathBuf>,

@@ -28,6 +28,7 @@ use landfall_model::metrics::Metrics;
 use landfall_model::name::{AppName, ReleaseNumber, SecretName};
 use landfall_model::secret::{SecretStatus, SecretsSet, SetSecrets};
 use landfall_model::spec::Spec;
+use landfall_model::survey::Survey;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::time::Duration;
@@ -83,6 +84,11 @@ impl Client {
     /// What the proxy has counted.
     pub async fn metrics(&self) -> Result<Metrics, ClientError> {
         self.get("/v1/metrics").await
+    }
+
+    /// What only the agent can tell whoever judges the server.
+    pub async fn survey(&self) -> Result<Survey, ClientError> {
+        self.get("/v1/survey").await
     }
 
     /// Has certificates issued anew.

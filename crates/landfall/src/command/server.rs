@@ -1,17 +1,24 @@
 //! `landfall server`: what is shown and asked around the conversation with a server.
 
 use super::Context;
-use crate::cli::{ServerSetup, ServerSide, ServerUpgrade, ServerVerb};
+use crate::cli::{ServerDoctor, ServerSetup, ServerSide, ServerUpgrade, ServerVerb};
+use crate::doctor::Examination;
 use crate::error::{Outcome, Plain, Problem, Remote};
 use crate::server::{self, Ask, Program, Proposal, Reached, Server, Tell, Wish};
 use landfall_model::server::ServerAddress;
 use std::process::ExitCode;
+use std::time::Duration;
+use tokio::time::timeout;
+
+/// Longest wait for a report: every source has a bound of its own, and they are asked side by side.
+const EXAMINATION: Duration = Duration::from_secs(180);
 
 /// Does it.
 pub async fn run(context: &Context, verb: ServerVerb) -> Outcome<ExitCode> {
     match verb {
         ServerVerb::Setup(args) => setup(context, args).await,
         ServerVerb::Upgrade(args) => upgrade(context, args).await,
+        ServerVerb::Doctor(args) => examine(context, args).await,
     }
 }
 
@@ -66,6 +73,28 @@ async fn replace(context: &Context, there: &mut Reached, name: &str) -> Outcome<
     }
     apply(context, there, &proposal).await?;
     Ok(format!("{name} runs landfall {}", there.version))
+}
+
+/// Ends with 1 when something is to be put right, so that a scheduled run tells.
+async fn examine(context: &Context, args: ServerDoctor) -> Outcome<ExitCode> {
+    let program = Program::new(args.binary.as_deref())?;
+    let (server, name) = which(context, args.address);
+    let mut there = Reached::open(&server, &program, &context.settings.ssh, |text| context.printer.note(text)).await?;
+    // Of this machine there are no two clocks to compare.
+    let now_ms = matches!(server, Server::There(_)).then(super::status::now_ms);
+    there.ask(&Ask::Examine(Examination { now_ms, addresses: args.addresses })).await?;
+    let told = match timeout(EXAMINATION, there.hear()).await {
+        Ok(told) => told?,
+        Err(_) => {
+            return Err(
+                Plain::failed("server-lost", format!("{name} does not end its examination within {} s", EXAMINATION.as_secs())).into()
+            );
+        }
+    };
+    there.end().await;
+    let Tell::Report(report) = told else { return Err(unexpected()) };
+    context.printer.examined(&name, &report, args.all)?;
+    Ok(if report.counts.is_bad() { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
 /// The server that is meant, and as the user calls it.

@@ -10,6 +10,7 @@ mod checked;
 mod code;
 mod diagnostic;
 mod diff;
+mod doctor;
 mod event;
 mod failure;
 mod log;
@@ -38,6 +39,7 @@ pub use time::took;
 pub use transfer::Transfer;
 
 use crate::cli::Color;
+use crate::doctor::Report;
 use crate::error::{Explain, Kind, Outcome, Problem};
 use crate::server::{Proposal, Tell};
 use crate::verify::{Finding, Verdict};
@@ -295,6 +297,12 @@ impl Printer {
         }
         let width = rustix::termios::tcgetwinsize(std::io::stdout()).map_or(usize::MAX, |size| usize::from(size.ws_col).clamp(40, 120));
         self.text(&server::proposal(name, proposal, width))
+    }
+
+    /// What an examination of a server found.
+    pub fn examined(&self, name: &str, report: &Report, all: bool) -> Outcome {
+        let width = rustix::termios::tcgetwinsize(std::io::stdout()).map_or(100, |size| usize::from(size.ws_col).clamp(60, 120));
+        if self.json { self.json(report) } else { self.text(&doctor::render(name, report, all, width)) }
     }
 
     /// How changing it goes: where a line can be written over, what is under way is shown and then replaced by what is done.

@@ -14,7 +14,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 /// Where programs of the system are.
-pub(super) const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+pub(crate) const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 /// How long one may take: packages of a slow mirror.
 const RUN_LIMIT: Duration = Duration::from_secs(900);
 /// How much of what it wrote is told when it fails.

@@ -2,7 +2,7 @@
 //!
 //! The two verbs are one conversation between this binary here and the same binary there, which `reach` brings over: there it looks (`observe` → `Facts`),
 //! decides (`plan`, pure), tells the plan, and after a yes does it (`apply`). Nothing is decided here and nothing is typed there: what crosses is data
-//! (`wire`). Nothing is changed before the plan was agreed to, and what cannot work is refused by the plan.
+//! (`wire`). `server doctor` takes the same way: it is `crate::doctor` that looks then, and nothing is done. Nothing is changed before the plan was agreed to, and what cannot work is refused by the plan.
 
 mod apply;
 mod change;
@@ -19,6 +19,7 @@ mod there;
 mod upgrade;
 mod wire;
 
+pub(crate) use apply::PATH;
 pub use reach::{Program, Reached, Server};
 pub use there::answer;
 pub use wire::{Ask, Proposal, Tell, Wish};

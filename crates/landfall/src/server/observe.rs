@@ -68,6 +68,17 @@ pub(super) fn observe(visit: &Visit<'_>) -> io::Result<Facts> {
     })
 }
 
+/// What this machine is, in words, and whether systemd runs it.
+pub(super) fn machine() -> (String, bool) {
+    let facts = Facts {
+        os: os(&text("/etc/os-release").or_else(|| text("/usr/lib/os-release")).unwrap_or_default()),
+        machine: rustix::system::uname().machine().to_string_lossy().into_owned(),
+        systemd: Path::new("/run/systemd/system").is_dir(),
+        ..Facts::default()
+    };
+    (facts.describe(), facts.systemd)
+}
+
 /// Ports 80 and 443 are held by what an earlier setup started.
 fn is_ours(home: &Home, systemd: bool) -> bool {
     let held = if systemd { runs("landfall-http.socket") } else { Record::alive(home).is_some() };

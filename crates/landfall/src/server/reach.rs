@@ -249,7 +249,7 @@ impl Greeting {
 /// On this machine there is nothing to bring: the binary speaks through pipes.
 fn here(program: &Program) -> Outcome<Command> {
     if !rustix::process::geteuid().is_root() {
-        return Err(Plain::usage("not-root", "a server is prepared by root")
+        return Err(Plain::usage("not-root", "a server is prepared and examined by root")
             .hint("`sudo landfall server …`, or name a server: `ssh://user@host`")
             .into());
     }

@@ -2,9 +2,10 @@
 
 use super::apply::Hands;
 use super::change::Change;
-use super::observe::{Visit, observe};
+use super::observe::{self, Visit, observe};
 use super::wire::{Ask, Proposal, Tell, hear, say};
 use super::{plan, upgrade};
+use crate::doctor;
 use crate::error::{Outcome, Plain, Problem};
 use crate::settings::Home;
 use std::path::Path;
@@ -18,6 +19,10 @@ pub async fn answer(brought: &Path, home: &Home, from: Option<&str>, login: Opti
     let (mut input, mut output) = (BufReader::new(tokio::io::stdin()), tokio::io::stdout());
     say(&mut output, &Tell::Hello { version: env!("CARGO_PKG_VERSION").to_owned() }).await.map_err(lost)?;
     let Some(asked) = hear::<Ask>(&mut input).await.map_err(lost)? else { return Ok(()) };
+    if let Ask::Examine(asked) = &asked {
+        let report = doctor::examine(asked, home, observe::machine()).await;
+        return say(&mut output, &Tell::Report(Box::new(report))).await.map_err(lost);
+    }
     let facts = observe(&Visit { brought, from, login, home })
         .map_err(|e| Plain::failed("no-facts", "the binary that was brought cannot be read").because(e))?;
     let server = facts.describe();
@@ -49,7 +54,7 @@ pub async fn answer(brought: &Path, home: &Home, from: Option<&str>, login: Opti
             let done = upgrade.apply(&mut output).await;
             finish(&mut output, done).await
         }
-        Ask::Apply => Err(Plain::failed("nothing-proposed", "nothing was proposed that could be applied").into()),
+        Ask::Apply | Ask::Examine(_) => Err(Plain::failed("nothing-proposed", "nothing was proposed that could be applied").into()),
     }
 }
 

@@ -3,6 +3,7 @@
 //! Both ends are the same version, for one of them brought the other; so there is one version of these words, and `HELLO` is only there to tell an answer
 //! of ours from whatever else a login may print.
 
+use crate::doctor::{Examination, Report};
 use landfall_model::api::Failure;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -32,6 +33,8 @@ pub enum Ask {
     },
     /// Move the server to the binary that was brought.
     Upgrade,
+    /// Examine the server.
+    Examine(Examination),
     /// Do what was proposed.
     Apply,
 }
@@ -45,6 +48,8 @@ pub enum Tell {
         /// Of the binary.
         version: String,
     },
+    /// What an examination found.
+    Report(Box<Report>),
     /// What would be done.
     Proposal(Proposal),
     /// Nothing was touched, and nothing can be done until these are put right.

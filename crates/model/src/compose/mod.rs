@@ -66,7 +66,7 @@ pub use contract::is_placeholder;
 pub use grant::parse_grants;
 pub use model::Model;
 pub use outside::{environment, variables_of};
-pub use rules::{Facts, rules};
+pub use rules::{Facts, rules, weakness};
 pub use support::{Row, Support, table as support_table};
 pub use yaml::{MAX_DEPTH, MAX_EXPANDED, MAX_NODES, MAX_TEXT};
 

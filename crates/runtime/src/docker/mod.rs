@@ -15,10 +15,12 @@ mod image;
 mod log;
 mod network;
 mod observe;
+mod survey;
 mod unpack;
 mod user;
 
 pub use image::{BUILD_LOG, Build, Images, PullLimits};
+pub use survey::{EngineSurvey, Published, Seen, survey};
 
 use crate::{Exit, Launch, LogEntry, Runtime, RuntimeError, Session, listener, signal};
 use async_trait::async_trait;

@@ -33,6 +33,8 @@ use crate::diagnostic::{Diagnostic, Severity};
 use std::collections::BTreeSet;
 use view::{Service, View};
 
+pub use secret::weakness;
+
 /// What the caller knows beside the files.
 #[derive(Debug, Clone, Default)]
 pub struct Facts {

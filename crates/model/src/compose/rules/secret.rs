@@ -2,6 +2,7 @@
 //! to stop a deploy with.
 
 use super::url::Url;
+use crate::survey::Weakness;
 
 /// What a secret is for; each has its own least length.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,6 +78,15 @@ pub(super) fn of<'a>(name: &str, text: &'a str, url: Option<Url<'a>>) -> Option<
         (false, false) => Worth::Own,
     };
     Some(Secret { value, class, worth })
+}
+
+/// Why the secret in a variable protects nothing, judged on its real value by whoever may see it.
+pub fn weakness(name: &str, text: &str) -> Option<Weakness> {
+    match of(name, text, Url::parse(text))?.worth {
+        Worth::Placeholder => Some(Weakness::Placeholder),
+        Worth::Known => Some(Weakness::Known),
+        Worth::Own => None,
+    }
 }
 
 fn value<'a>(name: &str, text: &'a str, url: Option<Url<'a>>) -> Option<(&'a str, Class)> {
@@ -241,6 +251,21 @@ mod tests {
             ("COMPASS", None),
         ] {
             assert_eq!(class(name), want, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_login_of_everybody_is_weak_wherever_it_stands() {
+        for (name, text, want) in [
+            ("POSTGRES_PASSWORD", "postgres", Some(Weakness::Known)),
+            ("BROKER", "amqp://guest:guest@broker:5672", Some(Weakness::Known)),
+            ("NEO4J_AUTH", "neo4j/neo4j", Some(Weakness::Known)),
+            ("JWT_SECRET", "change-me", Some(Weakness::Placeholder)),
+            ("POSTGRES_PASSWORD", "6c1f0e9d8b7a5f4e3d2c", None),
+            ("POSTGRES_USER", "postgres", None),
+            ("BROKER", "amqp://broker:5672", None),
+        ] {
+            assert_eq!(weakness(name, text), want, "{name}={text}");
         }
     }
 
