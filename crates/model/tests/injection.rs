@@ -17,11 +17,11 @@ const BASE: &str = include_str!("../../../cases/injection/compose.json");
 const PAYLOADS: &str = include_str!("../../../cases/injection/payloads.json");
 const PROJECT: &str = "/srv/shop";
 
-/// A payload goes into every so manieth field, so that each field gets about ten; a prime, so that all fields have their turn.
-const SHARE: usize = 71;
+/// A payload goes into every so manieth field, so that each field gets about twenty; a prime, so that all fields have their turn.
+const SHARE: usize = 31;
 
 /// Mappings whose keys the user chooses.
-const CHOSEN: [&str; 18] = [
+const CHOSEN: [&str; 19] = [
     "services",
     "networks",
     "volumes",
@@ -40,6 +40,7 @@ const CHOSEN: [&str; 18] = [
     "headers",
     "basic_auth",
     "claims",
+    "args",
 ];
 
 /// The project's files.
@@ -254,7 +255,6 @@ fn the_base_has_every_field() {
         "subpath",
         "size",
         "tmpfs",
-        "build",
         "models",
         "provider",
         "deploy",

@@ -86,17 +86,26 @@ fn cve_2025_66212_name_of_a_file_of_the_proxy() {
 
 #[test]
 fn cve_2025_59157_64424_and_2026_72874_repository_to_build_from() {
-    for context in [
-        "https://evil.example/a.git#main;touch TRAP",
-        "ext::sh -c touch% TRAP",
-        "git@evil.example:a.git --upload-pack=x",
-        "-oProxyCommand=x",
-    ] {
-        let (exit, said) = Project::new().check(|app, trap| {
-            web(app).as_object_mut().unwrap().remove("image");
-            web(app)["build"] = json!(context.replace("TRAP", trap));
-        });
-        assert!(exit == Some(2) && said.contains("error["), "{context}: {exit:?} {said}");
+    // A repository is not fetched; anything else is the name of a directory that is not there.
+    let contexts = [
+        ("https://evil.example/a.git#main;touch TRAP", true),
+        ("git@evil.example:a.git --upload-pack=x", true),
+        ("ext::sh -c touch% TRAP", false),
+        ("-oProxyCommand=touch TRAP", false),
+        ("$$(touch TRAP)", false),
+    ];
+    for (context, remote) in contexts {
+        let project = Project::new();
+        let (exit, said) = project.check(|app, trap| web(app)["build"] = json!(context.replace("TRAP", trap)));
+        assert!(!remote || exit == Some(2) && said.contains("error["), "{context}: {exit:?} {said}");
+        // There is no agent; the building comes before it is asked for, or does not come.
+        let deploy = std::process::Command::new(env!("CARGO_BIN_EXE_landfall"))
+            .args(["deploy", "--build"])
+            .current_dir(project.path("."))
+            .env("LANDFALL_HOME", project.path("home"))
+            .output()
+            .unwrap();
+        assert!(!deploy.status.success() && !project.path("trap").exists(), "{context}: {}", text(&deploy));
     }
 }
 

@@ -175,9 +175,13 @@ impl Stage {
 impl Drop for Stage {
     fn drop(&mut self) {
         if let Ok(None) = self.supervisor.try_wait() {
-            // strace takes those it traces along.
+            // A test failed. What strace traces outlives it, so it is ended first; with the last of them strace ends.
             let _ = self.landfall(&["down", "shop"]).output();
-            let _ = self.supervisor.kill();
+            let strace = self.supervisor.id();
+            let children = std::fs::read_to_string(format!("/proc/{strace}/task/{strace}/children")).unwrap_or_default();
+            for pid in children.split_whitespace().filter_map(|pid| rustix::process::Pid::from_raw(pid.parse().ok()?)) {
+                let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
+            }
             let _ = self.supervisor.wait();
         }
     }
