@@ -40,7 +40,10 @@ pub(crate) async fn prune(core: &Core, request: PruneRequest) -> Result<Pruned, 
             pruned.kept += 1;
             continue;
         };
-        if !request.dry_run && !engine.remove(&id, &references).await? {
+        // A rollout may have begun since.
+        let now = Needed::now(core)?;
+        let begun = now.ids.contains(&id) || references.iter().any(|r| now.references.contains(r));
+        if begun || !request.dry_run && !engine.remove(&id, &references).await? {
             pruned.kept += 1;
             continue;
         }

@@ -21,6 +21,8 @@ use tokio_util::io::{ReaderStream, SyncIoBridge};
 
 /// Bytes of all layers that wait.
 const MAX_WAITING: u64 = 32 * 1024 * 1024 * 1024;
+/// Bytes of the disk that stay free for everybody else: databases, and the agent's own store.
+const RESERVE: u64 = 512 * 1024 * 1024;
 /// Nobody goes on with it.
 const STALE: Duration = Duration::from_secs(24 * 3600);
 /// Between the archive's writer and the engine.
@@ -86,6 +88,7 @@ fn hex_of(id: &ImageId) -> &str {
 pub(crate) async fn wanted(core: &Core, manifest: &ImageManifest) -> Result<Wanted, RequestError> {
     let image = checked(manifest)?;
     core.uploads.clear_stale();
+    catch_up(&core.uploads, manifest).await;
     if core.images()?.look(&manifest.reference).await?.as_ref() == Some(&image) {
         return Ok(Wanted { image, here: true, layers: Vec::new() });
     }
@@ -93,6 +96,16 @@ pub(crate) async fn wanted(core: &Core, manifest: &ImageManifest) -> Result<Want
     let missing = missing(core, manifest).await?.into_iter().filter(|id| seen.insert(id.clone()));
     let layers = missing.map(|id| WantedLayer { has: core.uploads.has(&id), id }).collect();
     Ok(Wanted { image, here: false, layers })
+}
+
+/// Digests layers that came whole before an agent that ended meanwhile. A damaged one is deleted, and sent again.
+async fn catch_up(uploads: &Uploads, manifest: &ImageManifest) {
+    let _turn = uploads.turn.lock().await;
+    for layer in &manifest.layers {
+        if std::fs::metadata(uploads.part(&layer.id)).is_ok_and(|found| found.len() >= layer.bytes) {
+            let _ = finish(uploads, &layer.id).await;
+        }
+    }
 }
 
 /// Layers of an image that the engine does not have, in order.
@@ -130,6 +143,11 @@ pub(crate) async fn receive(core: &Core, id: &ImageId, (at, of): (u64, u64), byt
     let waiting: u64 = uploads.files().iter().map(|(_, found)| found.len()).sum();
     if waiting.saturating_add(bytes.len() as u64) > MAX_WAITING {
         return Err(UploadError::Full { limit: MAX_WAITING }.into());
+    }
+    let place = uploads.dir.parent().unwrap_or(&uploads.dir);
+    let free = rustix::fs::statvfs(place).map_or(u64::MAX, |disk| disk.f_bavail.saturating_mul(disk.f_frsize));
+    if free < RESERVE.saturating_add(bytes.len() as u64) {
+        return Err(UploadError::NoRoom { free }.into());
     }
     let failed = |source| RequestError::from(UploadError::Disk { id: id.clone(), source });
     append(&uploads.dir, &uploads.part(id), &bytes).map_err(failed)?;
@@ -175,6 +193,7 @@ fn digest(path: &Path) -> io::Result<String> {
 pub(crate) async fn load(core: &Core, manifest: &ImageManifest) -> Result<Loaded, RequestError> {
     let image = checked(manifest)?;
     let images = core.images()?;
+    catch_up(&core.uploads, manifest).await;
     let missing = missing(core, manifest).await?;
     if let Some(lacking) = missing.iter().find(|id| !core.uploads.whole(id).exists()) {
         return Err(RequestError::Bad(format!("layer {lacking} of {} has not arrived", manifest.reference)));

@@ -6,9 +6,9 @@
 use super::peer::Peer;
 use crate::core::Core;
 use axum::extract::{ConnectInfo, Request, State};
-use axum::http::Method;
+use axum::http::{Method, StatusCode};
 use axum::middleware::Next;
-use axum::response::Response;
+use axum::response::{IntoResponse as _, Response};
 use landfall_model::api::What;
 use landfall_model::name::{AppName, RolloutId};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -47,13 +47,23 @@ pub(super) async fn record(
     let path = request.uri().path().to_owned();
     // Asking what an image lacks changes nothing, and of its many pieces nothing exists until it is loaded.
     let part = path == "/v1/images" || path.starts_with("/v1/layers/");
-    if request.method() == Method::GET || path.ends_with("/plan") || part {
+    let looks = request.method() == Method::POST && path.ends_with("/plan");
+    if request.method() == Method::GET || looks || part {
         return next.run(request).await;
     }
     let note = Note::default();
     request.extensions_mut().insert(note.clone());
     let fallback = format!("{} {path}", request.method());
-    let response = next.run(request).await;
+    // Whoever asked may hang up; what they asked for is done, and recorded, all the same.
+    let done = tokio::spawn(async move {
+        let response = next.run(request).await;
+        keep(&core, &peer, (&path, fallback), &note, &response);
+        response
+    });
+    done.await.unwrap_or_else(|_| StatusCode::INTERNAL_SERVER_ERROR.into_response())
+}
+
+fn keep(core: &Core, peer: &Peer, (path, fallback): (&str, String), note: &Note, response: &Response) {
     let refused = response.extensions().get::<Refused>().map(|r| r.0.clone());
     let good = response.status().is_success() || response.status().is_informational();
     let code = refused.or_else(|| (!good).then(|| response.status().as_u16().to_string()));
@@ -64,5 +74,4 @@ pub(super) async fn record(
     if let Err(error) = core.store.append(app.as_ref(), rollout.as_ref(), Some(&peer.who()), &what) {
         tracing::error!(%error, cause = %error.source, "a request was not recorded");
     }
-    response
 }

@@ -89,8 +89,11 @@ impl Follower {
     async fn past(self) {
         let mut lines: Vec<LogLine> = Vec::new();
         let redactor = self.core.redactor(&self.app);
-        for id in self.replicas().await {
-            let Ok(mut entries) = self.core.runtimes.get(self.runtime).logs(&self.app, &id, self.tail, false).await else { continue };
+        let replicas = self.replicas().await;
+        // They are all held at once, to be put in order.
+        let tail = self.tail.min(MOST / u32::try_from(replicas.len().max(1)).unwrap_or(MOST)).max(1);
+        for id in replicas {
+            let Ok(mut entries) = self.core.runtimes.get(self.runtime).logs(&self.app, &id, tail, false).await else { continue };
             while let Some(Ok(entry)) = entries.next().await {
                 let line = redactor.line(entry.line);
                 lines.push(LogLine { at_ms: entry.at_ms, replica: id.clone(), stderr: entry.stderr, line });

@@ -206,7 +206,11 @@ async fn in_new(
     let launch = rollout::one_off(core, spec, ask).await.map_err(|e| Box::new(e.failure()))?;
     let runtime = Arc::clone(core.runtimes.get(spec.runtime));
     let id = launch.id.clone();
-    runtime.start(&launch).await.map_err(|e| failure(&e))?;
+    if let Err(e) = runtime.start(&launch).await {
+        // It may have been made before it failed.
+        let _ = runtime.remove(app, &id).await;
+        return Err(failure(&e));
+    }
     let mut followed = std::pin::pin!(follow(runtime.as_ref(), app, &id, out));
     let mut told_all = false;
     let waiting = runtime.wait(app, &id);

@@ -43,6 +43,12 @@ pub(crate) enum UploadError {
         /// The bound.
         limit: u64,
     },
+    /// The disk is nearly full.
+    #[error("the server has {free} bytes left on its disk, and some of them must stay free for others")]
+    NoRoom {
+        /// Bytes.
+        free: u64,
+    },
     /// It is not what its name says.
     #[error("{0} arrived damaged and was deleted")]
     Damaged(ImageId),
@@ -54,11 +60,15 @@ impl UploadError {
             Self::Disk { source, .. } if source.kind() == std::io::ErrorKind::StorageFull => {
                 ("disk-full", "`landfall prune` deletes images that no release needs; `df -h` tells the rest")
             }
+            Self::NoRoom { .. } => ("disk-full", "`landfall prune` deletes images that no release needs; `df -h` tells the rest"),
             Self::Disk { .. } => ("upload-failed", "its directory is uploads/ in Landfall's home: is it the agent's own?"),
             Self::Full { .. } => {
                 ("upload-failed", "what nobody goes on with is deleted after a day; or delete uploads/ in Landfall's home")
             }
-            Self::Damaged(_) => ("image-damaged", "send it again; when that does not help, the image is damaged where it comes from"),
+            Self::Damaged(_) => (
+                "image-damaged",
+                "send it again; when that does not help, the image is damaged where it comes from, or the engine here keeps images in containerd, which push does not know yet",
+            ),
         };
         chain(code, self, vec![hint.to_owned()], Vec::new())
     }

@@ -137,6 +137,9 @@ fn elsewhere(project: &Project, here: &Output) -> Output {
     others.fold(project.clone(), |project, (key, value)| project.with_variable(key, &format!("{value}{PROBE}"))).resolve()
 }
 
+/// Variables of the step that builds, and of its shell.
+const TAKEN: [&str; 10] = ["BRANCH", "BUILD_ARGS", "CONTEXT", "DOCKERFILE", "HOME", "IMAGE", "PATH", "SHELL", "TAG", "TARGET"];
+
 /// What the file gives an argument; without a value it is the pipeline's. A value that a variable of this machine had a part in is refused: a
 /// pipeline is committed, and read by everybody.
 fn args(service: &ServiceName, args: &Value, elsewhere: &Value, open: &[String]) -> Outcome<Vec<Arg>> {
@@ -147,6 +150,11 @@ fn args(service: &ServiceName, args: &Value, elsewhere: &Value, open: &[String])
         let refused = |why: &str| Plain::usage("ci-build", format!("the build argument `{}` of `{service}` {why}", key.escape_debug()));
         if !key.bytes().all(word) || !key.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_') || key.len() > 100 {
             return Err(refused("is no variable's name").hint("letters, digits and `_`").into());
+        }
+        if value.is_none() && TAKEN.contains(&key.as_str()) {
+            return Err(refused("has the name of a variable that the pipeline or its shell needs")
+                .hint("give it a value in the file, or another name")
+                .into());
         }
         if value.is_some_and(|value| elsewhere[key].as_str() != Some(value)) {
             let hint = format!("name it without a value, `args: [{key}]`: it is then a variable of the repository or project");
@@ -226,7 +234,7 @@ fn stages(targets: &[Target], wanted: &Wanted) -> Outcome<Vec<Stage>> {
     };
     let before = staging.map(|target| {
         let branch = wanted.staging.clone().unwrap_or_else(|| wanted.production.clone());
-        Stage { target, branch, asks: false }
+        Stage { asks: target.approve, target, branch }
     });
     Ok(before.into_iter().chain([Stage { target: production, branch: wanted.production.clone(), asks: true }]).collect())
 }

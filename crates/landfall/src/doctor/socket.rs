@@ -1,6 +1,7 @@
 //! Sockets that take what others send, with the processes behind them.
 
 use super::look::{Seen, files};
+use crate::supervise::is_system;
 use landfall_runtime::listener;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -79,6 +80,8 @@ fn holders() -> BTreeMap<u64, Holder> {
         let program = std::fs::read_link(process.join("exe")).ok();
         let ours = program.is_some_and(|program| own.as_deref() == Some(&program) || program.starts_with(OURS));
         let name = std::fs::read_to_string(process.join("comm")).unwrap_or_default().trim().to_owned();
+        // Anybody can give a program of his own that name; the system's may be open to the world.
+        let name = if name == "sshd" && !is_system(pid, "sshd") { "a program called sshd".to_owned() } else { name };
         for inode in inodes {
             holders.entry(inode).or_insert_with(|| Holder { name: name.clone(), pid, ours });
         }

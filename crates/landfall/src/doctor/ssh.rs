@@ -2,6 +2,7 @@
 
 use super::look::{Seen, said, text_if_any};
 use super::report::{Area, Check, Finding, Remedy, Severity};
+use crate::supervise::is_system;
 use std::collections::BTreeSet;
 use std::path::Path;
 
@@ -46,9 +47,9 @@ fn running() -> Vec<String> {
         if own.is_none() || std::fs::read_link(path.join("ns/mnt")).ok() != own {
             continue;
         }
-        let program = std::fs::read_link(path.join("exe")).ok();
-        // The title is the process's own word, so it counts only of the real program.
-        if program.and_then(|p| Some(p.file_name()? == "sshd")) != Some(true) {
+        // The title is the process's own word, so it counts only of the system's program.
+        let pid = process.file_name().to_str().and_then(|pid| pid.parse().ok());
+        if !pid.is_some_and(|pid| is_system(pid, "sshd")) {
             continue;
         }
         if let Ok(Some(title)) = text_if_any(path.join("cmdline"))

@@ -107,6 +107,8 @@ fn file(path: &Path, mode: u32, text: &str) -> io::Result<()> {
     if let Some(parent) = path.parent() {
         fs::create_dir_all(parent)?;
     }
+    // What was closed to others stays closed.
+    let mode = fs::symlink_metadata(path).ok().filter(fs::Metadata::is_file).map_or(mode, |was| was.permissions().mode() & mode);
     let half = path.with_extension("landfall-new");
     let mut file = OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(&half)?;
     file.write_all(text.as_bytes())?;

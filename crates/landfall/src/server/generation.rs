@@ -85,7 +85,14 @@ pub(super) fn retain(before: Option<&str>) -> io::Result<()> {
     Ok(())
 }
 
-/// Generations that a process was started from.
+/// The generation that a process was started from.
+pub(super) fn of(pid: u32) -> Option<String> {
+    let program = fs::read_link(format!("/proc/{pid}/exe")).ok()?;
+    let digest = program.strip_prefix(ROOT).ok()?.components().next()?.as_os_str().to_str()?.to_owned();
+    is_digest(&digest).then_some(digest)
+}
+
+/// Generations that some process was started from.
 fn running() -> BTreeSet<String> {
     let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
     let programs = processes.filter_map(|process| fs::read_link(process.path().join("exe")).ok());

@@ -52,6 +52,11 @@ pub(super) fn plan(facts: &Facts, wish: &Wish) -> Result<Plan, Vec<Failure>> {
         refusals.push(refusal::refusal("bad-engine-settings", format!("{} is not what dockerd reads: {error}", engine::SETTINGS), hints));
         None
     });
+    // A link leads to a file that somebody keeps elsewhere, and what cannot be read cannot be kept: neither is replaced.
+    if facts.systemd && !matches!(facts.paths.get(engine::SETTINGS), None | Some(Path::File { .. })) {
+        let hints = vec![format!("put the file itself there: what it says is kept, and limits on logs are added to it")];
+        refusals.push(refusal::refusal("bad-engine-settings", format!("{} is no plain file of text", engine::SETTINGS), hints));
+    }
     if !refusals.is_empty() {
         return Err(refusals);
     }

@@ -12,6 +12,9 @@ use std::path::Path;
 use std::time::Instant;
 use tokio::io::BufReader;
 
+/// Held by who changes this machine.
+const LOCK: &str = "/run/landfall-server.lock";
+
 /// Answers one conversation on standard input and output.
 pub async fn answer(brought: &Path, home: &Home, from: Option<&str>, login: Option<&str>) -> Outcome {
     // The login's may be 077, which would close to everybody what everybody must read.
@@ -22,6 +25,13 @@ pub async fn answer(brought: &Path, home: &Home, from: Option<&str>, login: Opti
     if let Ask::Examine(asked) = &asked {
         let report = doctor::examine(asked, home, observe::machine()).await;
         return say(&mut output, &Tell::Report(Box::new(report))).await.map_err(lost);
+    }
+    // Two at once would take each other's binary away.
+    let lock = std::fs::File::create(LOCK).map_err(|e| Plain::failed("no-lock", format!("cannot make {LOCK}")).because(e))?;
+    if lock.try_lock().is_err() {
+        let busy: Problem =
+            Plain::failed("busy", "another `server setup` or `server upgrade` is at work here").hint("wait for it, and ask again").into();
+        return say(&mut output, &Tell::Refused { refusals: vec![busy.failure()] }).await.map_err(lost);
     }
     let facts = observe(&Visit { brought, from, login, home })
         .map_err(|e| Plain::failed("no-facts", "the binary that was brought cannot be read").because(e))?;

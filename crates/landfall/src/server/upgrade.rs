@@ -47,7 +47,7 @@ pub(super) struct Upgrade<'a> {
 
 /// Looks whether there is something to upgrade, and nothing in the way.
 pub(super) async fn prepare<'a>(facts: &Facts, hands: &'a Hands<'a>) -> Outcome<Upgrade<'a>> {
-    let Some(before) = facts.current.clone() else {
+    let Some(current) = facts.current.clone() else {
         return Err(Plain::usage("not-set-up", "this server was not prepared for Landfall yet")
             .hint("prepare it: `landfall server setup`")
             .into());
@@ -62,7 +62,9 @@ pub(super) async fn prepare<'a>(facts: &Facts, hands: &'a Hands<'a>) -> Outcome<
     }
     let record = supervisor(hands.home)?;
     let runs = |pid: u32| std::fs::read_link(format!("/proc/{pid}/exe")).is_ok_and(|exe| exe == generation::binary(&facts.brought));
-    let nothing = facts.brought == before && runs(info.pid) && runs(record.proxy.pid.unsigned_abs());
+    // `setup` may have pointed at another one since: what runs is what is gone back to.
+    let before = generation::of(info.pid).unwrap_or_else(|| current.clone());
+    let nothing = facts.brought == current && runs(info.pid) && runs(record.proxy.pid.unsigned_abs());
     Ok(Upgrade { hands, client, before, systemd: facts.systemd, agent: info.pid, nothing })
 }
 
@@ -124,11 +126,11 @@ impl Upgrade<'_> {
     }
 
     async fn replace_agent(&self) -> Outcome {
-        self.restart_agent().await?;
-        let problem = match await_agent(&self.client, |info| info.pid != self.agent).await {
-            Ok(_) => return Ok(()),
-            Err(problem) => problem,
+        let up = match self.restart_agent().await {
+            Ok(()) => await_agent(&self.client, |info| info.pid != self.agent).await.map(drop),
+            Err(problem) => Err(problem),
         };
+        let Err(problem) = up else { return Ok(()) };
         let (why, log) = (problem.failure(), self.agent_log().await);
         self.go_back().await?;
         Err(Plain::failed("upgrade-failed", "the new agent did not come up; the old binary and its store are back, and no request noticed")
@@ -153,7 +155,8 @@ impl Upgrade<'_> {
     /// The old binary, its store, its agent, its proxy.
     async fn go_back(&self) -> Outcome {
         self.point_at(&self.before)?;
-        self.restart_agent().await?;
+        // Whether that worked is what is looked at below.
+        let _ = self.restart_agent().await;
         let (home, began) = (landfall_agent::Home::new(self.hands.home.path()), Instant::now());
         let old = generation::binary(&self.before);
         loop {

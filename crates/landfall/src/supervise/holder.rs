@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 use std::net::SocketAddr;
+use std::os::unix::fs::MetadataExt as _;
 
 /// A process that holds a port.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,12 +23,25 @@ pub fn listener_of(port: u16) -> Option<String> {
     holder_of(SocketAddr::from(([0, 0, 0, 0], port))).map(|holder| holder.name)
 }
 
-/// Ports on which processes of that name listen.
+/// Ports on which the system's program of that name listens, run by root. Anybody can give a program of his own that name.
 pub fn ports_of(name: &str) -> BTreeSet<u16> {
     let tables = ["/proc/net/tcp", "/proc/net/tcp6"].map(|table| std::fs::read_to_string(table).unwrap_or_default());
     let listening = tables.iter().flat_map(|table| table.lines().skip(1)).filter_map(listening);
     let ports = listening.map(|(_, port)| port).collect::<BTreeSet<u16>>();
-    ports.into_iter().filter(|port| listener_of(*port).is_some_and(|holder| holder == name)).collect()
+    ports
+        .into_iter()
+        .filter(|port| holder_of(SocketAddr::from(([0, 0, 0, 0], *port))).is_some_and(|holder| is_system(holder.pid, name)))
+        .collect()
+}
+
+/// Whether a process is the system's program of that name, run by root.
+pub fn is_system(pid: u32, name: &str) -> bool {
+    let process = std::path::PathBuf::from(format!("/proc/{pid}"));
+    let root = std::fs::metadata(&process).is_ok_and(|owner| owner.uid() == 0);
+    let program = std::fs::read_link(process.join("exe"));
+    // One that was updated and not started again is `sshd (deleted)`.
+    let named = |found: &std::ffi::OsStr| found.to_string_lossy().trim_end_matches(" (deleted)") == name;
+    root && program.is_ok_and(|program| program.starts_with("/usr/") && program.file_name().is_some_and(named))
 }
 
 /// The process that listens on that port at that address or at every address.

@@ -16,7 +16,7 @@ mod tunable;
 
 pub use background::start_in_background;
 pub use child::{environment, open_log};
-pub use holder::{listener_of, ports_of};
+pub use holder::{is_system, listener_of, ports_of};
 pub use listen::Listeners;
 pub use record::{Lock, Record, Started};
 

@@ -26,8 +26,13 @@ pub async fn look(dialer: &Dialer, target: &Target, host: &Host, asked: &Asked, 
     }
 }
 
+/// Without its query, which may be a token.
+fn shown(path: &str) -> &str {
+    path.split('?').next().unwrap_or(path)
+}
+
 async fn websocket(dialer: &Dialer, host: &Host, secure: bool, path: &str) -> Finding {
-    let at = host.url(secure, path).replacen("http", "ws", 1);
+    let at = host.url(secure, shown(path)).replacen("http", "ws", 1);
     let origin = host.url(secure, "");
     let headers = [
         ("connection", "Upgrade"),
@@ -64,7 +69,7 @@ async fn websocket(dialer: &Dialer, host: &Host, secure: bool, path: &str) -> Fi
 
 /// The first event comes while the answer still goes on.
 async fn events(dialer: &Dialer, host: &Host, secure: bool, path: &str) -> Finding {
-    let at = host.url(secure, path);
+    let at = host.url(secure, shown(path));
     let came = dialer
         .within(async {
             let mut line = dialer.line(&host.name, host.reach, secure, &host.name).await?;

@@ -42,6 +42,7 @@ fn an_image_that_does_not_exist_touches_nothing() {
     let server = Server::up(Example::Tutor);
     let output = server.deploy(999, &[]).wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(3), "{}", text(&output));
+    // Of a registry that has none, or of one that cannot be reached from here.
     assert!(text(&output).contains("image `tutor-backend:999` cannot be had"), "{}", text(&output));
     server.is_whole();
 }

@@ -27,7 +27,10 @@ pub(crate) fn record(launch: &Launch, programs: &Path, volumes: &Path) -> Result
     let Command { program, argv } = program::resolve(launch, &environment, programs)?;
     let working_dir = program::working_dir(launch);
     if !working_dir.is_dir() {
-        return Err(failed(format!("its working directory {} does not exist", working_dir.display())));
+        let place = working_dir.display();
+        return Err(failed(format!(
+            "its working directory {place} is not on this machine, where its program must be: `working_dir` says where"
+        )));
     }
     Ok(Record {
         app: launch.app.clone(),

@@ -76,11 +76,21 @@ async fn attempts(
             Err(Stop::Refused(e)) => explain(engine, limits, image, e),
         };
         if left == 0 || !passes(&error) {
-            return Err(error);
+            return Err(wanted_for(error, image));
         }
         progress(format!("{error}; tried again in {} s", pause.as_secs().max(1)));
         tokio::time::sleep(pause).await;
         pause *= 2;
+    }
+}
+
+/// Says which image was wanted of a registry that is away.
+fn wanted_for(error: RuntimeError, image: &ImageRef) -> RuntimeError {
+    match error {
+        RuntimeError::RegistryAway { registry, reason } => {
+            RuntimeError::RegistryAway { registry, reason: format!("{reason} (the image `{image}` cannot be had)") }
+        }
+        other => other,
     }
 }
 
