@@ -263,7 +263,9 @@ async fn a_follower_reads_on_while_the_log_is_rotated() {
     launch.template.log = LogPolicy { max_bytes: 4_000, max_files: 20 };
     b.rt.start(&launch).await.unwrap();
     let follow = b.rt.logs(&b.kit.app, &launch.id, u32::MAX, true).await.unwrap();
-    let seen: Vec<String> = follow.take(3000).map(|l| l.unwrap().line).collect().await;
+    // A line that is passed over would be waited for without end.
+    let all = follow.take(3000).map(|l| l.unwrap().line).collect::<Vec<String>>();
+    let seen = tokio::time::timeout(Duration::from_secs(60), all).await.unwrap();
     assert_eq!(seen, (1..=3000).map(|i| i.to_string()).collect::<Vec<_>>());
     b.done().await;
 }

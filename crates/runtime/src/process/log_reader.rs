@@ -89,8 +89,8 @@ impl LogReader {
     fn open(path: &Path, tail: u64) -> io::Result<Option<Self>> {
         let mut wanted = tail;
         let mut chosen = None;
-        for i in 0..MAX_FILES {
-            let Some(mut file) = open(&nth(path, i))? else { break };
+        for file in files(path) {
+            let mut file = file?;
             let (offset, found) = last_lines(&mut file, wanted)?;
             file.seek(SeekFrom::Start(offset))?;
             chosen = Some(file);
@@ -128,8 +128,8 @@ impl LogReader {
     fn newer(&mut self) -> io::Result<Option<File>> {
         let own = self.file.metadata()?.ino();
         let mut newest_but = None;
-        for i in 0..MAX_FILES {
-            let Some(file) = open(&nth(&self.path, i))? else { break };
+        for file in files(&self.path) {
+            let file = file?;
             if file.metadata()?.ino() == own {
                 // Something may have been added between the last read and the rotation.
                 let unread = self.file.metadata()?.len() > self.file.stream_position()?;
@@ -155,6 +155,19 @@ impl LogReader {
         }
         lines
     }
+}
+
+/// From the newest to the oldest. A rotation renames one after the other, the oldest first, so for a moment one is missing in the middle; two that are
+/// missing are the end.
+fn files(path: &Path) -> impl Iterator<Item = io::Result<File>> + '_ {
+    let mut missing = 0;
+    (0..MAX_FILES)
+        .map(|i| open(&nth(path, i)).transpose())
+        .map_while(move |found| {
+            missing = if found.is_some() { 0 } else { missing + 1 };
+            (missing < 2).then_some(found)
+        })
+        .flatten()
 }
 
 fn nth(path: &Path, i: u32) -> PathBuf {
@@ -249,6 +262,18 @@ mod tests {
         for expected in 3..200 {
             assert_eq!(follow.next().await.unwrap().unwrap().at_ms, expected);
         }
+    }
+
+    #[tokio::test]
+    async fn a_file_that_is_missing_while_others_are_renamed_is_no_end() {
+        let (_home, path, _log) = written(40, LogPolicy { max_bytes: 150, max_files: 9 });
+        // Half of a rotation: the older ones have their new names, the two newest not yet.
+        let older: Vec<u32> = (2..9).filter(|i| numbered(&path, *i).exists()).collect();
+        for i in older.iter().rev() {
+            std::fs::rename(numbered(&path, *i), numbered(&path, i + 1)).unwrap();
+        }
+        assert!(!numbered(&path, 2).exists() && older.len() > 1);
+        assert_eq!(read(&path, u32::MAX).await, (0..40).collect::<Vec<_>>());
     }
 
     #[tokio::test]
