@@ -14,7 +14,8 @@ const VERBS: &[&[&str]] = &[
     &["check", "-p", "@"],
     &["check", "-e", "@"],
     &["check", "--format", "@"],
-    &["config", "--hash", "@"],
+    // As one word: apart, `--output=FILE` would be the option that writes on purpose.
+    &["config", "--hash=@"],
     &["explain", "@"],
     &["plan", "@"],
     &["deploy", "@"],
