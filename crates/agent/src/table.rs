@@ -319,8 +319,10 @@ impl View<'_> {
         let replica = self.observed.replicas.get(id).filter(|r| r.state.is_running())?;
         let mut services = self.specs.iter().filter_map(|s| s.services.get(name));
         let made = services.clone().find(|s| s.template.revision() == replica.revision).or_else(|| services.next())?;
-        let address = SocketAddr::new(replica.address()?, replica.port.or(made.port)?);
-        Some(Endpoint { id: format!("{}/{id}", self.row.name), address })
+        let (network, ip) = replica.place()?;
+        let address = SocketAddr::new(ip, replica.port.or(made.port)?);
+        let interface = self.observed.networks.get(network).and_then(|n| n.interface.clone());
+        Some(Endpoint { id: format!("{}/{id}", self.row.name), address, interface })
     }
 
     fn internal(&self) -> Vec<InternalListener> {

@@ -112,6 +112,11 @@ name!(
     |t| of(t, 200, |b| b.is_ascii_alphabetic() || b == b'_', |b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-'))
 );
 name!(
+    /// A network interface of this machine: what the kernel takes for one, and `/sys/class/net` for a file.
+    InterfaceName, "interface name", "1 to 15 bytes without `/`, `:` and white space, neither `.` nor `..`",
+    |t| of(t, 15, |b| b.is_ascii_graphic(), |b| b.is_ascii_graphic()) && !t.contains(['/', ':']) && t != "." && t != ".."
+);
+name!(
     /// A secret of one app: a variable of its contract, or an entry of `secrets:`.
     SecretName, "secret name", "letters, digits, `_`, `.` and `-`, starting with a letter, digit or `_`, at most 100",
     |t| of(t, 100, |b| b.is_ascii_alphanumeric() || b == b'_', |b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-'))

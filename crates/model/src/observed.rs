@@ -1,7 +1,7 @@
 //! What a runtime reports, as the planner reads it. It may be a moment old; no step may assume otherwise.
 
 use crate::digest::Revision;
-use crate::name::{ImageId, ImageRef, NetworkName, ReleaseNumber, ReplicaId, ServiceName, VolumeName};
+use crate::name::{ImageId, ImageRef, InterfaceName, NetworkName, ReleaseNumber, ReplicaId, ServiceName, VolumeName};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -47,7 +47,12 @@ pub struct Replica {
 impl Replica {
     /// The address the proxy and probes use: that of the first network in name order.
     pub fn address(&self) -> Option<IpAddr> {
-        self.addresses.values().next().copied()
+        self.place().map(|(_, address)| address)
+    }
+
+    /// The same, and in which network it is.
+    pub fn place(&self) -> Option<(&NetworkName, IpAddr)> {
+        self.addresses.iter().next().map(|(network, address)| (network, *address))
     }
 }
 
@@ -87,4 +92,7 @@ pub struct ObservedNetwork {
     pub gateway: Option<IpAddr>,
     /// Its addresses, `10.1.0.0/16`.
     pub subnet: Option<String>,
+    /// The bridge by which this machine is in it; absent where there is none.
+    #[serde(default)]
+    pub interface: Option<InterfaceName>,
 }

@@ -6,7 +6,7 @@
 use crate::container::is_default;
 use crate::filter::{FilesRoot, Filters};
 use crate::front::Front;
-use crate::name::{Domain, PathMatch};
+use crate::name::{Domain, InterfaceName, PathMatch};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -132,6 +132,9 @@ pub struct Endpoint {
     pub id: String,
     /// Where it listens.
     pub address: SocketAddr,
+    /// The bridge of its network. The address means something only there: by another way it may be anybody's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub interface: Option<InterfaceName>,
 }
 
 /// A loopback listener that forwards to an upstream, so that a service has one address for its whole life.

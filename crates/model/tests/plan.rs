@@ -118,7 +118,7 @@ impl World {
             restarts: 0,
             started_ms: 0,
         };
-        let network = ObservedNetwork { gateway: None, subnet: None };
+        let network = ObservedNetwork { gateway: None, subnet: None, interface: None };
         let replicas = &mut self.observed.replicas;
         match step {
             Step::EnsureNetworks { networks } => self.observed.networks.extend(networks.iter().map(|n| (n.clone(), network.clone()))),

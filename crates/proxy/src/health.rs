@@ -6,6 +6,7 @@
 use crate::table::Compiled;
 use crate::table::endpoint::EndpointState;
 use crate::upstream::body::RequestBody;
+use crate::upstream::reach::Reach;
 use crate::worker::LocalExecutor;
 use futures_util::StreamExt;
 use http::header::{HOST, USER_AGENT};
@@ -16,7 +17,6 @@ use hyper_util::rt::TokioIo;
 use landfall_model::route::Protocol;
 use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
-use std::net::SocketAddr;
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -33,7 +33,7 @@ const CONCURRENT: usize = 64;
 /// One endpoint to ask.
 struct Check {
     state: Arc<EndpointState>,
-    address: SocketAddr,
+    reach: Reach,
     protocol: Protocol,
     path: Option<String>,
 }
@@ -70,10 +70,10 @@ fn checks(table: &Compiled) -> Vec<Check> {
     let mut seen = HashSet::new();
     let mut checks = Vec::new();
     for upstream in &table.upstreams {
-        for (state, address) in &upstream.endpoints {
+        for (state, reach) in &upstream.endpoints {
             if seen.insert(state.id.clone()) {
                 let path = upstream.health_path.clone();
-                checks.push(Check { state: Arc::clone(state), address: *address, protocol: upstream.protocol, path });
+                checks.push(Check { state: Arc::clone(state), reach: reach.clone(), protocol: upstream.protocol, path });
             }
         }
     }
@@ -81,7 +81,7 @@ fn checks(table: &Compiled) -> Vec<Check> {
 }
 
 async fn ask(check: &Check) -> bool {
-    let Ok(stream) = TcpStream::connect(check.address).await else { return false };
+    let Ok(stream) = check.reach.connect().await else { return false };
     match &check.path {
         None => true,
         Some(path) => get(stream, path, check).await.is_some_and(|status| status.is_success() || status.is_redirection()),
@@ -95,12 +95,12 @@ async fn get(stream: TcpStream, path: &str, check: &Check) -> Option<StatusCode>
     match check.protocol {
         Protocol::Http1 => {
             *request.uri_mut() = path.parse().ok()?;
-            request.headers_mut().insert(HOST, HeaderValue::try_from(check.address.to_string()).ok()?);
+            request.headers_mut().insert(HOST, HeaderValue::try_from(check.reach.address.to_string()).ok()?);
             let (mut sender, connection) = http1::handshake(io).await.ok()?;
             status(sender.send_request(request), connection).await
         }
         Protocol::H2c => {
-            *request.uri_mut() = format!("http://{}{path}", check.address).parse().ok()?;
+            *request.uri_mut() = format!("http://{}{path}", check.reach.address).parse().ok()?;
             let (mut sender, connection) = http2::handshake(LocalExecutor, io).await.ok()?;
             status(sender.send_request(request), connection).await
         }
@@ -125,9 +125,9 @@ mod tests {
 
     #[test]
     fn two_failures_take_it_out_and_one_success_brings_it_back() {
-        let address = "127.0.0.1:1".parse().unwrap();
-        let state = Endpoints::new(1).state("a", address);
-        let check = Check { state: Arc::clone(&state), address, protocol: Protocol::Http1, path: None };
+        let reach = Reach { address: "127.0.0.1:1".parse().unwrap(), interface: None };
+        let state = Endpoints::new(1).state("a", &reach);
+        let check = Check { state: Arc::clone(&state), reach, protocol: Protocol::Http1, path: None };
         let mut failures = 0;
         for (answered, healthy) in [(false, true), (false, false), (false, false), (true, true), (false, true)] {
             judge(answered, &check, &mut failures);
@@ -143,7 +143,7 @@ mod tests {
     async fn an_answer_counts_however_its_connection_ends() {
         use tokio::io::{AsyncReadExt, AsyncWriteExt};
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
+        let reach = Reach { address: listener.local_addr().unwrap(), interface: None };
         let server = tokio::spawn(async move {
             for status in ["HTTP/1.0 200 OK", "HTTP/1.1 204 No Content", "HTTP/1.0 503 No", "garbage"].iter().cycle() {
                 let (mut stream, _) = listener.accept().await.unwrap();
@@ -153,7 +153,7 @@ mod tests {
             }
         });
         let check =
-            Check { state: Endpoints::new(1).state("a", address), address, protocol: Protocol::Http1, path: Some("/health".to_owned()) };
+            Check { state: Endpoints::new(1).state("a", &reach), reach, protocol: Protocol::Http1, path: Some("/health".to_owned()) };
         for _ in 0..200 {
             for expected in [true, true, false, false] {
                 assert_eq!(ask(&check).await, expected);

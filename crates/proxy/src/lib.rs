@@ -12,6 +12,7 @@
 //! The proxy reads what the agent wrote (table, certificates) and nothing else. It refuses what could be understood in two ways.
 
 mod access;
+mod boot;
 mod certificate;
 mod chunked;
 mod control;
@@ -32,6 +33,7 @@ mod tls;
 mod upstream;
 mod worker;
 
+pub use boot::id as boot_id;
 pub use error::ProxyError;
 pub use listener::Listeners;
 pub use names::NameServers;

@@ -1,6 +1,7 @@
 //! Starts and stops the threads.
 
 use crate::access;
+use crate::boot::id as boot_id;
 use crate::certificate::{CertificateStore, server_config};
 use crate::control::{Control, ControlSocket, Sockets, TableFile};
 use crate::edge::connection::Origin;
@@ -67,6 +68,8 @@ pub struct Config {
     pub signals: bool,
     /// Connections one client address may have with each worker; chosen by the limit on open files if absent.
     pub max_per_address: Option<u32>,
+    /// Which life of the machine this is; a table that was told in another one has no addresses. See [`boot_id`].
+    pub boot: Option<String>,
 }
 
 /// A running proxy.
@@ -95,6 +98,7 @@ pub fn run(settings: Settings) -> Result<(), ProxyError> {
         names_port: 53,
         signals: true,
         max_per_address: None,
+        boot: boot_id(),
     };
     Proxy::start(config)?.join()
 }
@@ -188,7 +192,7 @@ struct Parts {
 
 /// The control thread's life. Returning early ends the workers too, because their channels close.
 async fn serve(config: Config, parts: Parts) -> Result<(), ProxyError> {
-    let Config { settings, mut listeners, notify, watchdog, name_servers, names_port, signals, .. } = config;
+    let Config { settings, mut listeners, notify, watchdog, name_servers, names_port, signals, boot, .. } = config;
     let count = parts.asks.len();
     let http = std::mem::take(&mut listeners.http);
     let https = std::mem::take(&mut listeners.https);
@@ -197,7 +201,7 @@ async fn serve(config: Config, parts: Parts) -> Result<(), ProxyError> {
         workers: parts.asks,
         certificates: parts.certificates,
         notifier: Notifier::new(notify),
-        file: Some(TableFile::new(settings.home.join("proxy/table.json"))),
+        file: Some(TableFile::new(settings.home.join("proxy/table.json"), boot)),
         endpoints: RefCell::new(Endpoints::new(count)),
         current: Rc::default(),
         sockets: Mutex::new(Sockets::new(listeners, names_port)),

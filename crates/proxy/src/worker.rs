@@ -16,6 +16,7 @@ use crate::tls::Acceptor;
 use crate::upstream::balance::{LocalTable, LocalUpstream};
 use crate::upstream::http1::Space;
 use crate::upstream::pool::LocalEndpoint;
+use crate::upstream::reach::Reach;
 use httpdate::HttpDate;
 use hyper::server::conn::http2;
 use landfall_model::route::Protocol;
@@ -84,7 +85,7 @@ pub(crate) enum Relief {
 }
 
 /// An endpoint's id, and where and how it is reached.
-type Reached = (String, (SocketAddr, Protocol));
+type Reached = (String, (Reach, Protocol));
 
 /// One worker.
 pub(crate) struct Worker {
@@ -295,10 +296,10 @@ impl Worker {
             .upstreams
             .iter()
             .map(|upstream| {
-                let local = upstream.endpoints.iter().map(|(state, address)| {
-                    let reached = (*address, upstream.protocol);
-                    let endpoint = named.entry((state.id.clone(), reached)).or_insert_with_key(|key| {
-                        known.remove(key).unwrap_or_else(|| LocalEndpoint::new(Arc::clone(state), reached, (self.index, &self.space)))
+                let local = upstream.endpoints.iter().map(|(state, reach)| {
+                    let key = (state.id.clone(), (reach.clone(), upstream.protocol));
+                    let endpoint = named.entry(key).or_insert_with_key(|key| {
+                        known.remove(key).unwrap_or_else(|| LocalEndpoint::new(Arc::clone(state), key.1.clone(), (self.index, &self.space)))
                     });
                     Rc::clone(endpoint)
                 });

@@ -9,6 +9,7 @@ mod store;
 mod swap;
 
 use crate::certificate::CertificateStore;
+use crate::error::SwapError;
 use crate::health;
 use crate::names::Names;
 use crate::notify::Notifier;
@@ -29,7 +30,9 @@ use tokio::sync::{Mutex, mpsc};
 
 pub(crate) use socket::ControlSocket;
 pub(crate) use sockets::Sockets;
+use store::Kept;
 pub(crate) use store::TableFile;
+use swap::Strictness;
 
 /// The control thread's state.
 pub(crate) struct Control {
@@ -58,8 +61,14 @@ impl Control {
     pub(crate) async fn restore(&self) {
         let Some(file) = &self.file else { return };
         match file.load() {
-            Ok(Some(table)) => {
-                if let Err(error) = self.swap(table, swap::Strictness::Tolerant).await {
+            Ok(Some(kept)) => {
+                if !kept.confirmed {
+                    tracing::warn!(
+                        generation = kept.table.generation,
+                        "the machine has started since the last table: no address in it is used until the agent confirms it"
+                    );
+                }
+                if let Err(error) = self.use_kept(kept).await {
                     tracing::error!(%error, "the last table cannot be used");
                 }
             }
@@ -70,11 +79,15 @@ impl Control {
 
     /// Takes over what an earlier proxy was told while this one started. Errors were told by `restore`.
     pub(crate) async fn catch_up(&self) {
-        let Some(Ok(Some(table))) = self.file.as_ref().map(TableFile::load) else { return };
-        let newer = table.generation > self.current.borrow().generation;
-        if newer && let Err(error) = self.swap(table, swap::Strictness::Tolerant).await {
+        let Some(Ok(Some(kept))) = self.file.as_ref().map(TableFile::load) else { return };
+        let newer = kept.table.generation > self.current.borrow().generation;
+        if newer && let Err(error) = self.use_kept(kept).await {
             tracing::error!(%error, "the newest table cannot be used");
         }
+    }
+
+    async fn use_kept(&self, Kept { table, confirmed }: Kept) -> Result<(), SwapError> {
+        self.swap(table, if confirmed { Strictness::Tolerant } else { Strictness::Unconfirmed }).await
     }
 
     /// Answers one question of the agent.
@@ -92,7 +105,7 @@ impl Control {
 
     async fn answer_swap(&self, table: RouteTable) -> Answer {
         let generation = table.generation;
-        match self.swap(table, swap::Strictness::Strict).await {
+        match self.swap(table, Strictness::Strict).await {
             Ok(()) => {
                 tracing::info!(generation, "table in use");
                 Answer::Swapped { generation }

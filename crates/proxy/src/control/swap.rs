@@ -22,13 +22,15 @@ pub(crate) enum Strictness {
     Strict,
     /// Use the rest: after a restart most requests carried are better than none.
     Tolerant,
+    /// The same, and no address in it is believed: it was told in another life of the machine.
+    Unconfirmed,
 }
 
 impl Strictness {
     fn about(self, error: SwapError) -> Result<(), SwapError> {
         match self {
             Strictness::Strict => Err(error),
-            Strictness::Tolerant => {
+            Strictness::Tolerant | Strictness::Unconfirmed => {
                 tracing::error!(%error, "a part of the last table cannot be used");
                 Ok(())
             }
@@ -36,13 +38,27 @@ impl Strictness {
     }
 }
 
+/// Whoever has these addresses now may be a stranger. What is answered without them is still answered: files, redirects, challenges.
+fn withhold_addresses(table: &mut RouteTable) {
+    // As if there were none: the agent tells its own, whatever its number.
+    table.generation = 0;
+    for upstream in table.upstreams.values_mut() {
+        upstream.endpoints.clear();
+    }
+    // Without sockets nobody is told anything: a container asks again, as it does when its name server starts after it.
+    table.names.clear();
+}
+
 impl Control {
     /// Takes `table` into use. When this returns, no worker starts a request by an older one.
-    pub(crate) async fn swap(&self, table: RouteTable, strictness: Strictness) -> Result<(), SwapError> {
+    pub(crate) async fn swap(&self, mut table: RouteTable, strictness: Strictness) -> Result<(), SwapError> {
         let mut sockets = self.sockets.lock().await;
         let current = self.current.borrow().generation;
         if table.generation < current {
             return Err(SwapError::Stale { asked: table.generation, current });
+        }
+        if strictness == Strictness::Unconfirmed {
+            withhold_addresses(&mut table);
         }
         let certificates = Certificates::read(&table, &self.certificates.current(), |error| strictness.about(error))?;
         let opened = sockets.open_missing(&table, |error| strictness.about(error))?;

@@ -5,9 +5,9 @@
 //! the table has been drained.
 
 use crate::meter::Meter;
+use crate::upstream::reach::Reach;
 use landfall_model::control::EndpointStatus;
 use std::collections::HashMap;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
@@ -92,7 +92,7 @@ impl EndpointState {
 #[derive(Debug)]
 pub(crate) struct Endpoints {
     workers: usize,
-    known: HashMap<String, (Arc<EndpointState>, SocketAddr)>,
+    known: HashMap<String, (Arc<EndpointState>, Reach)>,
 }
 
 impl Endpoints {
@@ -107,11 +107,11 @@ impl Endpoints {
     }
 
     /// The state of endpoint `id`, made if it is new. A replica that came back at another address starts healthy again.
-    pub(crate) fn state(&mut self, id: &str, address: SocketAddr) -> Arc<EndpointState> {
+    pub(crate) fn state(&mut self, id: &str, reach: &Reach) -> Arc<EndpointState> {
         let workers = self.workers;
-        let entry = self.known.entry(id.to_owned()).or_insert_with(|| (Arc::new(EndpointState::new(id, workers)), address));
-        if entry.1 != address {
-            entry.1 = address;
+        let entry = self.known.entry(id.to_owned()).or_insert_with(|| (Arc::new(EndpointState::new(id, workers)), reach.clone()));
+        if entry.1 != *reach {
+            entry.1 = reach.clone();
             entry.0.set_healthy(true);
         }
         Arc::clone(&entry.0)
@@ -138,13 +138,13 @@ mod tests {
     #[test]
     fn an_endpoint_is_forgotten_only_when_it_holds_nothing() {
         let mut endpoints = Endpoints::new(2);
-        let address = "127.0.0.1:1".parse().unwrap();
-        let state = endpoints.state("a/web-1-1", address);
+        let reach = Reach { address: "127.0.0.1:1".parse().unwrap(), interface: None };
+        let state = endpoints.state("a/web-1-1", &reach);
         state.add(0, Kind::Request);
         state.add(1, Kind::Stream);
         assert_eq!(state.status(), EndpointStatus { healthy: true, requests: 1, streams: 1 });
         endpoints.retain(|_| false);
-        assert!(Arc::ptr_eq(&state, &endpoints.state("a/web-1-1", address)));
+        assert!(Arc::ptr_eq(&state, &endpoints.state("a/web-1-1", &reach)));
         state.remove(0, Kind::Request);
         state.remove(1, Kind::Stream);
         endpoints.retain(|_| false);

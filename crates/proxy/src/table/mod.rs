@@ -9,6 +9,7 @@ use crate::edge::file::Folder;
 use crate::edge::filter;
 use crate::edge::front::LocalSite;
 use crate::table::endpoint::{EndpointState, Endpoints};
+use crate::upstream::reach::Reach;
 use bytes::Bytes;
 use landfall_model::filter::{Answer, Network};
 use landfall_model::front::{AccessLog, Front};
@@ -25,7 +26,7 @@ const INTERNAL_LIMIT: Duration = Duration::from_secs(3600);
 /// A compiled table.
 #[derive(Debug, Default)]
 pub(crate) struct Compiled {
-    /// Of the table it was made from; 0 for the empty one a proxy starts with.
+    /// Of the table it was made from; 0 for the empty one a proxy starts with, and for one that nobody has confirmed.
     pub(crate) generation: u64,
     sites: Vec<CompiledSite>,
     hosts: HashMap<String, Host>,
@@ -94,7 +95,7 @@ pub(crate) struct CompiledUpstream {
     /// What they speak.
     pub(crate) protocol: Protocol,
     /// Ready replicas.
-    pub(crate) endpoints: Vec<(Arc<EndpointState>, SocketAddr)>,
+    pub(crate) endpoints: Vec<(Arc<EndpointState>, Reach)>,
 }
 
 /// What the table says about a request.
@@ -130,7 +131,13 @@ impl Compiled {
                 key: key.clone(),
                 health_path: upstream.health_path.clone(),
                 protocol: upstream.protocol,
-                endpoints: upstream.endpoints.iter().map(|e| (endpoints.state(&e.id, e.address), e.address)).collect(),
+                endpoints: upstream
+                    .endpoints
+                    .iter()
+                    .map(Reach::from)
+                    .zip(&upstream.endpoints)
+                    .map(|(reach, e)| (endpoints.state(&e.id, &reach), reach))
+                    .collect(),
             });
         }
         for site in &table.sites {

@@ -54,6 +54,7 @@ impl LocalUpstream {
 mod tests {
     use super::*;
     use crate::table::endpoint::{Endpoints, Kind};
+    use crate::upstream::reach::Reach;
     use landfall_model::route::Protocol;
 
     fn three() -> (LocalUpstream, Vec<Rc<LocalEndpoint>>) {
@@ -61,7 +62,10 @@ mod tests {
         let address = "127.0.0.1:1".parse().unwrap();
         let endpoints: Vec<_> = ["a", "b", "c"]
             .iter()
-            .map(|id| LocalEndpoint::new(states.state(id, address), (address, Protocol::Http1), (0, &Arc::default())))
+            .map(|id| {
+                let reach = Reach { address, interface: None };
+                LocalEndpoint::new(states.state(id, &reach), (reach, Protocol::Http1), (0, &Arc::default()))
+            })
             .collect();
         (LocalUpstream::new(endpoints.clone()), endpoints)
     }

@@ -11,6 +11,7 @@ use crate::upstream::call::{Called, call};
 use crate::upstream::coming::Coming;
 use crate::upstream::http1::{Answer, Outgoing, Switched};
 use crate::upstream::pool::{Held, LocalEndpoint};
+use crate::upstream::reach::is_away;
 use crate::upstream::send::{Sent, is_repeatable, send};
 use crate::upstream::upload::Upload;
 use crate::worker::Worker;
@@ -74,8 +75,11 @@ pub(crate) async fn forward(worker: &Worker, table: &Rc<LocalTable>, outbound: O
         Protocol::H2c => Message::H2c(request),
     };
     let mut failed: Vec<Rc<LocalEndpoint>> = Vec::new();
+    // The networks of all that were tried are not there.
+    let mut away = true;
     for _ in 0..TRIES {
-        let endpoint = pick(worker, table, upstream, &failed).ok_or(Refusal::NoEndpoint)?;
+        let nobody = || if worker.table().compiled.generation == 0 { Refusal::NoTable } else { Refusal::NoEndpoint };
+        let endpoint = pick(worker, table, upstream, &failed).ok_or_else(nobody)?;
         // Counted before the first wait: whoever sees zero may stop the replica.
         let held = Held::request(&endpoint);
         record.sent_to(&endpoint);
@@ -101,6 +105,7 @@ pub(crate) async fn forward(worker: &Worker, table: &Rc<LocalTable>, outbound: O
                 if endpoint.state.set_healthy(false) {
                     tracing::info!(endpoint = endpoint.state.id, %error, "cannot be reached");
                 }
+                away &= is_away(&error);
                 failed.push(endpoint);
                 message = again;
             }
@@ -113,7 +118,7 @@ pub(crate) async fn forward(worker: &Worker, table: &Rc<LocalTable>, outbound: O
             }
         }
     }
-    Err(Refusal::BadGateway)
+    Err(if away && !failed.is_empty() { Refusal::NoEndpoint } else { Refusal::BadGateway })
 }
 
 /// How one try went.

@@ -10,5 +10,6 @@ pub(crate) mod multiplex;
 mod pace;
 pub(crate) mod patience;
 pub(crate) mod pool;
+pub(crate) mod reach;
 pub(crate) mod send;
 pub(crate) mod upload;

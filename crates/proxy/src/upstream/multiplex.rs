@@ -5,7 +5,7 @@
 //! connection for an attack, and the health checks ask anyway.
 
 use crate::upstream::body::RequestBody;
-use crate::upstream::pool::CONNECT_LIMIT;
+use crate::upstream::reach::{CONNECT_LIMIT, Reach};
 use crate::worker::LocalExecutor;
 use http::{Request, Response};
 use hyper::body::Incoming;
@@ -15,11 +15,9 @@ use hyper_util::rt::TokioIo;
 use std::cell::{Cell, RefCell};
 use std::future::{Future, poll_fn};
 use std::io;
-use std::net::SocketAddr;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
-use tokio::net::TcpStream;
 use tokio::sync::Mutex;
 
 /// Largest head of an answer.
@@ -40,8 +38,8 @@ pub(crate) struct Multiplex {
     open: RefCell<Vec<Rc<Line>>>,
     /// Held by whoever makes a connection, so that a burst of requests shares one.
     making: Mutex<()>,
-    /// Attempts that failed: who waited for one need not try the same.
-    failed: Cell<u64>,
+    /// Attempts that failed, and the kernel's number for the last: who waited for one need not try the same.
+    failed: Cell<(u64, Option<i32>)>,
 }
 
 /// One connection.
@@ -87,7 +85,7 @@ impl Drop for Place {
 
 impl Multiplex {
     /// A place on a connection that has room, or on a new one.
-    pub(crate) async fn take(&self, address: SocketAddr) -> io::Result<Place> {
+    pub(crate) async fn take(&self, reach: &Reach) -> io::Result<Place> {
         if let Some(line) = self.with_room() {
             return Ok(Place::new(&line, true));
         }
@@ -96,10 +94,12 @@ impl Multiplex {
         if let Some(line) = self.with_room() {
             return Ok(Place::new(&line, true));
         }
-        if self.failed.get() != failed {
-            return Err(io::ErrorKind::ConnectionRefused.into());
+        if self.failed.get().0 != failed.0 {
+            let number = self.failed.get().1;
+            return Err(number.map_or_else(|| io::ErrorKind::ConnectionRefused.into(), io::Error::from_raw_os_error));
         }
-        let line = Rc::new(connect(address).await.inspect_err(|_| self.failed.set(self.failed.get().wrapping_add(1)))?);
+        let fail = |error: &io::Error| self.failed.set((self.failed.get().0.wrapping_add(1), error.raw_os_error()));
+        let line = Rc::new(connect(reach).await.inspect_err(fail)?);
         self.open.borrow_mut().push(Rc::clone(&line));
         Ok(Place::new(&line, false))
     }
@@ -119,10 +119,9 @@ impl Multiplex {
     }
 }
 
-async fn connect(address: SocketAddr) -> io::Result<Line> {
+async fn connect(reach: &Reach) -> io::Result<Line> {
     let made = async {
-        let stream = TcpStream::connect(address).await?;
-        stream.set_nodelay(true)?;
+        let stream = reach.connect().await?;
         let mut builder = http2::Builder::new(LocalExecutor);
         builder
             .initial_stream_window_size(STREAM_WINDOW)

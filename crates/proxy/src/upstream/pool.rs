@@ -8,17 +8,14 @@ use crate::meter::Slot;
 use crate::table::endpoint::{EndpointState, Kind};
 use crate::upstream::http1::{Connection, Space};
 use crate::upstream::multiplex::{Multiplex, Place};
+use crate::upstream::reach::Reach;
 use landfall_model::route::Protocol;
 use std::cell::{Cell, RefCell};
 use std::io;
-use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tokio::net::TcpStream;
 
-/// For a connection to be made.
-pub(crate) const CONNECT_LIMIT: Duration = Duration::from_secs(2);
 /// How long a connection may lie idle before it is closed.
 const IDLE_LIMIT: Duration = Duration::from_secs(4);
 /// How long it may have lain idle for a request that cannot be repeated.
@@ -30,7 +27,7 @@ const MAX_IDLE: usize = 256;
 pub(crate) struct LocalEndpoint {
     /// What all threads know of it.
     pub(crate) state: Arc<EndpointState>,
-    address: SocketAddr,
+    reach: Reach,
     /// What it speaks.
     pub(crate) protocol: Protocol,
     worker: usize,
@@ -54,13 +51,9 @@ pub(crate) struct Taken {
 }
 
 impl LocalEndpoint {
-    pub(crate) fn new(
-        state: Arc<EndpointState>,
-        (address, protocol): (SocketAddr, Protocol),
-        (worker, space): (usize, &Arc<Space>),
-    ) -> Rc<Self> {
+    pub(crate) fn new(state: Arc<EndpointState>, (reach, protocol): (Reach, Protocol), (worker, space): (usize, &Arc<Space>)) -> Rc<Self> {
         let (idle, multiplex, retired) = (RefCell::default(), Multiplex::default(), Cell::new(false));
-        Rc::new(Self { state, address, protocol, worker, space: Arc::clone(space), idle, multiplex, retired })
+        Rc::new(Self { state, reach, protocol, worker, space: Arc::clone(space), idle, multiplex, retired })
     }
 
     /// This worker's counts of it.
@@ -86,7 +79,7 @@ impl LocalEndpoint {
 
     /// A place among other requests, where that is the protocol.
     pub(crate) async fn place(&self) -> io::Result<Place> {
-        self.multiplex.take(self.address).await
+        self.multiplex.take(&self.reach).await
     }
 
     fn pop(&self, limit: Duration) -> Option<Connection> {
@@ -99,11 +92,7 @@ impl LocalEndpoint {
     }
 
     async fn connect(&self) -> io::Result<Connection> {
-        let stream = tokio::time::timeout(CONNECT_LIMIT, TcpStream::connect(self.address))
-            .await
-            .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
-        stream.set_nodelay(true)?;
-        Ok(Connection::new(stream, &self.space))
+        Ok(Connection::new(self.reach.connect().await?, &self.space))
     }
 
     /// Keeps a connection whose answer has been read to its end.

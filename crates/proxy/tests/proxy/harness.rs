@@ -41,6 +41,7 @@ pub(crate) struct Options {
     pub(crate) notify: Option<std::ffi::OsString>,
     pub(crate) max_per_address: Option<u32>,
     pub(crate) proxied_by: Vec<Network>,
+    pub(crate) boot: Option<String>,
 }
 
 impl Default for Options {
@@ -53,6 +54,7 @@ impl Default for Options {
             notify: None,
             max_per_address: None,
             proxied_by: Vec::new(),
+            boot: Some("first".to_owned()),
         }
     }
 }
@@ -84,6 +86,7 @@ pub(crate) fn start_with(home: impl Into<Arc<TempDir>>, mut options: Options) ->
         names_port: options.names_port,
         signals: false,
         max_per_address: options.max_per_address,
+        boot: options.boot,
     };
     let handle = Proxy::start(config).unwrap();
     Running { home, http: addresses.0, https: addresses.1, handle }
@@ -268,7 +271,7 @@ pub(crate) fn table(generation: u64, routes: &[(&str, &str, SocketAddr)]) -> Rou
             filters: Filters::default(),
         });
         let upstream: &mut Upstream = table.upstreams.entry(key).or_default();
-        upstream.endpoints.push(Endpoint { id: (*id).to_owned(), address: *address });
+        upstream.endpoints.push(Endpoint { id: (*id).to_owned(), address: *address, interface: None });
     }
     table.sites.push(site);
     table

@@ -3,10 +3,15 @@
 use crate::docker::container::label;
 use bollard::models::{ContainerInspectResponse, ContainerState, ContainerStateStatusEnum, NetworkInspect};
 use landfall_model::digest::Revision;
-use landfall_model::name::{NetworkName, ReleaseNumber, ReplicaId};
+use landfall_model::name::{InterfaceName, NetworkName, ReleaseNumber, ReplicaId};
 use landfall_model::observed::{ObservedNetwork, Replica, ReplicaState};
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
+
+/// The option of a network that names its bridge.
+const BRIDGE_NAME: &str = "com.docker.network.bridge.name";
+/// Digits of a network's id in the name of a bridge that no option names.
+const BRIDGE_ID: usize = 12;
 
 /// A container as a replica; `None` when its labels are not those Landfall gives.
 pub(crate) fn replica(found: &ContainerInspectResponse) -> Option<(ReplicaId, Replica)> {
@@ -59,12 +64,21 @@ fn addresses(found: &ContainerInspectResponse, networks: &BTreeMap<NetworkName, 
 pub(crate) fn network(found: &NetworkInspect) -> ObservedNetwork {
     let configs = found.ipam.as_ref().and_then(|i| i.config.as_deref()).unwrap_or_default();
     let is_v4 = |subnet: &Option<String>| subnet.as_deref().is_some_and(|s| !s.contains(':'));
-    let Some(config) = configs.iter().find(|c| is_v4(&c.subnet)).or_else(|| configs.first()) else {
-        return ObservedNetwork { gateway: None, subnet: None };
-    };
+    let config = configs.iter().find(|c| is_v4(&c.subnet)).or_else(|| configs.first());
     // Some engines write the gateway with the subnet's length.
-    let gateway = config.gateway.as_deref().and_then(|g| g.split('/').next()?.parse().ok());
-    ObservedNetwork { gateway, subnet: config.subnet.clone() }
+    let gateway = config.and_then(|c| c.gateway.as_deref()?.split('/').next()?.parse().ok());
+    ObservedNetwork { gateway, subnet: config.and_then(|c| c.subnet.clone()), interface: interface(found) }
+}
+
+/// The bridge the engine makes for a network: named by an option, or by the network's id.
+fn interface(found: &NetworkInspect) -> Option<InterfaceName> {
+    if found.driver.as_deref() != Some("bridge") {
+        return None;
+    }
+    match found.options.as_ref().and_then(|o| o.get(BRIDGE_NAME)) {
+        Some(name) => name.parse().ok(),
+        None => format!("br-{}", found.id.as_deref()?.get(..BRIDGE_ID)?).parse().ok(),
+    }
 }
 
 /// RFC 3339 to milliseconds since 1970; the engine's year 1 ("never") is 0.
@@ -121,5 +135,17 @@ mod tests {
         }))
         .unwrap();
         assert_eq!(network(&found).gateway, Some(IpAddr::from([172, 18, 0, 1])));
+    }
+
+    #[test]
+    fn a_network_is_known_by_its_bridge() {
+        let interface = |driver: &str, options: serde_json::Value| {
+            let found = serde_json::json!({ "Id": "a1b2c3d4e5f60718293a", "Driver": driver, "Options": options });
+            network(&serde_json::from_value(found).unwrap()).interface.map(String::from)
+        };
+        assert_eq!(interface("bridge", serde_json::json!({})).as_deref(), Some("br-a1b2c3d4e5f6"));
+        assert_eq!(interface("bridge", serde_json::json!({ BRIDGE_NAME: "docker0" })).as_deref(), Some("docker0"));
+        assert_eq!(interface("bridge", serde_json::json!({ BRIDGE_NAME: "a/b" })), None);
+        assert_eq!(interface("macvlan", serde_json::json!({ "parent": "eth0" })), None);
     }
 }

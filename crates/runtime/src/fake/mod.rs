@@ -248,7 +248,7 @@ impl Runtime for FakeRuntime {
         self.check(Call::Observe, &[app.as_str()])?;
         let world = self.world();
         let gateway = world.gateway.unwrap_or(IpAddr::V4(Ipv4Addr::new(10, 0, 255, 254)));
-        let network = || ObservedNetwork { gateway: Some(gateway), subnet: Some("10.0.0.0/16".into()) };
+        let network = || ObservedNetwork { gateway: Some(gateway), subnet: Some("10.0.0.0/16".into()), interface: None };
         Ok(Observed {
             replicas: world
                 .replicas

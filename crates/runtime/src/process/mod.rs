@@ -182,7 +182,7 @@ impl ProcessRuntime {
             replicas,
             images: BTreeMap::new(),
             volumes: volume::of_app(&self.volumes(), app),
-            networks: networks.into_iter().map(|key| (key, ObservedNetwork { gateway: None, subnet: None })).collect(),
+            networks: networks.into_iter().map(|key| (key, ObservedNetwork { gateway: None, subnet: None, interface: None })).collect(),
             busy_ports: listener::busy_ports(),
         })
     }

@@ -302,7 +302,7 @@ async fn proxy() -> (Running, Authority) {
     table.sites[0].routes.push(unread);
     table.upstreams.insert(
         "shop/unread".to_owned(),
-        Upstream { endpoints: vec![Endpoint { id: "shop/unread".to_owned(), address: full() }], ..Upstream::default() },
+        Upstream { endpoints: vec![Endpoint { id: "shop/unread".to_owned(), address: full(), interface: None }], ..Upstream::default() },
     );
     proxy.swap(&table).await;
     (proxy, authority)
