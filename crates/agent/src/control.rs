@@ -1,7 +1,7 @@
 //! Speaking with the proxy: one short connection a question, so that a restarted proxy needs no reconnect logic.
 
 use crate::error::ControlError;
-use landfall_model::control::{Answer, Ask, MAX_FRAME, ProxyStatus};
+use landfall_model::control::{Answer, Ask, MAX_FRAME, Probe, Probed, ProxyStatus};
 use landfall_model::metrics::Metrics;
 use landfall_model::route::RouteTable;
 use std::path::PathBuf;
@@ -62,6 +62,15 @@ impl ProxyControl {
     pub(crate) async fn metrics(&self) -> Result<Metrics, ControlError> {
         match self.ask(&Ask::Metrics).await? {
             Answer::Metrics(metrics) => Ok(*metrics),
+            _ => Err(ControlError::Unexpected),
+        }
+    }
+
+    /// Has it ask a replica whether that is ready.
+    pub(crate) async fn probe(&self, probe: Probe) -> Result<Probed, ControlError> {
+        match self.ask(&Ask::Probe(probe)).await? {
+            Answer::Probed(probed) => Ok(probed),
+            Answer::Refused { code, message } => Err(ControlError::Refused { code, message }),
             _ => Err(ControlError::Unexpected),
         }
     }

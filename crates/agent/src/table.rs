@@ -312,7 +312,9 @@ impl View<'_> {
             Probe::Http { path, port, .. } if service.port == Some(*port) => Some(path.clone()),
             _ => None,
         };
-        Upstream { endpoints, health_path, protocol: service.protocol }
+        // Asked as the gate asks: some applications answer their own domains alone.
+        let health_host = health_path.as_ref().and_then(|_| self.sites.domains.first()).map(ToString::to_string);
+        Upstream { endpoints, health_path, health_host, protocol: service.protocol }
     }
 
     fn endpoint(&self, name: &ServiceName, id: &ReplicaId) -> Option<Endpoint> {

@@ -3,6 +3,7 @@
 //! The client decides the rollout's id, so a request that was cut off can be asked again and never starts a second rollout. Lists and streams
 //! are bounded; a stream (`events`, `logs`) is one JSON object per line.
 
+use crate::control::LastFault;
 use crate::digest::{Revision, digest};
 use crate::name::{AppName, CertificateName, ImageRef, ReleaseNumber, ReplicaId, RolloutId, SecretName, ServiceName, VolumeName};
 use crate::observed::ReplicaState;
@@ -403,6 +404,9 @@ pub struct ReplicaStatus {
     pub serving: bool,
     /// The proxy's active check passes; absent where the proxy has no endpoint for it.
     pub healthy: Option<bool>,
+    /// Why it gave no answer that could be passed on, if that was a short while ago.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fault: Option<LastFault>,
     /// `172.18.0.3:8000`
     pub address: Option<String>,
     /// Requests in flight and streams open.

@@ -4,9 +4,13 @@
 //! proxy answers each question once and in order.
 
 use crate::metrics::Metrics;
-use crate::route::RouteTable;
+use crate::name::InterfaceName;
+#[cfg(doc)]
+use crate::route::Endpoint;
+use crate::route::{Protocol, RouteTable};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 
 /// Longest frame either side accepts.
 pub const MAX_FRAME: usize = 16 * 1024 * 1024;
@@ -24,6 +28,8 @@ pub enum Ask {
     Status,
     /// What was counted?
     Metrics,
+    /// Is this replica ready? Asked and judged with the same reader that requests get their answers by, so that what passes here can be passed on.
+    Probe(Probe),
     /// Close what these endpoints still hold: WebSockets with code 1001 and jitter, streams at a chunk boundary. Answered at once; the
     /// closing shows in `Status`.
     Close {
@@ -47,6 +53,8 @@ pub enum Answer {
     Status(ProxyStatus),
     /// What was counted.
     Metrics(Box<Metrics>),
+    /// How a replica answered.
+    Probed(Probed),
     /// It will be done.
     Closing,
     /// It was not done.
@@ -58,6 +66,57 @@ pub enum Answer {
     },
 }
 
+/// A question to one replica.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Probe {
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// The bridge of its network; see [`Endpoint::interface`].
+    #[serde(default)]
+    pub interface: Option<InterfaceName>,
+    /// What is asked for; a connection alone is enough when absent.
+    #[serde(default)]
+    pub http: Option<HttpProbe>,
+}
+
+/// What a probe asks for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HttpProbe {
+    /// With query.
+    pub path: String,
+    /// Whom it is for.
+    pub host: String,
+    /// How it is asked.
+    pub protocol: Protocol,
+}
+
+/// How a replica answered.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "result")]
+pub enum Probed {
+    /// As one that is ready: 2xx or 3xx, read to its end; or a connection, if no more was asked for.
+    Ready,
+    /// Nobody listens there.
+    Refused {
+        /// In words that fit after "answers".
+        seen: String,
+    },
+    /// Otherwise.
+    Failed {
+        /// In words that fit after "answers".
+        seen: String,
+    },
+}
+
+/// Why an endpoint's last failure was one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LastFault {
+    /// The reason and what exactly, `malformed: it has two lengths`.
+    pub words: String,
+    /// How long ago, seconds.
+    pub ago_s: u64,
+}
+
 /// What the proxy is doing.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct ProxyStatus {
@@ -67,6 +126,9 @@ pub struct ProxyStatus {
     pub pid: u32,
     /// Every endpoint the table names, and every one left that still holds something.
     pub endpoints: BTreeMap<String, EndpointStatus>,
+    /// Endpoints that gave no answer which could be passed on, a short while ago.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub faults: BTreeMap<String, LastFault>,
     /// Since start.
     pub requests: u64,
     /// Answers made by the proxy itself because no endpoint could be reached or answered, since start.

@@ -14,6 +14,7 @@ pub mod container;
 pub mod control;
 pub mod diagnostic;
 pub mod digest;
+pub mod fault;
 pub mod filter;
 pub mod front;
 pub mod hello;

@@ -3,6 +3,7 @@
 //! Counts only grow while a route or an endpoint is in the table; one that comes back after it was gone starts anew, which Prometheus takes for a
 //! restart.
 
+use crate::fault::Fault;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -37,6 +38,9 @@ pub struct Tally {
     pub retries: u64,
     /// Requests beyond a rate limit.
     pub limited: u64,
+    /// Tries that brought no answer which could be passed on, by [`Fault`].
+    #[serde(default)]
+    pub faults: [u64; Fault::COUNT],
 }
 
 impl Tally {
@@ -44,6 +48,7 @@ impl Tally {
     pub fn add(&mut self, other: &Self) {
         self.answers.iter_mut().zip(other.answers).for_each(|(sum, more)| *sum += more);
         self.times.iter_mut().zip(other.times).for_each(|(sum, more)| *sum += more);
+        self.faults.iter_mut().zip(other.faults).for_each(|(sum, more)| *sum += more);
         for (sum, more) in [
             (&mut self.left, other.left),
             (&mut self.broken, other.broken),
@@ -116,6 +121,7 @@ impl Metrics {
         for (prefix, tallies) in [("landfall_", &routes), ("landfall_endpoint_", &endpoints)] {
             out.answers(prefix, tallies);
             out.times(prefix, tallies);
+            out.faults(prefix, tallies);
             for (name, kind, help, of) in SIMPLE {
                 // Whom a limit stops never gets to an endpoint.
                 if prefix.ends_with("endpoint_") && name == "limited_total" {
@@ -166,6 +172,16 @@ impl Text {
         }
     }
 
+    fn faults(&mut self, prefix: &str, tallies: &[(String, &Tally)]) {
+        let name = format!("{prefix}faults_total");
+        self.family(&name, "counter", "Tries that brought no answer which could be passed on, by reason.");
+        for (labels, tally) in tallies {
+            for (fault, count) in Fault::ALL.into_iter().zip(tally.faults) {
+                self.sample(&name, &format!("{labels},reason=\"{fault}\""), count);
+            }
+        }
+    }
+
     fn times(&mut self, prefix: &str, tallies: &[(String, &Tally)]) {
         let name = format!("{prefix}request_duration_seconds");
         self.family(&name, "histogram", "Time from a request's head to the first byte of its answer.");
@@ -198,7 +214,8 @@ mod tests {
 
     #[test]
     fn prometheus_gets_families_with_cumulative_buckets() {
-        let mut tally = Tally { answers: [0, 3, 0, 1, 0], times_us: 2_500_000, bytes_out: 7, ..Tally::default() };
+        let mut tally =
+            Tally { answers: [0, 3, 0, 1, 0], times_us: 2_500_000, bytes_out: 7, faults: [0, 0, 0, 5, 0, 0, 0], ..Tally::default() };
         tally.times[1] = 3;
         tally.times[14] = 1;
         let metrics = Metrics {
@@ -218,6 +235,8 @@ mod tests {
             "landfall_request_duration_seconds_sum{app=\"shop\",route=\"/a\\\"b\"} 2.5",
             "landfall_request_duration_seconds_count{app=\"shop\",route=\"/a\\\"b\"} 4",
             "landfall_endpoint_requests_total{endpoint=\"shop/web-1-1\",class=\"4xx\"} 1",
+            "landfall_faults_total{app=\"shop\",route=\"/a\\\"b\",reason=\"malformed\"} 5",
+            "landfall_endpoint_faults_total{endpoint=\"shop/web-1-1\",reason=\"closed\"} 0",
             "landfall_tls_handshakes_total{kind=\"resumed\"} 2",
             "landfall_certificate_expiry_timestamp_seconds{name=\"shop.example\"} 1800000000",
         ] {

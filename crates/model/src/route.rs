@@ -109,6 +109,9 @@ pub struct Upstream {
     pub endpoints: Vec<Endpoint>,
     /// Path asked for by active health checks; a TCP connection when absent.
     pub health_path: Option<String>,
+    /// The host they ask for; the replica's address when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub health_host: Option<String>,
     /// What its replicas speak.
     #[serde(default, skip_serializing_if = "is_default")]
     pub protocol: Protocol,

@@ -5,15 +5,10 @@
 
 use crate::table::Compiled;
 use crate::table::endpoint::EndpointState;
-use crate::upstream::body::RequestBody;
+use crate::upstream::probe::probe;
 use crate::upstream::reach::Reach;
-use crate::worker::LocalExecutor;
 use futures_util::StreamExt;
-use http::header::{HOST, USER_AGENT};
-use http::{HeaderValue, Request, Response, StatusCode};
-use hyper::body::Incoming;
-use hyper::client::conn::{http1, http2};
-use hyper_util::rt::TokioIo;
+use landfall_model::control::{HttpProbe, Probe, Probed};
 use landfall_model::route::Protocol;
 use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
@@ -21,11 +16,12 @@ use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::net::TcpStream;
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
 const PERIOD: Duration = Duration::from_secs(2);
 const LIMIT: Duration = Duration::from_secs(2);
+/// Whom a check says it is from.
+const AGENT: &str = "landfall";
 const FAILURES: u32 = 2;
 /// Checks at the same time.
 const CONCURRENT: usize = 64;
@@ -36,6 +32,7 @@ struct Check {
     reach: Reach,
     protocol: Protocol,
     path: Option<String>,
+    host: Option<String>,
 }
 
 /// Checks the endpoints of whatever table `current` holds, for ever.
@@ -47,21 +44,24 @@ pub(crate) async fn watch(current: Rc<RefCell<Arc<Compiled>>>) {
         turns.tick().await;
         let checks = checks(&current.borrow());
         failures.retain(|id, _| checks.iter().any(|check| check.state.id == *id));
-        let asked =
-            futures_util::stream::iter(checks).map(async |check| (tokio::time::timeout(LIMIT, ask(&check)).await == Ok(true), check));
+        let asked = futures_util::stream::iter(checks).map(async |check| (ask(&check).await, check));
         // Judged as they come, so that one that hangs keeps no other from coming back.
         let mut results = pin!(asked.buffer_unordered(CONCURRENT));
-        while let Some((answered, check)) = results.next().await {
-            judge(answered, &check, failures.entry(check.state.id.clone()).or_default());
+        while let Some((probed, check)) = results.next().await {
+            judge(&probed, &check, failures.entry(check.state.id.clone()).or_default());
         }
     }
 }
 
-fn judge(answered: bool, check: &Check, failures: &mut u32) {
+fn judge(probed: &Probed, check: &Check, failures: &mut u32) {
+    let (answered, seen) = match probed {
+        Probed::Ready => (true, "it is ready"),
+        Probed::Refused { seen } | Probed::Failed { seen } => (false, seen.as_str()),
+    };
     *failures = if answered { 0 } else { failures.saturating_add(1) };
     let certain = answered || *failures >= FAILURES;
     if certain && check.state.set_healthy(answered) {
-        tracing::info!(endpoint = check.state.id, healthy = answered, "health changed");
+        tracing::info!(endpoint = check.state.id, healthy = answered, seen, "health changed");
     }
 }
 
@@ -73,49 +73,22 @@ fn checks(table: &Compiled) -> Vec<Check> {
         for (state, reach) in &upstream.endpoints {
             if seen.insert(state.id.clone()) {
                 let path = upstream.health_path.clone();
-                checks.push(Check { state: Arc::clone(state), reach: reach.clone(), protocol: upstream.protocol, path });
+                let (reach, host) = (reach.clone(), upstream.health_host.clone());
+                checks.push(Check { state: Arc::clone(state), reach, protocol: upstream.protocol, path, host });
             }
         }
     }
     checks
 }
 
-async fn ask(check: &Check) -> bool {
-    let Ok(stream) = check.reach.connect().await else { return false };
-    match &check.path {
-        None => true,
-        Some(path) => get(stream, path, check).await.is_some_and(|status| status.is_success() || status.is_redirection()),
-    }
-}
-
-async fn get(stream: TcpStream, path: &str, check: &Check) -> Option<StatusCode> {
-    let mut request = Request::new(RequestBody::Empty);
-    request.headers_mut().insert(USER_AGENT, HeaderValue::from_static("landfall"));
-    let io = TokioIo::new(stream);
-    match check.protocol {
-        Protocol::Http1 => {
-            *request.uri_mut() = path.parse().ok()?;
-            request.headers_mut().insert(HOST, HeaderValue::try_from(check.reach.address.to_string()).ok()?);
-            let (mut sender, connection) = http1::handshake(io).await.ok()?;
-            status(sender.send_request(request), connection).await
-        }
-        Protocol::H2c => {
-            *request.uri_mut() = format!("http://{}{path}", check.reach.address).parse().ok()?;
-            let (mut sender, connection) = http2::handshake(LocalExecutor, io).await.ok()?;
-            status(sender.send_request(request), connection).await
-        }
-    }
-}
-
-async fn status(response: impl Future<Output = hyper::Result<Response<Incoming>>>, connection: impl Future) -> Option<StatusCode> {
-    let mut response = pin!(response);
-    let response = tokio::select! {
-        biased;
-        response = &mut response => response,
-        // An HTTP/1.0 server answers and closes: the connection may end in the same turn in which it delivers the answer.
-        _ = connection => response.await,
-    };
-    response.ok().map(|response| response.status())
+async fn ask(check: &Check) -> Probed {
+    let Reach { address, interface } = check.reach.clone();
+    let http = check.path.clone().map(|path| HttpProbe {
+        path,
+        host: check.host.clone().unwrap_or_else(|| address.to_string()),
+        protocol: check.protocol,
+    });
+    probe(&Probe { address, interface, http }, (AGENT, LIMIT)).await
 }
 
 #[cfg(test)]
@@ -127,15 +100,15 @@ mod tests {
     fn two_failures_take_it_out_and_one_success_brings_it_back() {
         let reach = Reach { address: "127.0.0.1:1".parse().unwrap(), interface: None };
         let state = Endpoints::new(1).state("a", &reach);
-        let check = Check { state: Arc::clone(&state), reach, protocol: Protocol::Http1, path: None };
+        let check = Check { state: Arc::clone(&state), reach, protocol: Protocol::Http1, path: None, host: None };
         let mut failures = 0;
         for (answered, healthy) in [(false, true), (false, false), (false, false), (true, true), (false, true)] {
-            judge(answered, &check, &mut failures);
+            judge(&if answered { Probed::Ready } else { Probed::Refused { seen: "no".into() } }, &check, &mut failures);
             assert_eq!(state.is_healthy(), healthy);
         }
         // A worker that cannot connect does not wait for a second failure.
         state.set_healthy(false);
-        judge(true, &check, &mut failures);
+        judge(&Probed::Ready, &check, &mut failures);
         assert!(state.is_healthy());
     }
 
@@ -152,11 +125,16 @@ mod tests {
                 stream.write_all(format!("{status}\r\n\r\n").as_bytes()).await.unwrap();
             }
         });
-        let check =
-            Check { state: Endpoints::new(1).state("a", &reach), reach, protocol: Protocol::Http1, path: Some("/health".to_owned()) };
+        let check = Check {
+            state: Endpoints::new(1).state("a", &reach),
+            reach,
+            protocol: Protocol::Http1,
+            path: Some("/health".to_owned()),
+            host: None,
+        };
         for _ in 0..200 {
             for expected in [true, true, false, false] {
-                assert_eq!(ask(&check).await, expected);
+                assert_eq!(ask(&check).await == Probed::Ready, expected);
             }
         }
         server.abort();

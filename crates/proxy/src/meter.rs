@@ -3,6 +3,7 @@
 //! Each worker has a slot of its own cache lines and is its only writer: counting is a load and a store, with nothing locked and nothing bounced
 //! between cores. Who reads adds the slots up; that happens when the agent asks, a few times a minute.
 
+use landfall_model::fault::Fault;
 use landfall_model::metrics::{BOUNDS_US, BUCKETS, Tally};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -27,6 +28,7 @@ pub(crate) struct Slot {
     ended: AtomicU64,
     retries: AtomicU64,
     limited: AtomicU64,
+    faults: [AtomicU64; Fault::COUNT],
 }
 
 /// How a request ended.
@@ -80,6 +82,11 @@ impl Slot {
         add(&self.retries, 1);
     }
 
+    /// A try brought no answer.
+    pub(crate) fn failed(&self, fault: Fault) {
+        add(&self.faults[fault.index()], 1);
+    }
+
     /// It was one too many.
     pub(crate) fn limited(&self) {
         add(&self.limited, 1);
@@ -116,6 +123,7 @@ impl Meter {
         };
         for slot in &self.0 {
             let columns = tally.answers.iter_mut().zip(&slot.answers).chain(tally.times.iter_mut().zip(&slot.times));
+            let columns = columns.chain(tally.faults.iter_mut().zip(&slot.faults));
             columns.for_each(|(total, count)| *total += count.load(Relaxed));
         }
         tally

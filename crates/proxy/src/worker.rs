@@ -105,6 +105,8 @@ pub(crate) struct Worker {
     pressed: Cell<bool>,
     /// That was told.
     crowded: Rarely,
+    /// Requests that are redirected to where their sender says they came from.
+    looped: Rarely,
     /// WebSockets and event streams.
     pub(crate) streams: Rc<Streams>,
     /// What is written down of its requests.
@@ -183,6 +185,7 @@ impl Worker {
             places: Cell::new(shared.max_connections),
             pressed: Cell::new(false),
             crowded: Rarely::default(),
+            looped: Rarely::default(),
             quota: Quota::new(shared.max_per_address),
             streams: Rc::default(),
             log: Log::new(shared.log.clone()),
@@ -225,6 +228,19 @@ impl Worker {
             Some(_) => &counters.handshakes_full,
         };
         add(count, 1);
+    }
+
+    /// A request by plain HTTP says that its client came by HTTPS, and nobody trusts who says so: the redirect leads where it came from.
+    pub(crate) fn looped(&self, app: &str, from: IpAddr) {
+        if let Some(times) = self.looped.again() {
+            tracing::warn!(
+                app,
+                %from,
+                times,
+                "a proxy or CDN asks by plain HTTP for clients that came by HTTPS, and is redirected to HTTPS for ever: have it ask by HTTPS, \
+                 or name its addresses in `trusted_proxies`"
+            );
+        }
     }
 
     /// Counts a request.

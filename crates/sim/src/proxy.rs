@@ -1,11 +1,13 @@
 //! A proxy that carries nothing and remembers the table it was told. It lives on a thread of its own, so no crash of the agent touches it.
 
-use landfall_model::control::{Answer, Ask, ProxyStatus};
+use landfall_model::control::{Answer, Ask, Probe, Probed, ProxyStatus};
 use landfall_model::route::RouteTable;
 use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 /// What is known of it from outside.
 #[derive(Clone, Default)]
@@ -34,6 +36,14 @@ impl FakeProxy {
     }
 }
 
+/// Somebody listens there.
+fn probe(asked: &Probe) -> Probed {
+    match TcpStream::connect_timeout(&asked.address, Duration::from_secs(1)) {
+        Ok(_) => Probed::Ready,
+        Err(error) => Probed::Refused { seen: format!("port {} cannot be reached ({error})", asked.address.port()) },
+    }
+}
+
 fn answer(mut stream: UnixStream, tables: &Mutex<Vec<RouteTable>>) -> std::io::Result<()> {
     let mut length = [0; 4];
     stream.read_exact(&mut length)?;
@@ -48,6 +58,7 @@ fn answer(mut stream: UnixStream, tables: &Mutex<Vec<RouteTable>>) -> std::io::R
         }
         Ask::Status => Answer::Status(ProxyStatus { generation: tables.last().map_or(0, |t| t.generation), ..ProxyStatus::default() }),
         Ask::Metrics => Answer::Metrics(Box::default()),
+        Ask::Probe(asked) => Answer::Probed(probe(&asked)),
         Ask::Close { .. } => Answer::Closing,
     };
     let body = serde_json::to_vec(&answer)?;

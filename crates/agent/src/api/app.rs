@@ -112,6 +112,7 @@ fn service_status(row: &AppRow, name: &ServiceName, service: &Service, observed:
             state: replica.state,
             serving: serving.is_some_and(|s| s.contains(id)),
             healthy: endpoint.map(|e| e.healthy),
+            fault: proxy.faults.get(&format!("{}/{id}", row.name)).cloned(),
             address: address.zip(replica.port.or(service.port)).map(|(ip, port)| SocketAddr::new(ip, port).to_string()),
             active: endpoint.map_or(0, |e| e.requests + e.streams),
             restarts: replica.restarts,

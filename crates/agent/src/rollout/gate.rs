@@ -1,8 +1,10 @@
 //! Waiting until a new replica passes its gate, or saying what it did instead.
 
 use super::execute::Executor;
-use super::probe::{self, Question, Seen};
+use super::probe::{self, Seen};
 use crate::error::StepError;
+use landfall_model::control::HttpProbe;
+use landfall_model::name::InterfaceName;
 use landfall_model::observed::{Replica, ReplicaState};
 use landfall_model::plan::Gated;
 use landfall_model::spec::Probe;
@@ -25,12 +27,12 @@ pub(super) async fn pass(executor: &Executor<'_>, gated: &Gated) -> Result<(), S
     let mut pause = FIRST_PAUSE;
     let mut asked: u32 = 0;
     loop {
-        let replica = observe(executor, gated).await?;
+        let (replica, interface) = observe(executor, gated).await?;
         if let Some(end) = ended(&replica) {
             return Err(refuse(executor, gated, end, None).await);
         }
         asked += 1;
-        let seen = match ask(executor, gated, &replica, started).await {
+        let seen = match ask(executor, gated, (&replica, interface), started).await {
             Ok(()) => return Ok(()),
             Err(seen) => seen,
         };
@@ -47,10 +49,13 @@ pub(super) async fn pass(executor: &Executor<'_>, gated: &Gated) -> Result<(), S
     }
 }
 
-async fn observe(executor: &Executor<'_>, gated: &Gated) -> Result<Replica, StepError> {
+/// The replica, and the bridge of the network it is asked in.
+async fn observe(executor: &Executor<'_>, gated: &Gated) -> Result<(Replica, Option<InterfaceName>), StepError> {
     let mut observed = executor.runtime().observe(&executor.spec.app, &BTreeSet::new()).await?;
     let missing = || landfall_runtime::RuntimeError::NoReplica(gated.id.clone());
-    Ok(observed.replicas.remove(&gated.id).ok_or_else(missing)?)
+    let replica = observed.replicas.remove(&gated.id).ok_or_else(missing)?;
+    let interface = replica.place().and_then(|(network, _)| observed.networks.remove(network)?.interface);
+    Ok((replica, interface))
 }
 
 /// Why waiting any longer is of no use.
@@ -66,18 +71,26 @@ fn ended(replica: &Replica) -> Option<String> {
     }
 }
 
-async fn ask(executor: &Executor<'_>, gated: &Gated, replica: &Replica, started: Instant) -> Result<(), Seen> {
-    let address = |port: u16| {
+async fn ask(
+    executor: &Executor<'_>,
+    gated: &Gated,
+    (replica, interface): (&Replica, Option<InterfaceName>),
+    started: Instant,
+) -> Result<(), Seen> {
+    let question = |port: u16, http: Option<HttpProbe>| {
         let nowhere = || Seen { words: "it has no address yet".into(), refused: false };
-        replica.address().map(|ip| SocketAddr::new(ip, replica.port.unwrap_or(port))).ok_or_else(nowhere)
+        let address = replica.address().map(|ip| SocketAddr::new(ip, replica.port.unwrap_or(port))).ok_or_else(nowhere)?;
+        Ok(landfall_model::control::Probe { address, interface, http })
     };
+    let proxy = executor.core.table.proxy();
     match &gated.gate.probe {
         _ if !replica.state.is_running() => Err(Seen { words: "it does not run".into(), refused: false }),
         Probe::Http { path, port, protocol } => {
-            let host = executor.spec.domains.first().map_or("localhost", |d| d.as_str());
-            probe::http(address(*port)?, Question { path, host, protocol: *protocol }).await
+            let host = executor.spec.domains.first().map_or("localhost", |d| d.as_str()).to_owned();
+            let http = HttpProbe { path: path.clone(), host, protocol: *protocol };
+            probe::by_proxy(proxy, question(*port, Some(http))?).await
         }
-        Probe::Tcp { port } => probe::tcp(address(*port)?).await,
+        Probe::Tcp { port } => probe::by_proxy(proxy, question(*port, None)?).await,
         Probe::Command { test, timeout_ms } => {
             let limit = Duration::from_millis(*timeout_ms);
             probe::command(executor.runtime().as_ref(), &executor.spec.app, &gated.id, &test.argv(), limit).await

@@ -49,6 +49,12 @@ fn block(app: &AppStatus, now_ms: u64) -> String {
         text.push('\n');
         text.push_str(&table(&COLUMNS, &rows));
     }
+    for replica in app.services.iter().flat_map(|service| &service.replicas) {
+        if let Some(fault) = &replica.fault {
+            let ago = span(fault.ago_s.saturating_mul(1000));
+            text.push_str(&format!("  {} gave no answer {ago} ago: {}\n", replica.id, harmless(&fault.words)));
+        }
+    }
     text
 }
 
@@ -137,7 +143,7 @@ mod tests {
 
     #[test]
     fn a_status_is_read_in_one_look() {
-        let replica = |id: &str, release: u64, serving: bool, state: serde_json::Value| json!({ "id": id, "release": release, "state": state, "serving": serving, "healthy": serving, "address": "127.0.0.1:40001", "active": 2, "restarts": 0, "started_ms": 1000 });
+        let replica = |id: &str, release: u64, serving: bool, state: serde_json::Value| json!({ "id": id, "release": release, "state": state, "serving": serving, "healthy": serving, "fault": serving.then(|| json!({ "words": "malformed: it has two lengths", "ago_s": 12 })), "address": "127.0.0.1:40001", "active": 2, "restarts": 0, "started_ms": 1000 });
         let app: AppStatus = serde_json::from_value(json!({
             "app": "tutor", "runtime": "process", "release": 4, "urls": ["https://localhost:8443"], "last_rollout": null,
             "rollout": { "id": "a", "purpose": "deploy", "release": 4, "state": "running", "who": "root (uid 0)", "started_ms": 61000, "step": "drain web-3-1", "failure": null },
@@ -159,6 +165,7 @@ migrate  job    migrate-4-job  done            4  127.0.0.1:40001         0     
 web      1/2    web-4-1        serving         4  127.0.0.1:40001         0  1 m 2 s          2
                 web-3-1        draining        3  127.0.0.1:40001         0  1 m 2 s          2
 worker   0/1                   missing
+  web-4-1 gave no answer 12 s ago: malformed: it has two lengths
 ";
         assert_eq!(plain, wanted);
     }

@@ -4,7 +4,7 @@ use super::target::{Expect, Host, Place, Target};
 use super::wire::{Answer, Dialer};
 use super::{Finding, Verdict};
 use http::header::{
-    CONTENT_ENCODING, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, STRICT_TRANSPORT_SECURITY, X_CONTENT_TYPE_OPTIONS,
+    CONTENT_ENCODING, CONTENT_SECURITY_POLICY, CONTENT_TYPE, LOCATION, REFERRER_POLICY, STRICT_TRANSPORT_SECURITY, X_CONTENT_TYPE_OPTIONS,
     X_FRAME_OPTIONS,
 };
 
@@ -40,6 +40,11 @@ fn logs(place: &Place) -> String {
 fn status(place: &Place, answer: &Answer, at: String) -> Finding {
     let code = answer.status.as_u16();
     let seen = format!("answers {code}");
+    if answer.status.is_redirection() && answer.header(LOCATION) == at {
+        let remedy = "what stands before the server, such as a CDN, asks it by plain HTTP and is redirected to HTTPS for ever: have it ask by \
+                      HTTPS, or name its addresses in `x-landfall: { trusted_proxies: [...] }`, so that its word about HTTPS counts";
+        return Finding::failed("route", at.clone(), format!("redirects to itself ({at})"), remedy);
+    }
     let good = match place.expect {
         Expect::Success => code < 400,
         Expect::Answer => code < 500,
@@ -53,7 +58,11 @@ fn status(place: &Place, answer: &Answer, at: String) -> Finding {
     let remedy = match (place.expect, code) {
         (Expect::Refusal, _) => "the file asks for a password or a token here: deploy the file that is here".to_owned(),
         (Expect::Status(wanted), _) => format!("the file says {wanted}: deploy the file that is here"),
-        (_, 502 | 503) => format!("no replica takes requests, or it closes them: `landfall status`; {}", logs(place)),
+        (_, 502) => format!(
+            "the line with `fault` in the access log and `landfall status` say why: a connection that is refused or ends, or an answer that cannot be passed on; {}",
+            logs(place)
+        ),
+        (_, 503) => format!("no replica takes requests: `landfall status`; {}", logs(place)),
         (_, 504) => format!("it takes longer than the route's `timeout`: {}", logs(place)),
         (_, 500..) => logs(place),
         _ => "does the route lead to the right service, and is this path one of its own?".to_owned(),

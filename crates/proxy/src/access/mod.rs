@@ -85,6 +85,9 @@ pub(crate) struct Line<'a> {
     /// The answer did not get to its end.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub(crate) broken: bool,
+    /// Why the endpoint gave no answer that could be passed on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) fault: Option<String>,
 }
 
 /// The part of a text that a line has room for.
@@ -174,6 +177,7 @@ mod tests {
             upstream: Some("shop/web-1-1"),
             protocol: "HTTP/2",
             broken: false,
+            fault: None,
         }
     }
 

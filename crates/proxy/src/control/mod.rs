@@ -16,6 +16,7 @@ use crate::notify::Notifier;
 use crate::shared::Shared;
 use crate::table::Compiled;
 use crate::table::endpoint::Endpoints;
+use crate::upstream::probe;
 use crate::worker::WorkerAsk;
 use landfall_model::control::{Answer, Ask, ProxyStatus};
 use landfall_model::metrics::{Metrics, RouteTally, Tally};
@@ -33,6 +34,10 @@ pub(crate) use sockets::Sockets;
 use store::Kept;
 pub(crate) use store::TableFile;
 use swap::Strictness;
+
+/// Whom a probe of the agent's gate says it is from, and how long it may take.
+const GATE: &str = "landfall-gate";
+const GATE_LIMIT: Duration = Duration::from_secs(5);
 
 /// The control thread's state.
 pub(crate) struct Control {
@@ -95,6 +100,7 @@ impl Control {
         match ask {
             Ask::Swap { table } => self.answer_swap(table).await,
             Ask::Status => Answer::Status(self.status()),
+            Ask::Probe(asked) => Answer::Probed(probe::probe(&asked, (GATE, GATE_LIMIT)).await),
             Ask::Metrics => Answer::Metrics(Box::new(self.metrics())),
             Ask::Close { endpoints, jitter_ms } => {
                 self.close(endpoints.into_iter().collect(), Duration::from_millis(jitter_ms));
@@ -131,6 +137,7 @@ impl Control {
             generation: current.generation,
             pid: std::process::id(),
             endpoints: endpoints.iter().map(|state| (state.id.clone(), state.status())).collect(),
+            faults: endpoints.iter().filter_map(|state| Some((state.id.clone(), state.last_fault()?))).collect(),
             ..ProxyStatus::default()
         };
         for counters in &self.shared.counters {

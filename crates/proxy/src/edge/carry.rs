@@ -2,7 +2,7 @@
 
 use crate::edge::answer;
 use crate::edge::arriving::Arriving;
-use crate::edge::client::Client;
+use crate::edge::client::{Client, claims_https};
 use crate::edge::connection::{Conn, Origin};
 use crate::edge::filter::{self, Filters, Passage, Stop};
 use crate::edge::header;
@@ -17,7 +17,8 @@ use crate::table::{CompiledRoute, CompiledSite, Found};
 use crate::upstream::balance::LocalTable;
 use crate::upstream::body::{LastWords, Limits, Relay, RequestBody, ResponseBody};
 use crate::upstream::coming::Coming;
-use crate::upstream::forward::{Came, Inbound, Outbound, forward};
+use crate::upstream::fault::Failed;
+use crate::upstream::forward::{Came, Inbound, Outbound, fail, forward};
 use crate::upstream::http1::Switched;
 use crate::upstream::patience::IdleLimit;
 use crate::upstream::pool::Held;
@@ -103,7 +104,7 @@ async fn answer(
                 answer
             }
             None => {
-                let filtered = Some((filters, &passage));
+                let filtered = Some((filters, &mut passage));
                 pass(conn, &table, route, Arrived { request, client, host, target, in_flight, filtered }, record).await
             }
         },
@@ -140,7 +141,7 @@ struct Arrived<'a> {
     target: PathAndQuery,
     in_flight: InFlight,
     /// Absent for calls between services.
-    filtered: Option<(&'a Filters, &'a Passage)>,
+    filtered: Option<(&'a Filters, &'a mut Passage)>,
 }
 
 /// Takes a request to its application and the answer back.
@@ -162,9 +163,15 @@ async fn pass(
         refusal => refusal,
     })?;
     match answer {
-        Came::Http(response) if opening.as_ref().is_some_and(|opening| opening.misleads(response.status())) => Err(Refusal::BadGateway),
+        Came::Http(response) if opening.as_ref().is_some_and(|opening| opening.misleads(response.status())) => {
+            Err(fail(record, Failed::upgrade(response.status())))
+        }
         Came::Http(response) => Ok(relay(conn, response, Passing { held, in_flight, upload, idle: route.idle })),
-        Came::Switched(response, upstream) => accept(conn, response, Agreed { held, in_flight, upstream, opening, idle: route.idle }),
+        Came::Switched(response, upstream) => {
+            let status = response.status();
+            let agreed = Agreed { held, in_flight, upstream, opening, idle: route.idle };
+            accept(conn, response, agreed).ok_or_else(|| fail(record, Failed::upgrade(status)))
+        }
     }
 }
 
@@ -183,7 +190,7 @@ fn admit(conn: &Conn, request: &Request<Arriving>) -> Result<(Host, PathAndQuery
     if !header::expects_nothing_else(headers) {
         return Err(Refusal::Expectation);
     }
-    let host = Host::of(request.uri(), headers, request.version())?;
+    let host = Host::of(request.uri(), headers, request.version())?.or_address(conn.local);
     Ok((host, canonical_target(request.uri())?))
 }
 
@@ -227,6 +234,9 @@ fn decide<'a>(conn: &'a Conn, table: &'a LocalTable, asking: Asking<'_>) -> Deci
     let decision = match found {
         Found::Redirect(site, canonical) => Ok(Decision::Redirect(site, location(conn, &client, site, canonical, target))),
         Found::Route(site, _) | Found::NoRoute(site) if site.https && !client.https => {
+            if !client.proxied && claims_https(headers) {
+                conn.worker.looped(&site.app, client.address);
+            }
             Ok(Decision::Redirect(site, location(conn, &client, site, host.name(), target)))
         }
         Found::Route(site, route) => Ok(Decision::Forward(Some(site), route)),
@@ -263,6 +273,10 @@ struct Prepared {
 
 fn prepare(conn: &Conn, arrived: Arrived<'_>, protocol: Protocol, idle: Duration) -> Result<(Prepared, InFlight), Refusal> {
     let Arrived { mut request, client, host, mut target, in_flight, filtered } = arrived;
+    // Without its upgrade such a request would be another one, and nobody would know why nothing comes of it.
+    if header::asks_for_other_protocol(request.headers()) || protocol == Protocol::H2c && header::asks_for_websocket(request.headers()) {
+        return Err(Refusal::Protocol);
+    }
     let opening = Opening::of(conn, &mut request).filter(|_| protocol == Protocol::Http1);
     if opening.is_none() && *request.method() == Method::CONNECT {
         return Err(Refusal::Protocol);
@@ -274,7 +288,7 @@ fn prepare(conn: &Conn, arrived: Arrived<'_>, protocol: Protocol, idle: Duration
     }
     let mut max_body = u64::MAX;
     if let Some((filters, passage)) = filtered {
-        target = filters.prepare(passage, &mut head.headers, target);
+        target = filters.prepare(passage, (&head.method, &mut head.headers), target);
         max_body = filters.max_body;
     }
     let limits = Limits { bytes: max_body, idle, streams: is_grpc(&head.headers), http2: conn.http2 };
@@ -302,10 +316,10 @@ struct Agreed {
     idle: Duration,
 }
 
-/// The application agreed to a WebSocket: from here on it is a tunnel.
-fn accept(conn: &Rc<Conn>, response: Response<()>, agreed: Agreed) -> Result<Response<ResponseBody>, Refusal> {
+/// The application agreed to a WebSocket: from here on it is a tunnel. Nothing if it agreed to something else.
+fn accept(conn: &Rc<Conn>, response: Response<()>, agreed: Agreed) -> Option<Response<ResponseBody>> {
     let Agreed { mut held, in_flight, upstream, opening, idle } = agreed;
-    let Some(opening) = opening.filter(|opening| opening.is_accepted(response.headers())) else { return Err(Refusal::BadGateway) };
+    let opening = opening.filter(|opening| opening.is_accepted(response.headers()))?;
     held.becomes_stream();
     let guard = conn.worker.streams.add(&held.endpoint().state);
     let conn = Rc::clone(conn);
@@ -319,7 +333,7 @@ fn accept(conn: &Rc<Conn>, response: Response<()>, agreed: Agreed) -> Result<Res
         // Until here they counted: the endpoint's stream, and the client's connection as one that is busy.
         drop((held, conn, in_flight));
     });
-    Ok(Response::from_parts(head, ResponseBody::Tunnel))
+    Some(Response::from_parts(head, ResponseBody::Tunnel))
 }
 
 /// What an answer takes along on its way back.

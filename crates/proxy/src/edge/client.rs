@@ -4,7 +4,7 @@
 //! `X-Forwarded-Host` only reaches the application: what a request is routed by is its own host.
 
 use crate::edge::connection::{Conn, Origin};
-use crate::edge::header::{Peer, X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PROTO};
+use crate::edge::header::{Peer, X_FORWARDED_FOR, X_FORWARDED_HOST};
 use crate::edge::target::is_host;
 use http::{HeaderMap, HeaderValue};
 use landfall_model::filter::Network;
@@ -79,14 +79,57 @@ fn address(text: &str) -> Option<IpAddr> {
     Some(IpAddr::to_canonical(&ip))
 }
 
+/// Headers that say `https` or `http`, and those that say `on`, in the order they are believed: the usual one, and what one product or another sends.
+const SCHEMES: [&str; 6] =
+    ["x-forwarded-proto", "x-forwarded-scheme", "x-forwarded-protocol", "x-url-scheme", "cloudfront-forwarded-proto", "x-scheme"];
+const SWITCHES: [&str; 2] = ["x-forwarded-ssl", "front-end-https"];
+const CF_VISITOR: &str = "cf-visitor";
+
 /// Whether the trusted proxy was spoken to by HTTPS, if it says so: the last word is its own.
 fn scheme(headers: &HeaderMap) -> Option<bool> {
-    let list = headers.get_all(X_FORWARDED_PROTO).iter().next_back()?;
-    match list.as_bytes().rsplit(|b| *b == b',').next()?.trim_ascii() {
-        b"https" => Some(true),
-        b"http" => Some(false),
+    let last = |name: &str| {
+        let list = headers.get_all(name).iter().next_back()?;
+        Some(list.as_bytes().rsplit(|b| *b == b',').next()?.trim_ascii().to_ascii_lowercase())
+    };
+    let read = |word: &[u8]| match word {
+        b"https" | b"wss" => Some(true),
+        b"http" | b"ws" => Some(false),
         _ => None,
-    }
+    };
+    let switch = |word: &[u8]| match word {
+        b"on" | b"1" | b"true" => Some(true),
+        b"off" | b"0" | b"false" => Some(false),
+        _ => None,
+    };
+    let (usual, others) = SCHEMES.split_first()?;
+    let named = |name: &&str| last(name).and_then(|word| read(&word));
+    named(usual)
+        .or_else(|| last("forwarded").and_then(|element| read(proto(&element)?)))
+        .or_else(|| others.iter().find_map(named))
+        .or_else(|| SWITCHES.iter().find_map(|name| switch(&last(name)?)))
+        // `{"scheme":"https"}`
+        .or_else(|| {
+            let text = headers.get(CF_VISITOR)?.to_str().ok()?;
+            let scheme = serde_json::from_str::<Visitor>(text).ok()?.scheme;
+            read(scheme.to_ascii_lowercase().as_bytes())
+        })
+}
+
+#[derive(serde::Deserialize)]
+struct Visitor {
+    scheme: String,
+}
+
+/// `proto` of one element of `Forwarded` (RFC 7239 §5.4).
+fn proto(element: &[u8]) -> Option<&[u8]> {
+    let mut pairs = element.split(|b| *b == b';').map(<[u8]>::trim_ascii);
+    let value = pairs.find_map(|pair| pair.strip_prefix(b"proto="))?;
+    Some(value.strip_prefix(b"\"").and_then(|rest| rest.strip_suffix(b"\"")).unwrap_or(value))
+}
+
+/// Somebody says that the client came by HTTPS, whether they are believed or not.
+pub(crate) fn claims_https(headers: &HeaderMap) -> bool {
+    scheme(headers) == Some(true)
 }
 
 fn is_single(headers: &HeaderMap) -> bool {
@@ -104,6 +147,36 @@ mod tests {
             headers.append(X_FORWARDED_FOR, HeaderValue::from_str(list).unwrap());
         }
         named(&trusted, peer.parse().unwrap(), &headers).to_string()
+    }
+
+    #[test]
+    fn a_scheme_is_understood_as_products_send_it() {
+        let said = |pairs: &[(&'static str, &'static str)]| {
+            let pairs = pairs.iter().map(|(name, value)| (http::HeaderName::from_static(name), HeaderValue::from_static(value)));
+            scheme(&pairs.collect())
+        };
+        for (name, value) in [
+            ("x-forwarded-proto", "https"),
+            ("x-forwarded-proto", "http, HTTPS"),
+            ("x-forwarded-proto", "wss"),
+            ("forwarded", "for=192.0.2.1;proto=https;by=203.0.113.1"),
+            ("forwarded", "for=192.0.2.1, for=198.51.100.1; Proto=\"https\""),
+            ("cf-visitor", "{\"scheme\":\"https\"}"),
+            ("cloudfront-forwarded-proto", "https"),
+            ("x-forwarded-ssl", "on"),
+            ("front-end-https", "On"),
+            ("x-forwarded-scheme", "https"),
+            ("x-forwarded-protocol", "https"),
+            ("x-url-scheme", "https"),
+        ] {
+            assert_eq!(said(&[(name, value)]), Some(true), "{name}: {value}");
+        }
+        assert_eq!(said(&[("x-forwarded-proto", "https, http")]), Some(false), "the last word");
+        assert_eq!(said(&[("x-forwarded-proto", "http"), ("x-forwarded-ssl", "on")]), Some(false), "the usual one first");
+        assert_eq!(said(&[("x-forwarded-proto", "?"), ("x-forwarded-ssl", "on")]), Some(true));
+        for nothing in [("x-forwarded-proto", "ftp"), ("forwarded", "for=1"), ("cf-visitor", "{"), ("x-forwarded-ssl", "maybe")] {
+            assert_eq!(said(&[nothing]), None, "{nothing:?}");
+        }
     }
 
     #[test]
@@ -134,7 +207,7 @@ mod tests {
         let scheme = |lists: &[&str]| {
             let mut headers = HeaderMap::new();
             for list in lists {
-                headers.append(X_FORWARDED_PROTO, HeaderValue::from_str(list).unwrap());
+                headers.append("x-forwarded-proto", HeaderValue::from_str(list).unwrap());
             }
             scheme(&headers)
         };

@@ -47,6 +47,8 @@ pub(crate) struct Conn {
     pub(crate) origin: Origin,
     /// Its address, as its own socket says.
     pub(crate) client: IpAddr,
+    /// Ours, which the client came to.
+    pub(crate) local: IpAddr,
     /// Absent for calls between services, which are carried as they are.
     pub(crate) peer: Option<Peer>,
     /// The name its TLS handshake asked for.
@@ -63,8 +65,8 @@ pub(crate) struct Conn {
 }
 
 impl Conn {
-    /// A connection from `peer`.
-    pub(crate) fn new(accepted: Accepted, origin: Origin, peer: IpAddr) -> Self {
+    /// A connection from `peer` to our address `local`.
+    pub(crate) fn new(accepted: Accepted, origin: Origin, (peer, local): (IpAddr, IpAddr)) -> Self {
         let scheme = match origin {
             Origin::Https => "https",
             Origin::Http | Origin::Internal(_) => "http",
@@ -79,6 +81,7 @@ impl Conn {
             _accepted: accepted,
             origin,
             client: peer.to_canonical(),
+            local: local.to_canonical(),
             peer: address.map(|address| Peer { address, scheme, host: None }),
             server_name: None,
             http2: false,

@@ -10,7 +10,7 @@ use landfall_model::route::Protocol;
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
 pub(crate) const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
-pub(crate) const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 pub(crate) const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const X_REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
 const WEBSOCKET: HeaderValue = HeaderValue::from_static("websocket");
@@ -49,6 +49,18 @@ pub(crate) fn says_close(headers: &HeaderMap) -> bool {
 pub(crate) fn asks_for_websocket(headers: &HeaderMap) -> bool {
     headers.get(header::UPGRADE).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"websocket"))
         && has_token(headers, &header::CONNECTION, "upgrade")
+}
+
+/// True if the client asks for another protocol than WebSocket, and not for one that only offers HTTP in another way: clients that offer
+/// `h2c` with their first request, as Java's does, or TLS, take an answer without it.
+pub(crate) fn asks_for_other_protocol(headers: &HeaderMap) -> bool {
+    let offers_http = |name: &str| {
+        let name = name.split('/').next().unwrap_or_default().trim();
+        ["websocket", "h2c", "h2", "http", "tls"].iter().any(|known| known.eq_ignore_ascii_case(name))
+    };
+    let names = headers.get_all(header::UPGRADE).iter().filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(','));
+    let mut names = names.map(str::trim).filter(|name| !name.is_empty()).peekable();
+    names.peek().is_some() && has_token(headers, &header::CONNECTION, "upgrade") && !names.any(offers_http)
 }
 
 /// True unless `Expect` says something that is not `100-continue`: what a server makes of that, and of the body after it, is anyone's guess.
@@ -199,6 +211,18 @@ mod tests {
         let mut expected = vec!["authorization: secret"];
         expected.extend(OWN);
         assert_eq!(lines, expected);
+    }
+
+    #[test]
+    fn an_offer_of_http_is_no_other_protocol() {
+        let asks = |upgrade: &'static str| asks_for_other_protocol(&map(&[("connection", "keep-alive, Upgrade"), ("upgrade", upgrade)]));
+        for other in ["tailscale-control-protocol", "SPDY/3.1", "tcp", "docker, tcp"] {
+            assert!(asks(other), "{other}");
+        }
+        for http in ["websocket", "WebSocket", "h2c", "TLS/1.2, HTTP/1.1", "HTTP/2.0", "foo, websocket", ""] {
+            assert!(!asks(http), "{http}");
+        }
+        assert!(!asks_for_other_protocol(&map(&[("upgrade", "tcp")])), "without Connection it is only a word");
     }
 
     #[test]

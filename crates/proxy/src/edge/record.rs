@@ -6,6 +6,7 @@ use crate::access::{Line, bounded};
 use crate::edge::client::Client;
 use crate::edge::front::LocalSite;
 use crate::meter::{End, RouteMeter, Slot};
+use crate::upstream::fault::Failed;
 use crate::upstream::pool::LocalEndpoint;
 use crate::upstream::upload::Upload;
 use crate::worker::Worker;
@@ -31,6 +32,8 @@ pub(crate) struct Record {
     whole: bool,
     /// Its failure is wanted.
     planned: bool,
+    /// Why the last endpoint that was tried gave no answer.
+    fault: Option<Failed>,
     sent: u64,
     asked: Option<Asked>,
 }
@@ -72,6 +75,7 @@ impl Record {
             status: None,
             whole: false,
             planned: false,
+            fault: None,
             sent: 0,
             asked: None,
         }
@@ -140,6 +144,17 @@ impl Record {
         self.endpoint = Some(Rc::clone(endpoint));
     }
 
+    /// The endpoint it is at gave no answer that can be passed on.
+    pub(crate) fn failed(&mut self, reason: Failed) {
+        for slot in self.slot().into_iter().chain(self.endpoint.as_ref().map(|e| e.slot())) {
+            slot.failed(reason.fault);
+        }
+        if let Some(endpoint) = &self.endpoint {
+            endpoint.state.failed(&reason);
+        }
+        self.fault = Some(reason);
+    }
+
     /// An endpoint that did not answer is done with.
     fn leave_endpoint(&mut self) {
         if let Some(endpoint) = self.endpoint.take() {
@@ -199,6 +214,7 @@ impl Record {
                 _ => "HTTP/1.1",
             },
             broken: end.status.is_some() && !end.whole,
+            fault: self.fault.as_ref().filter(|_| status >= 500).map(ToString::to_string),
         });
     }
 }

@@ -33,8 +33,12 @@ pub(crate) enum Refusal {
     NoRoute,
     /// The service has no ready replica.
     NoEndpoint,
-    /// No replica could be reached, or it broke off before answering.
+    /// No replica could be reached.
     BadGateway,
+    /// A replica ended the connection before it answered.
+    NoAnswer,
+    /// A replica's answer cannot be passed on.
+    Unreadable,
     /// No answer in time.
     Timeout,
     /// The client did not finish sending its request.
@@ -74,7 +78,7 @@ impl Refusal {
             Refusal::NoSite | Refusal::NoRoute => StatusCode::NOT_FOUND,
             Refusal::Misdirected => StatusCode::MISDIRECTED_REQUEST,
             Refusal::NoTable | Refusal::NoEndpoint | Refusal::NoKeys | Refusal::Maintenance { .. } => StatusCode::SERVICE_UNAVAILABLE,
-            Refusal::BadGateway => StatusCode::BAD_GATEWAY,
+            Refusal::BadGateway | Refusal::NoAnswer | Refusal::Unreadable => StatusCode::BAD_GATEWAY,
             Refusal::Timeout => StatusCode::GATEWAY_TIMEOUT,
             Refusal::Unfinished => StatusCode::REQUEST_TIMEOUT,
             Refusal::Forbidden => StatusCode::FORBIDDEN,
@@ -97,6 +101,8 @@ impl Refusal {
             Refusal::NoTable => "The server is starting",
             Refusal::NoEndpoint | Refusal::NoKeys => "The service is not available at the moment",
             Refusal::BadGateway => "The service could not be reached",
+            Refusal::NoAnswer => "The service ended the connection without an answer",
+            Refusal::Unreadable => "The service gave an answer that cannot be passed on",
             Refusal::Timeout => "The service did not answer in time",
             Refusal::Unfinished => "The request was not sent to its end in time",
             Refusal::Forbidden => "This is not open to you",
@@ -111,7 +117,16 @@ impl Refusal {
 
     /// True if the request failed for want of an application, as opposed to for what it asked.
     pub(crate) fn is_failure(self) -> bool {
-        matches!(self, Refusal::NoTable | Refusal::NoEndpoint | Refusal::NoKeys | Refusal::BadGateway | Refusal::Timeout)
+        matches!(
+            self,
+            Refusal::NoTable
+                | Refusal::NoEndpoint
+                | Refusal::NoKeys
+                | Refusal::BadGateway
+                | Refusal::NoAnswer
+                | Refusal::Unreadable
+                | Refusal::Timeout
+        )
     }
 
     /// The answer.

@@ -15,7 +15,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use std::future::{Future, poll_fn};
 use std::io;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::{Context, Poll};
@@ -55,12 +55,17 @@ pub(crate) fn http2_builder() -> http2::Builder<LocalExecutor> {
 
 /// Serves a connection without TLS. Services may call each other by HTTP/2 from its first byte, as gRPC does; from outside that needs TLS.
 pub(crate) async fn serve_http(accepted: Accepted, stream: TcpStream, peer: IpAddr, origin: Origin) {
-    let mut conn = Conn::new(accepted, origin, peer);
+    let mut conn = Conn::new(accepted, origin, (peer, local(&stream)));
     if matches!(origin, Origin::Internal(_)) {
         let Ok(http2) = tokio::time::timeout(HANDSHAKE_LIMIT, begins_http2(&stream)).await else { return };
         conn.http2 = http2;
     }
     if conn.http2 { serve_http2(conn, stream).await } else { http1::serve(conn, stream).await }
+}
+
+/// The address a client came to.
+fn local(stream: &TcpStream) -> IpAddr {
+    stream.local_addr().map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), |address| address.ip())
 }
 
 /// No request of HTTP/1 begins so: the method is reserved (RFC 9113 §3.4).
@@ -71,7 +76,7 @@ async fn begins_http2(stream: &TcpStream) -> bool {
 
 /// Shakes hands and serves.
 pub(crate) async fn serve_https(accepted: Accepted, stream: TcpStream, peer: IpAddr) {
-    let worker = Rc::clone(accepted.worker());
+    let (worker, local) = (Rc::clone(accepted.worker()), local(&stream));
     let Ok(Ok(stream)) = tokio::time::timeout(HANDSHAKE_LIMIT, worker.tls.accept(stream)).await else {
         return worker.count_handshake(None);
     };
@@ -79,7 +84,7 @@ pub(crate) async fn serve_https(accepted: Accepted, stream: TcpStream, peer: IpA
     if stream.alpn_protocol() == Some(ACME_TLS) {
         return;
     }
-    let mut conn = Conn::new(accepted, Origin::Https, peer);
+    let mut conn = Conn::new(accepted, Origin::Https, (peer, local));
     conn.server_name = stream.server_name().map(str::to_ascii_lowercase);
     conn.http2 = stream.alpn_protocol() == Some(b"h2");
     if conn.http2 { serve_http2(conn, stream).await } else { http1::serve(conn, stream).await }

@@ -9,6 +9,7 @@ use http::header::{HOST, HeaderValue};
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderMap, Uri, Version};
 use std::borrow::Cow;
+use std::net::IpAddr;
 
 /// A canonical host: lower case, no trailing dot; the port is kept for the application.
 #[derive(Debug, Clone)]
@@ -59,6 +60,16 @@ impl Host {
         let text = [&name.to_ascii_lowercase(), port].concat();
         let value = HeaderValue::from_bytes(&text).map_err(|_| Refusal::Ambiguous("host"))?;
         Ok(Self { value, name: name.len() })
+    }
+
+    /// The address that was asked, where no host was named, which HTTP/1.0 allows: neither a program nor a redirect can do with an empty one.
+    pub(crate) fn or_address(self, local: IpAddr) -> Self {
+        if self.name > 0 {
+            return self;
+        }
+        let text = if local.is_ipv4() { local.to_string() } else { format!("[{local}]") };
+        let name = text.len();
+        HeaderValue::try_from(text).map_or(self, |value| Self { value, name })
     }
 
     /// Without port.

@@ -5,11 +5,17 @@
 //! the table has been drained.
 
 use crate::meter::Meter;
+use crate::upstream::fault::Failed;
 use crate::upstream::reach::Reach;
-use landfall_model::control::EndpointStatus;
+use arc_swap::ArcSwapOption;
+use landfall_model::control::{EndpointStatus, LastFault};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+/// How long the reason of a failure is told.
+const TOLD_FOR: Duration = Duration::from_secs(600);
 
 /// One endpoint, shared by all threads.
 #[derive(Debug)]
@@ -19,6 +25,8 @@ pub(crate) struct EndpointState {
     /// What came of its requests.
     pub(crate) meter: Meter,
     healthy: AtomicBool,
+    /// Why the last try failed that did, and when.
+    fault: ArcSwapOption<(Instant, String)>,
     slots: Box<[Slot]>,
 }
 
@@ -43,7 +51,7 @@ impl EndpointState {
     fn new(id: &str, workers: usize) -> Self {
         let slots = std::iter::repeat_with(Slot::default).take(workers).collect();
         // It was gated before it came into a table, so it starts healthy.
-        Self { id: id.to_owned(), meter: Meter::new(workers), healthy: AtomicBool::new(true), slots }
+        Self { id: id.to_owned(), meter: Meter::new(workers), healthy: AtomicBool::new(true), fault: ArcSwapOption::empty(), slots }
     }
 
     /// It answers, as far as is known.
@@ -54,6 +62,18 @@ impl EndpointState {
     /// Records what a health check or a failed connect found; true if that is news.
     pub(crate) fn set_healthy(&self, healthy: bool) -> bool {
         self.healthy.swap(healthy, Ordering::Relaxed) != healthy
+    }
+
+    /// It gave no answer that can be passed on.
+    pub(crate) fn failed(&self, reason: &Failed) {
+        self.fault.store(Some(Arc::new((Instant::now(), reason.to_string()))));
+    }
+
+    /// The last such reason, unless it is too old to be of interest.
+    pub(crate) fn last_fault(&self) -> Option<LastFault> {
+        let (at, words) = &*self.fault.load_full()?;
+        let ago = at.elapsed();
+        (ago < TOLD_FOR).then(|| LastFault { words: words.clone(), ago_s: ago.as_secs() })
     }
 
     /// Counts one more; only ever called by the thread of `worker`.

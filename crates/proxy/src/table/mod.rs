@@ -92,6 +92,8 @@ pub(crate) struct CompiledUpstream {
     pub(crate) key: String,
     /// Path of active health checks; a TCP connection when absent.
     pub(crate) health_path: Option<String>,
+    /// The host they ask for; the endpoint's address when absent.
+    pub(crate) health_host: Option<String>,
     /// What they speak.
     pub(crate) protocol: Protocol,
     /// Ready replicas.
@@ -130,6 +132,7 @@ impl Compiled {
             compiled.upstreams.push(CompiledUpstream {
                 key: key.clone(),
                 health_path: upstream.health_path.clone(),
+                health_host: upstream.health_host.clone(),
                 protocol: upstream.protocol,
                 endpoints: upstream
                     .endpoints

@@ -2,6 +2,7 @@
 
 use crate::upstream::body::RequestBody;
 use crate::upstream::coming::Coming;
+use crate::upstream::http1::settle_length;
 use crate::upstream::multiplex::Place;
 use crate::upstream::send::{is_repeatable, within};
 use crate::upstream::upload::Upload;
@@ -19,6 +20,8 @@ pub(crate) enum Called {
     Unsent(Request<RequestBody>),
     /// It was sent, and no answer came.
     Lost(hyper::Error),
+    /// What came is no answer; says why.
+    Malformed(&'static str),
     /// No answer within the route's time.
     TimedOut,
 }
@@ -29,7 +32,10 @@ pub(crate) async fn call(place: Place, request: Request<RequestBody>, upload: Op
     let copy = (place.reused && is_repeatable(&request)).then(|| copy_of(&request));
     let Some(result) = within(place.send(addressed(request)), upload, timeout).await else { return Called::TimedOut };
     match result {
-        Ok(response) => Called::Answered(response.map(|incoming| Coming::H2c(incoming, Some(place)))),
+        Ok(mut response) => match settle_length(response.status(), response.headers_mut()) {
+            Ok(()) => Called::Answered(response.map(|incoming| Coming::H2c(incoming, Some(place)))),
+            Err(words) => Called::Malformed(words),
+        },
         Err(mut failure) => match (failure.take_message(), copy) {
             (Some(request), _) => Called::Unsent(request),
             (None, Some(copy)) => Called::Unsent(copy),

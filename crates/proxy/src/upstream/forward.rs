@@ -9,13 +9,14 @@ use crate::upstream::balance::LocalTable;
 use crate::upstream::body::RequestBody;
 use crate::upstream::call::{Called, call};
 use crate::upstream::coming::Coming;
+use crate::upstream::fault::Failed;
 use crate::upstream::http1::{Answer, Outgoing, Switched};
 use crate::upstream::pool::{Held, LocalEndpoint};
-use crate::upstream::reach::is_away;
 use crate::upstream::send::{Sent, is_repeatable, send};
 use crate::upstream::upload::Upload;
 use crate::worker::Worker;
 use http::{Request, Response};
+use landfall_model::fault::Fault;
 use landfall_model::route::Protocol;
 use std::io;
 use std::rc::Rc;
@@ -75,8 +76,7 @@ pub(crate) async fn forward(worker: &Worker, table: &Rc<LocalTable>, outbound: O
         Protocol::H2c => Message::H2c(request),
     };
     let mut failed: Vec<Rc<LocalEndpoint>> = Vec::new();
-    // The networks of all that were tried are not there.
-    let mut away = true;
+    let mut last = Refusal::BadGateway;
     for _ in 0..TRIES {
         let nobody = || if worker.table().compiled.generation == 0 { Refusal::NoTable } else { Refusal::NoEndpoint };
         let endpoint = pick(worker, table, upstream, &failed).ok_or_else(nobody)?;
@@ -102,23 +102,42 @@ pub(crate) async fn forward(worker: &Worker, table: &Rc<LocalTable>, outbound: O
             Tried::Answered(answer) => return Ok(Inbound { answer, held }),
             Tried::Unsent(again) => message = again,
             Tried::Unreached(again, error) => {
+                let reason = Failed::unreached(&error);
+                last = refusal(reason.fault);
                 if endpoint.state.set_healthy(false) {
-                    tracing::info!(endpoint = endpoint.state.id, %error, "cannot be reached");
+                    tracing::info!(endpoint = endpoint.state.id, %reason, "cannot be reached");
                 }
-                away &= is_away(&error);
+                record.failed(reason);
                 failed.push(endpoint);
                 message = again;
             }
-            Tried::TimedOut => return Err(Refusal::Timeout),
+            Tried::TimedOut => return Err(fail(record, Failed::timed_out(timeout))),
             Tried::Lost(_) if upload.as_ref().is_some_and(|upload| upload.is_too_large()) => return Err(Refusal::TooLarge),
             Tried::Lost(_) if upload.as_ref().is_some_and(|upload| upload.failed()) => return Err(Refusal::Unfinished),
-            Tried::Lost(error) => {
-                tracing::debug!(endpoint = endpoint.state.id, %error, "broke off before answering");
-                return Err(Refusal::BadGateway);
+            Tried::Lost(reason) => {
+                tracing::debug!(endpoint = endpoint.state.id, %reason, "gave no answer that can be passed on");
+                return Err(fail(record, reason));
             }
         }
     }
-    Err(if away && !failed.is_empty() { Refusal::NoEndpoint } else { Refusal::BadGateway })
+    Err(last)
+}
+
+/// Keeps the reason where the owner finds it; the client hears less.
+pub(crate) fn fail(record: &mut Record, reason: Failed) -> Refusal {
+    let refusal = refusal(reason.fault);
+    record.failed(reason);
+    refusal
+}
+
+fn refusal(fault: Fault) -> Refusal {
+    match fault {
+        Fault::Unreachable => Refusal::BadGateway,
+        Fault::NoNetwork => Refusal::NoEndpoint,
+        Fault::Closed => Refusal::NoAnswer,
+        Fault::Malformed | Fault::TooLarge | Fault::Upgrade => Refusal::Unreadable,
+        Fault::Timeout => Refusal::Timeout,
+    }
 }
 
 /// How one try went.
@@ -127,7 +146,7 @@ enum Tried {
     Unsent(Message),
     /// No connection could be made.
     Unreached(Message, io::Error),
-    Lost(Box<dyn std::error::Error>),
+    Lost(Failed),
     TimedOut,
 }
 
@@ -136,7 +155,7 @@ impl From<Sent> for Tried {
         match sent {
             Sent::Answered(answer) => Tried::Answered(answer.into()),
             Sent::Unsent(outgoing) => Tried::Unsent(Message::Http1(outgoing)),
-            Sent::Lost(failure) => Tried::Lost(Box::new(failure)),
+            Sent::Lost(failure) => Tried::Lost(Failed::lost(&failure)),
             Sent::TimedOut => Tried::TimedOut,
         }
     }
@@ -147,7 +166,8 @@ impl From<Called> for Tried {
         match called {
             Called::Answered(response) => Tried::Answered(Came::Http(response)),
             Called::Unsent(request) => Tried::Unsent(Message::H2c(request)),
-            Called::Lost(error) => Tried::Lost(Box::new(error)),
+            Called::Lost(error) => Tried::Lost(Failed::lost_h2c(&error)),
+            Called::Malformed(words) => Tried::Lost(Failed::malformed(words)),
             Called::TimedOut => Tried::TimedOut,
         }
     }

@@ -5,6 +5,7 @@
 //! connection for an attack, and the health checks ask anyway.
 
 use crate::upstream::body::RequestBody;
+use crate::upstream::http1::MAX_HEAD;
 use crate::upstream::reach::{CONNECT_LIMIT, Reach};
 use crate::worker::LocalExecutor;
 use http::{Request, Response};
@@ -20,8 +21,6 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 use tokio::sync::Mutex;
 
-/// Largest head of an answer.
-const MAX_HEAD: u32 = 64 * 1024;
 /// Requests on one connection, as far as the application allows so many.
 const MAX_STREAMS: usize = 64;
 /// Of an answer that may be under way, per request and per connection.
@@ -126,7 +125,7 @@ async fn connect(reach: &Reach) -> io::Result<Line> {
         builder
             .initial_stream_window_size(STREAM_WINDOW)
             .initial_connection_window_size(CONNECTION_WINDOW)
-            .max_header_list_size(MAX_HEAD)
+            .max_header_list_size(MAX_HEAD as u32)
             .max_send_buf_size(SEND_BUFFER);
         builder.handshake(TokioIo::new(stream)).await.map_err(io::Error::other)
     };

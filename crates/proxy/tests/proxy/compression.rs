@@ -81,6 +81,40 @@ async fn every_encoding_gives_back_what_the_application_said() {
 }
 
 #[tokio::test]
+async fn a_tag_that_was_weakened_on_its_way_is_known_on_its_way_back() {
+    let proxy = start();
+    // It compares as it should, but knows its own tag only.
+    let address = application(|request| async move {
+        let has = |name: &str, tag: &str| {
+            let values = request.headers().get_all(name).iter().filter_map(|value| value.to_str().ok());
+            values.flat_map(|list| list.split(',')).any(|one| one.trim() == tag)
+        };
+        let status = match request.method().as_str() {
+            "PUT" if !has("if-match", "\"v1\"") => StatusCode::PRECONDITION_FAILED,
+            "GET" if request.uri().path() == "/compares" && has("if-none-match", "\"v1\"") => StatusCode::NOT_MODIFIED,
+            _ => StatusCode::OK,
+        };
+        let body = if status == StatusCode::OK { page(9000) } else { String::new() };
+        Response::builder().status(status).header("content-type", "text/html").header("etag", "\"v1\"").body(Full::from(body)).unwrap()
+    })
+    .await;
+    filtered(&proxy, address, Filters::default()).await;
+    let tag = header(&get(proxy.http, "/", "gzip").await.0, "etag").to_owned();
+    assert_eq!(tag, "W/\"v1\"");
+    for (line, status) in [
+        (format!("PUT / HTTP/1.1\r\nContent-Length: 0\r\nIf-Match: {tag}"), 200),
+        ("PUT / HTTP/1.1\r\nContent-Length: 0\r\nIf-Match: W/\"v0\"".to_owned(), 412),
+        (format!("GET /compares HTTP/1.1\r\nIf-None-Match: {tag}"), 304),
+        (format!("GET /whole HTTP/1.1\r\nIf-None-Match: \"x\", {tag}"), 304),
+        ("GET /compares HTTP/1.1\r\nIf-None-Match: W/\"v0\"".to_owned(), 200),
+    ] {
+        let request = format!("{line}\r\nHost: shop.example\r\nAccept-Encoding: gzip\r\nConnection: close\r\n\r\n");
+        let text = crate::harness::talk(proxy.http, &request).await;
+        assert!(text.starts_with(&format!("HTTP/1.1 {status} ")), "{line}: {}", &text[..text.len().min(200)]);
+    }
+}
+
+#[tokio::test]
 async fn a_route_can_be_left_as_it_is() {
     let proxy = start();
     let address =

@@ -202,3 +202,42 @@ async fn large_files_arrive_whole_and_a_site_without_files_says_so() {
     proxy.swap(&gone).await;
     assert_eq!(proxy.get("shop.example", "/").await.0, StatusCode::SERVICE_UNAVAILABLE);
 }
+
+#[tokio::test]
+async fn an_exported_site_has_its_pages_at_their_addresses() {
+    let site = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| {
+        let path = site.path().join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    };
+    for name in ["index", "about", "about/team", "docs/index", "both", "both/index", "404"] {
+        write(&format!("{name}.html"), &format!("<p>{name}"));
+    }
+    write("file", "text");
+    write("file.html", "<p>no");
+    let proxy = serve(site.path(), &[], |_, _, _| ()).await;
+    for (path, body) in [
+        ("/", "<p>index"),
+        ("/about", "<p>about"),
+        ("/about.html", "<p>about"),
+        ("/about/team", "<p>about/team"),
+        ("/docs/", "<p>docs/index"),
+        ("/both", "<p>both"),
+        ("/both/", "<p>both/index"),
+        ("/file", "text"),
+    ] {
+        let (status, head, found) = get(&proxy, path, "").await;
+        assert_eq!((status, found.as_str()), (200, body), "{path}: {head}");
+    }
+    for (path, to) in [("/about/?q=1", "/about?q=1"), ("/docs", "/docs/")] {
+        let (status, head, _) = get(&proxy, path, "").await;
+        assert_eq!((status, value(&head, "location")), (301, format!("http://shop.example:{}{to}", proxy.http.port()).as_str()), "{path}");
+    }
+    for path in ["/nothing", "/about/nobody", "/missing.js"] {
+        let (status, head, body) = get(&proxy, path, "If-None-Match: *\r\nRange: bytes=0-1\r\n").await;
+        assert_eq!((status, body.as_str()), (404, "<p>404"), "{path}: {head}");
+        assert!(value(&head, "etag").is_empty(), "{head}");
+    }
+    assert_eq!(get(&proxy, "//evil.example/about/", "").await.0, 404, "never a redirect to elsewhere");
+}

@@ -16,6 +16,7 @@ mod front;
 mod grpc;
 mod harness;
 mod http2;
+mod judged;
 mod jwt;
 mod names;
 mod records;

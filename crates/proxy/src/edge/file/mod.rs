@@ -18,8 +18,8 @@ use crate::upstream::body::ResponseBody;
 use bytes::Bytes;
 use condition::{Part, Stamp};
 use http::header::{
-    ACCEPT_RANGES, ALLOW, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, HeaderMap, HeaderValue,
-    LAST_MODIFIED, LOCATION, RANGE, VARY,
+    ACCEPT_ENCODING, ACCEPT_RANGES, ALLOW, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, HeaderMap,
+    HeaderValue, LAST_MODIFIED, LOCATION, RANGE, VARY,
 };
 use http::{Method, Response, StatusCode};
 use landfall_model::filter;
@@ -30,6 +30,10 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 const INDEX: &str = "index.html";
+/// How pages end whose addresses do not say it, as exported sites have them: `/about` is `about.html`.
+const PAGE: &str = ".html";
+/// The page of a site for what is not there.
+const MISSING: &str = "404.html";
 /// A name with its content's digest in it never stands for other content.
 const FOREVER: HeaderValue = HeaderValue::from_static("public, max-age=31536000, immutable");
 /// May be kept, and is asked for again before it is used.
@@ -108,22 +112,41 @@ impl Files {
         let name = name_of(wanted.path).ok_or(Refusal::NoRoute)?;
         match self.find(folder, &name, wanted)? {
             Sought::File(found) => Ok(self.send(found, wanted, in_flight)),
-            Sought::Directory => {
-                let (path, query) =
-                    wanted.target.split_once('?').map_or((wanted.target, ""), |(path, _)| (path, &wanted.target[path.len()..]));
-                let mut response = empty(StatusCode::MOVED_PERMANENTLY);
-                let location = HeaderValue::try_from(format!("{}{path}/{query}", origin())).map_err(|_| Refusal::NoRoute)?;
-                response.headers_mut().insert(LOCATION, location);
-                Ok(response)
-            }
-            Sought::Nothing => Err(Refusal::NoRoute),
+            Sought::Directory => moved(wanted, origin(), |path| format!("{path}/")),
+            Sought::Page => moved(wanted, origin(), |path| path.trim_end_matches('/').to_owned()),
+            Sought::Nothing => self.missing(folder, wanted, in_flight),
         }
+    }
+
+    /// The site's own page for what is not there.
+    fn missing(&self, folder: &Folder, wanted: &Wanted<'_>, in_flight: InFlight) -> Result<Response<ResponseBody>, Refusal> {
+        let current = folder.dirs.first().ok_or(Refusal::NoRoute)?;
+        // A condition or a part was asked of something else.
+        let headers: HeaderMap = wanted.headers.get(ACCEPT_ENCODING).map(|value| (ACCEPT_ENCODING, value.clone())).into_iter().collect();
+        let wanted = Wanted { headers: &headers, ..*wanted };
+        let Sought::File(found) = look(current, MISSING, &wanted)? else { return Err(Refusal::NoRoute) };
+        let mut response = self.send(found, &wanted, in_flight);
+        *response.status_mut() = StatusCode::NOT_FOUND;
+        for name in [ETAG, LAST_MODIFIED, ACCEPT_RANGES] {
+            response.headers_mut().remove(name);
+        }
+        Ok(response)
     }
 
     fn find(&self, folder: &Folder, name: &str, wanted: &Wanted<'_>) -> Result<Sought, Refusal> {
         let Some(current) = folder.dirs.first() else { return Ok(Sought::Nothing) };
         let inside = if name.is_empty() || name.ends_with('/') { format!("{name}{INDEX}") } else { name.to_owned() };
-        match look(current, &inside, wanted)? {
+        let sought = look(current, &inside, wanted)?;
+        if !matches!(sought, Sought::File(_)) {
+            let page = name.strip_suffix('/').unwrap_or(name);
+            let found = if page.is_empty() { Sought::Nothing } else { look(current, &format!("{page}{PAGE}"), wanted)? };
+            match found {
+                Sought::File(_) if name.ends_with('/') => return Ok(Sought::Page),
+                Sought::File(_) => return Ok(found),
+                _ => {}
+            }
+        }
+        match sought {
             Sought::Nothing => {}
             // What links refer to from a directory's page is relative to the name with the slash.
             Sought::Directory if matches!(look(current, &format!("{inside}/{INDEX}"), wanted)?, Sought::File(_)) => {
@@ -196,8 +219,20 @@ impl Files {
 
 enum Sought {
     File(Found),
+    /// With a page of its own, at the name with a slash.
     Directory,
+    /// At the name without the slash.
+    Page,
     Nothing,
+}
+
+/// To the same with another path.
+fn moved(wanted: &Wanted<'_>, origin: String, to: impl Fn(&str) -> String) -> Result<Response<ResponseBody>, Refusal> {
+    let (path, query) = wanted.target.split_once('?').map_or((wanted.target, ""), |(path, _)| (path, &wanted.target[path.len()..]));
+    let mut response = empty(StatusCode::MOVED_PERMANENTLY);
+    let location = HeaderValue::try_from(format!("{origin}{}{query}", to(path))).map_err(|_| Refusal::NoRoute)?;
+    response.headers_mut().insert(LOCATION, location);
+    Ok(response)
 }
 
 /// Looks for a name, and beside it for the same content made smaller.

@@ -9,6 +9,7 @@ mod body_limit;
 mod compress;
 mod cors;
 mod encoder;
+mod etag;
 mod jwt;
 mod keys;
 mod query;
@@ -29,7 +30,7 @@ use compress::{Accepted, Compression};
 use cors::Cors;
 use http::header::AUTHORIZATION;
 use http::uri::PathAndQuery;
-use http::{HeaderMap, HeaderValue, Request, Response};
+use http::{HeaderMap, HeaderValue, Method, Request, Response};
 use jwt::{Jwt, Told};
 use landfall_model::filter;
 use landfall_model::name::PathMatch;
@@ -128,6 +129,8 @@ pub(crate) struct Passage {
     told: Told,
     caller: Option<cors::Caller>,
     accepted: Accepted,
+    /// Tags the client has, some of them weakened on their way to it.
+    has: Option<HeaderValue>,
     /// The client may be told to come by HTTPS only.
     secure: bool,
 }
@@ -140,7 +143,7 @@ impl Passage {
 
     /// Begins.
     pub(crate) fn new(id: HeaderValue, secure: bool) -> Self {
-        Self { id, user: None, told: Told::new(), caller: None, accepted: Accepted::default(), secure }
+        Self { id, user: None, told: Told::new(), caller: None, accepted: Accepted::default(), has: None, secure }
     }
 }
 
@@ -208,11 +211,19 @@ impl Filters {
     }
 
     /// Completes a request for the application: its headers, and its target as the application knows it.
-    pub(crate) fn prepare(&self, passage: &Passage, headers: &mut HeaderMap, mut target: PathAndQuery) -> PathAndQuery {
+    pub(crate) fn prepare(
+        &self,
+        passage: &mut Passage,
+        (method, headers): (&Method, &mut HeaderMap),
+        mut target: PathAndQuery,
+    ) -> PathAndQuery {
         headers.insert(request_id::X_REQUEST_ID, passage.id.clone());
         if let Some(user) = &passage.user {
             headers.remove(AUTHORIZATION);
             headers.insert(basic_auth::X_FORWARDED_USER, user.clone());
+        }
+        if self.compression.is_some() {
+            passage.has = etag::undo(method, headers);
         }
         if let Some(jwt) = &self.jwt {
             target = jwt.prepare(&passage.told, headers, target);
@@ -235,6 +246,9 @@ impl Filters {
 
     /// Completes an answer, whoever made it.
     pub(crate) fn relay(&self, response: &mut Response<ResponseBody>, passage: Passage) {
+        if let Some(has) = &passage.has {
+            etag::compare(has, response);
+        }
         if let Some(compression) = &self.compression {
             compression.relay(response, &passage.accepted);
         }

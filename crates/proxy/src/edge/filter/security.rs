@@ -4,7 +4,9 @@
 //! never for names of this machine: pinned to `localhost`, it would break every other program a developer runs there.
 
 use http::HeaderMap;
-use http::header::{HeaderName, HeaderValue, REFERRER_POLICY, STRICT_TRANSPORT_SECURITY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS};
+use http::header::{
+    CONTENT_SECURITY_POLICY, HeaderName, HeaderValue, REFERRER_POLICY, STRICT_TRANSPORT_SECURITY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
+};
 use landfall_model::filter::Filters;
 
 const DEFAULTS: [(HeaderName, HeaderValue); 3] = [
@@ -45,6 +47,10 @@ impl Headers {
 
     pub(crate) fn apply(&self, headers: &mut HeaderMap, secure: bool) {
         for (name, value) in &self.defaults {
+            // Browsers that know `frame-ancestors` obey it alone; to others the older header would say something else.
+            if *name == X_FRAME_OPTIONS && self.says_who_frames(headers) {
+                continue;
+            }
             if !headers.contains_key(name) {
                 headers.insert(name.clone(), value.clone());
             }
@@ -58,6 +64,24 @@ impl Headers {
             }
         }
     }
+}
+
+impl Headers {
+    /// The policy that the client gets says who may show the page in a frame (CSP 3 §6.4.2). The file's own policy replaces the application's.
+    fn says_who_frames(&self, headers: &HeaderMap) -> bool {
+        match self.set.iter().find(|(name, _)| *name == CONTENT_SECURITY_POLICY) {
+            Some((_, policy)) => has_frame_ancestors(policy),
+            None => headers.get_all(CONTENT_SECURITY_POLICY).iter().any(has_frame_ancestors),
+        }
+    }
+}
+
+fn has_frame_ancestors(policy: &HeaderValue) -> bool {
+    let directives = policy.as_bytes().split(|byte| matches!(byte, b';' | b','));
+    directives.map(<[u8]>::trim_ascii).any(|directive| {
+        let name = directive.split(u8::is_ascii_whitespace).next().unwrap_or_default();
+        name.eq_ignore_ascii_case(b"frame-ancestors")
+    })
 }
 
 /// Tells the client to come by HTTPS only, unless the answer says something about that.
@@ -74,6 +98,28 @@ pub(crate) fn is_public(host: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_may_frame_a_page_is_said_once() {
+        let framed = |app: &[&'static str], file: Option<&str>| {
+            let mut asked = Filters::default();
+            if let Some(file) = file {
+                let policy = serde_json::from_value(serde_json::json!({ "content-security-policy": file })).unwrap();
+                asked.headers = policy;
+            }
+            let mut headers = HeaderMap::new();
+            for policy in app {
+                headers.append(CONTENT_SECURITY_POLICY, HeaderValue::from_static(policy));
+            }
+            Headers::new(&asked).apply(&mut headers, false);
+            headers.contains_key(X_FRAME_OPTIONS)
+        };
+        assert!(framed(&[], None) && framed(&["default-src 'self'"], None) && framed(&["default-src frame-ancestors"], None));
+        assert!(!framed(&["frame-ancestors https://cloud.test"], None));
+        assert!(!framed(&["default-src 'self'", "script-src x; Frame-Ancestors\t'none'"], None));
+        assert!(!framed(&[], Some("frame-ancestors 'self'")));
+        assert!(framed(&["frame-ancestors 'none'"], Some("default-src 'self'")), "the file's policy replaces the application's");
+    }
 
     #[test]
     fn names_of_this_machine_are_never_pinned() {

@@ -7,12 +7,16 @@ use http::{HeaderMap, Response, StatusCode, Version};
 use memchr::memmem;
 use std::mem::MaybeUninit;
 
-/// Header fields of an answer or of its trailers.
-const MAX_FIELDS: usize = 100;
+/// Header fields of an answer that there is room for at once, and those that one may have.
+const USUAL_FIELDS: usize = 100;
+const MAX_FIELDS: usize = 4096;
 /// Room in the map for what the proxy adds on the answer's way, so that it need not grow.
 const SPARE: usize = 8;
 /// Bytes of an answer's head.
-pub(super) const MAX_HEAD: usize = 64 * 1024;
+pub(crate) const MAX_HEAD: usize = 256 * 1024;
+/// What is said of a larger one, and of one with more fields.
+pub(crate) const TOO_LARGE: &str = "its head is larger than 256 KiB";
+pub(crate) const TOO_MANY: &str = "its head has more than 4,096 fields";
 
 /// How long a body is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,16 +44,23 @@ pub(super) fn take(input: &mut BytesMut, asked_head_only: bool) -> Result<Option
     if !input.ends_with(b"\n") && memmem::find(input, b"\n\r\n").is_none() && input.len() <= MAX_HEAD {
         return Ok(None);
     }
-    let mut fields = [const { MaybeUninit::uninit() }; MAX_FIELDS];
+    let mut usual = [const { MaybeUninit::uninit() }; USUAL_FIELDS];
+    let mut many = Vec::new();
     let mut parsed = httparse::Response::new(&mut []);
     let parser = httparse::ParserConfig::default();
-    let end = match parser.parse_response_with_uninit_headers(&mut parsed, input, &mut fields) {
+    let mut read = parser.parse_response_with_uninit_headers(&mut parsed, input, &mut usual);
+    if read == Err(httparse::Error::TooManyHeaders) {
+        many.resize_with(MAX_FIELDS, MaybeUninit::uninit);
+        parsed = httparse::Response::new(&mut []);
+        read = parser.parse_response_with_uninit_headers(&mut parsed, input, &mut many);
+    }
+    let end = match read {
         Ok(httparse::Status::Complete(end)) if end <= MAX_HEAD => end,
         // However much of it came at once.
-        Ok(httparse::Status::Complete(_)) => return Err("its head is too large"),
-        Ok(httparse::Status::Partial) if input.len() > MAX_HEAD => return Err("its head is too large"),
+        Ok(httparse::Status::Complete(_)) => return Err(TOO_LARGE),
+        Ok(httparse::Status::Partial) if input.len() > MAX_HEAD => return Err(TOO_LARGE),
         Ok(httparse::Status::Partial) => return Ok(None),
-        Err(httparse::Error::TooManyHeaders) => return Err("it has too many header fields"),
+        Err(httparse::Error::TooManyHeaders) => return Err(TOO_MANY),
         Err(_) => return Err("its head is not HTTP/1.1"),
     };
     let version = if parsed.version == Some(1) { Version::HTTP_11 } else { Version::HTTP_10 };
@@ -71,6 +82,7 @@ pub(super) fn take(input: &mut BytesMut, asked_head_only: bool) -> Result<Option
     let length = length_of(status, version, &headers, asked_head_only)?;
     let clear = length != Length::UntilClose && !may_have_more(status, &headers, asked_head_only);
     let keep = version == Version::HTTP_11 && clear && !says_close(&headers);
+    settle_length(status, &mut headers)?;
     let mut response = Response::new(());
     *response.status_mut() = status;
     *response.version_mut() = version;
@@ -78,8 +90,8 @@ pub(super) fn take(input: &mut BytesMut, asked_head_only: bool) -> Result<Option
     Ok(Some(Head { response, length, keep }))
 }
 
-fn length_of(status: StatusCode, version: Version, headers: &HeaderMap, asked_head_only: bool) -> Result<Length, &'static str> {
-    let coding = one(headers, &TRANSFER_ENCODING, "it has more than one Transfer-Encoding")?;
+/// The length that an answer's head states, however often it does (RFC 9110 §8.6).
+fn stated(headers: &HeaderMap) -> Result<Option<u64>, &'static str> {
     let mut length = None;
     for value in headers.get_all(CONTENT_LENGTH) {
         let given = decimal(value.as_bytes()).ok_or("its Content-Length is none")?;
@@ -87,6 +99,25 @@ fn length_of(status: StatusCode, version: Version, headers: &HeaderMap, asked_he
             return Err("it has two lengths");
         }
     }
+    Ok(length)
+}
+
+/// Leaves one length where there are several equal ones, and none where there may be none (RFC 9110 §8.6): a client of HTTP/2 takes either for a
+/// broken message.
+pub(crate) fn settle_length(status: StatusCode, headers: &mut HeaderMap) -> Result<(), &'static str> {
+    if status.is_informational() || status == StatusCode::NO_CONTENT {
+        headers.remove(CONTENT_LENGTH);
+    } else if headers.get_all(CONTENT_LENGTH).iter().nth(1).is_some()
+        && let Some(length) = stated(headers)?
+    {
+        headers.insert(CONTENT_LENGTH, length.into());
+    }
+    Ok(())
+}
+
+fn length_of(status: StatusCode, version: Version, headers: &HeaderMap, asked_head_only: bool) -> Result<Length, &'static str> {
+    let coding = one(headers, &TRANSFER_ENCODING, "it has more than one Transfer-Encoding")?;
+    let length = stated(headers)?;
     if let Some(coding) = coding {
         if length.is_some() || version == Version::HTTP_10 {
             return Err("it has two ways to end");
@@ -152,6 +183,17 @@ mod tests {
     }
 
     #[test]
+    fn one_length_goes_on_and_none_where_there_is_no_body() {
+        let lengths = |text: &str| {
+            let head = take(&mut BytesMut::from(text), false).unwrap().unwrap();
+            head.response.headers().get_all(CONTENT_LENGTH).iter().cloned().collect::<Vec<_>>()
+        };
+        assert_eq!(lengths("HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 005\r\n\r\n"), ["5"]);
+        assert_eq!(lengths("HTTP/1.1 304 No\r\nContent-Length: 5\r\nContent-Length: 5\r\n\r\n"), ["5"]);
+        assert!(lengths("HTTP/1.1 204 No\r\nContent-Length: 5\r\n\r\n").is_empty());
+    }
+
+    #[test]
     fn what_could_end_in_two_places_is_no_answer() {
         for lines in [
             "Content-Length: 5\r\nContent-Length: 6",
@@ -185,7 +227,11 @@ mod tests {
         assert_eq!(head.response.headers().get_all("a").iter().collect::<Vec<_>>(), ["b", "c"]);
         assert_eq!(&input[..], b"rest");
         let long = format!("HTTP/1.1 200 OK\r\nA: {}", "x".repeat(MAX_HEAD));
-        assert!(read(&long).is_err());
-        assert!(read(&format!("HTTP/1.1 200 OK\r\n{}\r\n", "A: b\r\n".repeat(101))).is_err());
+        assert_eq!(read(&long), Err(TOO_LARGE));
+        let fields = |count| read(&format!("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n{}\r\n", "A: b\r\n".repeat(count)));
+        assert_eq!([fields(100), fields(MAX_FIELDS - 1)], [const { Ok(Some((Length::Known(5), true))) }; 2]);
+        assert_eq!(fields(MAX_FIELDS), Err(TOO_MANY));
+        let wide = format!("HTTP/1.1 200 OK\r\nContent-Length: 5\r\nA: {}\r\n\r\n", "x".repeat(200 * 1024));
+        assert_eq!(read(&wide), Ok(Some((Length::Known(5), true))));
     }
 }

@@ -12,5 +12,6 @@ mod space;
 
 pub(crate) use connection::{Connection, Switched};
 pub(crate) use exchange::{Answer, AnswerBody, Exchange, Failure};
+pub(crate) use head::{MAX_HEAD, TOO_LARGE, TOO_MANY, settle_length};
 pub(crate) use outgoing::Outgoing;
 pub(crate) use space::Space;
