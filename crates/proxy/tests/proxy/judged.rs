@@ -53,7 +53,7 @@ async fn what_would_only_give_502_passes_no_gate_and_says_why_everywhere() {
         ("HTTP/1.1 200 OK\r\nContent-Length: 2, 2\r\n\r\nok".into(), Fault::Malformed, "Content-Length"),
         ("HTTP/1.1 200 OK\r\nBad Name: x\r\n\r\nok".into(), Fault::Malformed, "not HTTP/1.1"),
         ("HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n".into(), Fault::Malformed, "two ways to end"),
-        (large, Fault::TooLarge, "256 KiB"),
+        (large, Fault::TooLarge, "96 KiB"),
         (fields, Fault::TooLarge, "4,096"),
         (String::new(), Fault::Closed, "ended before the answer"),
     ];
@@ -70,10 +70,12 @@ async fn what_would_only_give_502_passes_no_gate_and_says_why_everywhere() {
     let path = proxy.home.path().join("logs/access.log");
     let lines = || std::fs::read_to_string(&path).unwrap_or_default();
     until("the lines", || async { lines().lines().count() >= answers.len() }).await;
-    for (line, (_, fault, words)) in lines().lines().zip(&answers) {
-        let line: serde_json::Value = serde_json::from_str(line).unwrap();
-        let told = line["fault"].as_str().unwrap();
-        assert!(told.starts_with(fault.word()) && told.contains(words), "{line}");
+    // Each worker writes its own when it has time.
+    let lines: Vec<serde_json::Value> = lines().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    for (_, fault, words) in &answers {
+        let told =
+            |line: &serde_json::Value| line["fault"].as_str().is_some_and(|told| told.starts_with(fault.word()) && told.contains(words));
+        assert!(lines.iter().any(told), "{fault} {words}: {lines:#?}");
     }
     let Answer::Metrics(metrics) = proxy.ask(&Ask::Metrics).await else { panic!() };
     for tally in [&metrics.routes[0].tally, &metrics.endpoints["shop/web"]] {
@@ -110,12 +112,12 @@ async fn what_can_be_passed_on_passes() {
     let refused = Probed::Refused { seen: format!("nothing listens on port {}", nobody.port()) };
     assert_eq!(probed(&proxy, nobody, Protocol::Http1).await, refused);
     let Probed::Failed { seen } = probed(&proxy, says("HTTP/1.1 200 OK\r\n\r\n").await, Protocol::H2c).await else { panic!() };
-    assert!(seen.contains("HTTP/2"), "{seen}");
+    assert!(seen.starts_with("GET /up gets "), "{seen}");
 }
 
 #[tokio::test]
 async fn a_length_that_is_said_twice_goes_on_once() {
-    let (proxy, authority) = (start(), Authority::new());
+    let proxy = start();
     for (index, status) in ["200 OK", "404 Not Found"].into_iter().enumerate() {
         let address = says(&format!("HTTP/1.1 {status}\r\nContent-Length: 2\r\nContent-Length: 2\r\n\r\nok")).await;
         serving(&proxy, 10 + index as u64, address).await;
@@ -123,6 +125,7 @@ async fn a_length_that_is_said_twice_goes_on_once() {
         assert_eq!(text.matches("content-length: 2\r\n").count(), 1, "{text}");
     }
     let address = says("HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 2\r\n\r\nok").await;
+    let (proxy, authority) = (start(), Authority::new());
     secured(&proxy, &authority, address).await;
     let stream = authority.connect(&proxy, "shop.example", "h2").await.unwrap();
     let (mut sender, connection) = hyper::client::conn::http2::handshake::<_, _, http_body_util::Empty<bytes::Bytes>>(

@@ -13,9 +13,9 @@ const MAX_FIELDS: usize = 4096;
 /// Room in the map for what the proxy adds on the answer's way, so that it need not grow.
 const SPARE: usize = 8;
 /// Bytes of an answer's head.
-pub(crate) const MAX_HEAD: usize = 256 * 1024;
+pub(crate) const MAX_HEAD: usize = 96 * 1024;
 /// What is said of a larger one, and of one with more fields.
-pub(crate) const TOO_LARGE: &str = "its head is larger than 256 KiB";
+pub(crate) const TOO_LARGE: &str = "its head is larger than 96 KiB";
 pub(crate) const TOO_MANY: &str = "its head has more than 4,096 fields";
 
 /// How long a body is.
@@ -231,7 +231,7 @@ mod tests {
         let fields = |count| read(&format!("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n{}\r\n", "A: b\r\n".repeat(count)));
         assert_eq!([fields(100), fields(MAX_FIELDS - 1)], [const { Ok(Some((Length::Known(5), true))) }; 2]);
         assert_eq!(fields(MAX_FIELDS), Err(TOO_MANY));
-        let wide = format!("HTTP/1.1 200 OK\r\nContent-Length: 5\r\nA: {}\r\n\r\n", "x".repeat(200 * 1024));
+        let wide = format!("HTTP/1.1 200 OK\r\nContent-Length: 5\r\nA: {}\r\n\r\n", "x".repeat(80 * 1024));
         assert_eq!(read(&wide), Ok(Some((Length::Known(5), true))));
     }
 }
