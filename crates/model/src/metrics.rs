@@ -41,6 +41,9 @@ pub struct Tally {
     /// Tries that brought no answer which could be passed on, by [`Fault`].
     #[serde(default)]
     pub faults: [u64; Fault::COUNT],
+    /// Headers of requests that no client may send: names with `_` that the route does not let pass, and those only the proxy writes.
+    #[serde(default)]
+    pub headers_dropped: u64,
 }
 
 impl Tally {
@@ -58,6 +61,7 @@ impl Tally {
             (&mut self.active, other.active),
             (&mut self.retries, other.retries),
             (&mut self.limited, other.limited),
+            (&mut self.headers_dropped, other.headers_dropped),
         ] {
             *sum = sum.wrapping_add(more);
         }
@@ -90,6 +94,9 @@ pub struct Metrics {
     pub handshakes_resumed: u64,
     /// TLS handshakes that came to nothing.
     pub handshakes_failed: u64,
+    /// Requests that nobody could carry, by what was wrong with them.
+    #[serde(default)]
+    pub refused: BTreeMap<String, u64>,
     /// Lines of the access log that were thrown away, because the disk was slower or full.
     pub log_dropped: u64,
     /// When certificates end, Unix seconds, by name. The agent knows.
@@ -100,7 +107,7 @@ pub struct Metrics {
 /// A family that is one number of each tally.
 type Simple = (&'static str, &'static str, &'static str, fn(&Tally) -> u64);
 
-const SIMPLE: [Simple; 7] = [
+const SIMPLE: [Simple; 8] = [
     ("request_bytes_total", "counter", "Bytes of requests' bodies.", |t| t.bytes_in),
     ("response_bytes_total", "counter", "Bytes of answers' bodies, as sent.", |t| t.bytes_out),
     ("requests_active", "gauge", "Requests without a whole answer yet.", |t| t.active),
@@ -108,6 +115,7 @@ const SIMPLE: [Simple; 7] = [
     ("responses_broken_total", "counter", "Answers that did not get to their end.", |t| t.broken),
     ("retries_total", "counter", "Requests sent once more.", |t| t.retries),
     ("limited_total", "counter", "Requests beyond a rate limit.", |t| t.limited),
+    ("headers_dropped_total", "counter", "Headers that the route does not let pass.", |t| t.headers_dropped),
 ];
 
 impl Metrics {
@@ -123,8 +131,8 @@ impl Metrics {
             out.times(prefix, tallies);
             out.faults(prefix, tallies);
             for (name, kind, help, of) in SIMPLE {
-                // Whom a limit stops never gets to an endpoint.
-                if prefix.ends_with("endpoint_") && name == "limited_total" {
+                // Whom a limit stops never gets to an endpoint, and what is dropped was dropped before.
+                if prefix.ends_with("endpoint_") && ["limited_total", "headers_dropped_total"].contains(&name) {
                     continue;
                 }
                 out.family(&format!("{prefix}{name}"), kind, help);
@@ -138,6 +146,10 @@ impl Metrics {
         out.family("landfall_tls_handshakes_total", "counter", "TLS handshakes.");
         for (kind, count) in [("full", self.handshakes_full), ("resumed", self.handshakes_resumed), ("failed", self.handshakes_failed)] {
             out.sample("landfall_tls_handshakes_total", &format!("kind=\"{kind}\""), count);
+        }
+        out.family("landfall_refused_total", "counter", "Requests that were malformed, or spelled to get around a guard.");
+        for (reason, count) in &self.refused {
+            out.sample("landfall_refused_total", &format!("reason=\"{}\"", escaped(reason)), *count);
         }
         out.family("landfall_access_log_dropped_total", "counter", "Lines of the access log that were thrown away.");
         out.sample("landfall_access_log_dropped_total", "", self.log_dropped);
@@ -223,6 +235,7 @@ mod tests {
             endpoints: [("shop/web-1-1".to_owned(), tally)].into(),
             certificates: [("shop.example".to_owned(), 1_800_000_000)].into(),
             handshakes_resumed: 2,
+            refused: [("malformed".to_owned(), 3)].into(),
             ..Metrics::default()
         };
         let text = metrics.to_prometheus();
@@ -237,6 +250,7 @@ mod tests {
             "landfall_endpoint_requests_total{endpoint=\"shop/web-1-1\",class=\"4xx\"} 1",
             "landfall_faults_total{app=\"shop\",route=\"/a\\\"b\",reason=\"malformed\"} 5",
             "landfall_endpoint_faults_total{endpoint=\"shop/web-1-1\",reason=\"closed\"} 0",
+            "landfall_refused_total{reason=\"malformed\"} 3",
             "landfall_tls_handshakes_total{kind=\"resumed\"} 2",
             "landfall_certificate_expiry_timestamp_seconds{name=\"shop.example\"} 1800000000",
         ] {

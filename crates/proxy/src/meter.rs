@@ -29,6 +29,7 @@ pub(crate) struct Slot {
     retries: AtomicU64,
     limited: AtomicU64,
     faults: [AtomicU64; Fault::COUNT],
+    dropped: AtomicU64,
 }
 
 /// How a request ended.
@@ -87,6 +88,11 @@ impl Slot {
         add(&self.faults[fault.index()], 1);
     }
 
+    /// It had so many headers that no client may send.
+    pub(crate) fn dropped(&self, headers: u64) {
+        add(&self.dropped, headers);
+    }
+
     /// It was one too many.
     pub(crate) fn limited(&self) {
         add(&self.limited, 1);
@@ -119,6 +125,7 @@ impl Meter {
             },
             retries: sum(|s| &s.retries),
             limited: sum(|s| &s.limited),
+            headers_dropped: sum(|s| &s.dropped),
             ..Tally::default()
         };
         for slot in &self.0 {

@@ -1,6 +1,7 @@
 //! What all workers share: what they are set to, and the counters that only their own worker writes.
 
 use crate::access::Queue;
+use crate::edge::refusal::Reason;
 use landfall_model::filter::Network;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64};
@@ -40,6 +41,8 @@ pub(crate) struct Counters {
     pub(crate) handshakes_full: AtomicU64,
     pub(crate) handshakes_resumed: AtomicU64,
     pub(crate) handshakes_failed: AtomicU64,
+    /// Requests that nobody could carry, in the order of [`Reason::ALL`].
+    pub(crate) refused: [AtomicU64; Reason::ALL.len()],
     /// Grows as long as its thread runs: once with every sweep.
     pub(crate) beats: AtomicU32,
 }

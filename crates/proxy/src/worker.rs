@@ -215,7 +215,8 @@ impl Worker {
         self.shared.ports
     }
 
-    fn counters(&self) -> &Counters {
+    /// Its own.
+    pub(crate) fn counters(&self) -> &Counters {
         &self.shared.counters[self.index]
     }
 

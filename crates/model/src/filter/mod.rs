@@ -31,6 +31,7 @@ macro_rules! text {
 
 mod answer;
 mod cors;
+mod guard;
 mod header;
 mod jwt;
 mod network;
@@ -62,6 +63,12 @@ pub struct Filters {
     /// What the route's path is replaced by on the way to the application.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rewrite: Option<RoutePath>,
+    /// Paths with an encoded slash or backslash (`%2F`, `%5C`) go on to the application; otherwise they are refused.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub encoded_slashes: bool,
+    /// Headers with `_` in their names that the application gets; all others are dropped.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    pub underscore_headers: BTreeSet<HeaderKey>,
     /// Which other origins' pages may call it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cors: Option<Cors>,

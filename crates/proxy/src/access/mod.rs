@@ -22,6 +22,9 @@ const QUEUE: usize = 64;
 /// Bytes of one text in a line; the rest is cut off.
 const MAX_TEXT: usize = 2048;
 
+/// Lines about refused requests between two sweeps: they are for everybody to make, and must not push others out of the file. All are counted.
+const REFUSALS: u32 = 50;
+
 /// Some lines, and how many.
 pub(crate) struct Lines {
     bytes: Vec<u8>,
@@ -48,6 +51,8 @@ pub(crate) struct Log {
     queue: Queue,
     buffer: RefCell<Lines>,
     dice: Cell<u64>,
+    /// Lines about requests that nobody could carry, until the next sweep.
+    refusals: Cell<u32>,
 }
 
 /// What a line says.
@@ -55,7 +60,9 @@ pub(crate) struct Log {
 pub(crate) struct Line<'a> {
     /// When the request came.
     pub(crate) time: jiff::Timestamp,
-    pub(crate) app: &'a str,
+    /// Absent if no app is known for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) app: Option<&'a str>,
     /// Absent if it was redirected or refused before a route was found.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) route: Option<&'a str>,
@@ -82,6 +89,9 @@ pub(crate) struct Line<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) upstream: Option<&'a str>,
     pub(crate) protocol: &'a str,
+    /// Why nobody could carry it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) refused: Option<&'a str>,
     /// The answer did not get to its end.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub(crate) broken: bool,
@@ -100,7 +110,7 @@ impl Log {
     pub(crate) fn new(queue: Queue) -> Self {
         // Any beginning will do, as long as workers do not keep step.
         let dice = Cell::new(RandomState::new().hash_one(0) | 1);
-        Self { queue, buffer: RefCell::new(Lines { bytes: Vec::new(), count: 0 }), dice }
+        Self { queue, buffer: RefCell::new(Lines { bytes: Vec::new(), count: 0 }), dice, refusals: Cell::new(REFUSALS) }
     }
 
     /// One of so many millionths.
@@ -112,6 +122,13 @@ impl Log {
         x ^= x << 17;
         self.dice.set(x);
         x % 1_000_000 < u64::from(millionths)
+    }
+
+    /// There is room for one more line about a request that nobody could carry.
+    pub(crate) fn takes_refusal(&self) -> bool {
+        let left = self.refusals.get();
+        self.refusals.set(left.saturating_sub(1));
+        left > 0
     }
 
     /// Adds a line.
@@ -131,6 +148,7 @@ impl Log {
 
     /// Gives away what there is.
     pub(crate) fn flush(&self) {
+        self.refusals.set(REFUSALS);
         let mut buffer = self.buffer.borrow_mut();
         if buffer.count > 0 {
             self.give_away(&mut buffer);
@@ -160,7 +178,7 @@ mod tests {
     fn line(path: &str) -> Line<'_> {
         Line {
             time: jiff::Timestamp::UNIX_EPOCH,
-            app: "shop",
+            app: Some("shop"),
             route: Some("/"),
             method: "GET",
             scheme: "https",
@@ -176,6 +194,7 @@ mod tests {
             id: None,
             upstream: Some("shop/web-1-1"),
             protocol: "HTTP/2",
+            refused: None,
             broken: false,
             fault: None,
         }

@@ -9,6 +9,7 @@ mod store;
 mod swap;
 
 use crate::certificate::CertificateStore;
+use crate::edge::refusal::Reason;
 use crate::error::SwapError;
 use crate::health;
 use crate::names::Names;
@@ -167,6 +168,9 @@ impl Control {
             metrics.handshakes_full += counters.handshakes_full.load(Relaxed);
             metrics.handshakes_resumed += counters.handshakes_resumed.load(Relaxed);
             metrics.handshakes_failed += counters.handshakes_failed.load(Relaxed);
+            for (reason, count) in Reason::ALL.iter().zip(&counters.refused) {
+                *metrics.refused.entry(reason.word().to_owned()).or_default() += count.load(Relaxed);
+            }
         }
         metrics
     }

@@ -3,6 +3,7 @@
 use crate::edge::file::{Files, Folder, Wanted};
 use crate::edge::filter::Filters;
 use crate::edge::refusal::Refusal;
+use crate::edge::target::rest_behind;
 use crate::edge::watch::InFlight;
 use crate::upstream::body::ResponseBody;
 use bytes::Bytes;
@@ -92,10 +93,16 @@ impl Redirect {
     /// With its host always: a client would read a path that begins with two slashes as another site's.
     fn location(&self, target: &PathAndQuery, origin: impl FnOnce() -> String) -> String {
         let mut location = if self.to.is_path() { origin() } else { String::new() };
-        let rest = self.prefix.as_ref().and_then(|prefix| target.as_str().strip_prefix(prefix)).unwrap_or_default();
+        let rest = self.prefix.as_ref().and_then(|prefix| rest_behind(target.path(), prefix));
         let to = self.to.as_str();
-        location.push_str(if rest.starts_with('/') { to.trim_end_matches('/') } else { to });
-        location.push_str(rest);
+        location.push_str(if rest.is_some_and(|rest| rest.starts_with('/')) { to.trim_end_matches('/') } else { to });
+        if let Some(rest) = rest {
+            location.push_str(rest);
+            if let Some(query) = target.query() {
+                location.push('?');
+                location.push_str(query);
+            }
+        }
         location
     }
 }
@@ -147,6 +154,7 @@ mod tests {
         assert_eq!(location("/old", "/new/", true, "/old/x"), "https://a/new/x");
         assert_eq!(location("/old", "/new/", true, "/old?q"), "https://a/new/?q");
         assert_eq!(location("/old", "/", true, "/old//evil.example"), "https://a//evil.example");
+        assert_eq!(location("/old", "/new", true, "//%6fld/x?q"), "https://a/new/x?q");
         assert_eq!(location("/old", "/new", false, "/old/x?q"), "https://a/new");
         assert_eq!(location("=/old", "/new", true, "/old?q"), "https://a/new?q");
         assert_eq!(location("/", "https://b", true, "/x"), "https://b/x");

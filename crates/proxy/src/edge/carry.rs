@@ -5,11 +5,11 @@ use crate::edge::arriving::Arriving;
 use crate::edge::client::{Client, claims_https};
 use crate::edge::connection::{Conn, Origin};
 use crate::edge::filter::{self, Filters, Passage, Stop};
-use crate::edge::header;
-use crate::edge::http1::decimal;
+use crate::edge::header::{self, Terms, Trailing};
+use crate::edge::http1::{MAX_FIELDS, MAX_HEAD, decimal};
 use crate::edge::record::{Record, Seen};
 use crate::edge::refusal::{Asked, Refusal, is_grpc, plain, redirect};
-use crate::edge::target::{Host, canonical_target};
+use crate::edge::target::{Host, Target};
 use crate::edge::watch::{InFlight, Room};
 use crate::edge::websocket::{Opening, is_extended_connect};
 use crate::stream::tunnel;
@@ -23,13 +23,16 @@ use crate::upstream::http1::Switched;
 use crate::upstream::patience::IdleLimit;
 use crate::upstream::pool::Held;
 use crate::upstream::upload::Upload;
-use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, EXPECT};
+use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, EXPECT};
 use http::uri::PathAndQuery;
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, Version};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, Version};
 use landfall_model::route::Protocol;
 use std::convert::Infallible;
 use std::rc::Rc;
 use std::time::Duration;
+
+/// Of a field beside its name and value: `: ` and the end of its line.
+const FIELD_BYTES: usize = 4;
 
 /// Answers one request.
 pub(crate) async fn carry(conn: Rc<Conn>, request: Request<Arriving>) -> Result<Response<ResponseBody>, Infallible> {
@@ -38,7 +41,7 @@ pub(crate) async fn carry(conn: Rc<Conn>, request: Request<Arriving>) -> Result<
     conn.worker.count_request();
     let mut record = Record::new(&conn.worker);
     let answer = answer(&conn, request, in_flight, (&mut asked, &mut record)).await;
-    let mut response = answer.unwrap_or_else(|refusal| refuse(&conn, refusal, &asked));
+    let mut response = answer.unwrap_or_else(|refusal| refuse(&conn, refusal, (&asked, &mut record)));
     record.answered(response.status());
     response.body_mut().keep(record);
     if conn.is_last_answer() && response.status() != StatusCode::SWITCHING_PROTOCOLS {
@@ -47,9 +50,12 @@ pub(crate) async fn carry(conn: Rc<Conn>, request: Request<Arriving>) -> Result<
     Ok(response)
 }
 
-fn refuse(conn: &Conn, refusal: Refusal, asked: &Asked) -> Response<ResponseBody> {
+fn refuse(conn: &Conn, refusal: Refusal, (asked, record): (&Asked, &mut Record)) -> Response<ResponseBody> {
     if refusal.is_failure() {
         conn.worker.count_failure();
+    }
+    if let Some(reason) = refusal.reason() {
+        record.refused(reason);
     }
     refusal.response(asked)
 }
@@ -60,7 +66,7 @@ async fn answer(
     in_flight: InFlight,
     (asked, record): (&mut Asked, &mut Record),
 ) -> Result<Response<ResponseBody>, Refusal> {
-    let (host, target) = admit(conn, &request)?;
+    let (host, target) = admit(conn, &request).inspect_err(|_| record.unread(conn, Some(&request)))?;
     let table = conn.worker.table();
     if let Some(challenge) = table.compiled.challenge(host.name(), target.path()).filter(|_| !matches!(conn.origin, Origin::Internal(_))) {
         return Ok(plain(challenge.clone()));
@@ -70,7 +76,7 @@ async fn answer(
         && let Some(local) = table.sites.get(site.index)
     {
         let (method, version) = (request.method(), request.version());
-        record.seen(&Seen { log: site.log, site: local, method, host: host.value(), target: &target, client: &client, version });
+        record.seen(&Seen { log: site.log, site: local, method, host: host.value(), target: target.sent(), client: &client, version });
         asked.site = Some(Rc::clone(local));
     }
     let (site, route) = match decision? {
@@ -84,16 +90,19 @@ async fn answer(
         }
     };
     let Some(filters) = route.filters.and_then(|index| table.filters.get(index)) else {
-        return pass(conn, &table, route, Arrived { request, client, host, target, in_flight, filtered: None }, record).await;
+        let (target, identity) = (target.sent().clone(), [].as_slice());
+        return pass(conn, &table, route, Arrived { request, client, host, target, in_flight, filtered: None, identity }, record).await;
     };
     let secure = site.is_some_and(|site| is_secure(&client, site, &host));
     let mut passage = Passage::new(conn.worker.request_ids.next(), secure);
     record.routed(&filters.meter, passage.id());
-    if let Some(shown) = filters.shown(&target) {
+    if let Some(shown) = filters.shown(target.sent()) {
         record.show(&shown);
     }
+    let spelled = target.admit_encoded_slashes(filters.encoded_slashes);
+    let target = target.sent().clone();
     let open = asked.site.as_ref().map_or(Ok(()), |site| site.admit(client.address, request.headers_mut()));
-    let admitted = open.map_err(Stop::from).and_then(|()| filters.admit(client.address, &request, &mut passage));
+    let admitted = spelled.and(open).map_err(Stop::from).and_then(|()| filters.admit(client.address, &request, &mut passage));
     let passed = match admitted {
         Ok(()) => match &filters.answer {
             Some(own) => {
@@ -105,7 +114,8 @@ async fn answer(
             }
             None => {
                 let filtered = Some((filters, &mut passage));
-                pass(conn, &table, route, Arrived { request, client, host, target, in_flight, filtered }, record).await
+                let identity = site.map_or(&[][..], |site| &site.identity);
+                pass(conn, &table, route, Arrived { request, client, host, target, in_flight, filtered, identity }, record).await
             }
         },
         Err(stop) => {
@@ -121,7 +131,7 @@ async fn answer(
             }
         }
     };
-    let mut response = passed.unwrap_or_else(|refusal| refuse(conn, refusal, asked));
+    let mut response = passed.unwrap_or_else(|refusal| refuse(conn, refusal, (&*asked, &mut *record)));
     if !matches!(response.body(), ResponseBody::Tunnel) {
         filters.relay(&mut response, passage);
     }
@@ -142,6 +152,8 @@ struct Arrived<'a> {
     in_flight: InFlight,
     /// Absent for calls between services.
     filtered: Option<(&'a Filters, &'a mut Passage)>,
+    /// Of its site.
+    identity: &'a [HeaderName],
 }
 
 /// Takes a request to its application and the answer back.
@@ -154,7 +166,7 @@ async fn pass(
 ) -> Result<Response<ResponseBody>, Refusal> {
     let upstream = route.upstream.ok_or(Refusal::NoEndpoint)?;
     let protocol = table.compiled.upstreams.get(upstream).map(|upstream| upstream.protocol).unwrap_or_default();
-    let (Prepared { request, upload, opening }, in_flight) = prepare(conn, arrived, protocol, route.idle)?;
+    let (Prepared { request, upload, opening }, in_flight) = prepare(conn, arrived, (protocol, route.idle), record)?;
     record.uploads(upload.as_ref());
     let outbound = Outbound { request, upload: upload.clone(), upstream, timeout: route.timeout };
     let Inbound { answer, held } = forward(&conn.worker, table, outbound, record).await.map_err(|refusal| match refusal {
@@ -175,8 +187,8 @@ async fn pass(
     }
 }
 
-/// Refuses what can be understood in two ways; what remains has one host and one path.
-fn admit(conn: &Conn, request: &Request<Arriving>) -> Result<(Host, PathAndQuery), Refusal> {
+/// Refuses what can be understood in two ways; what remains has one host and one path that is meant.
+fn admit(conn: &Conn, request: &Request<Arriving>) -> Result<(Host, Target), Refusal> {
     if conn.watch.is_refused(conn.count()) {
         return Err(Refusal::Ambiguous("where it ends"));
     }
@@ -184,6 +196,9 @@ fn admit(conn: &Conn, request: &Request<Arriving>) -> Result<(Host, PathAndQuery
         return Err(Refusal::Method);
     }
     let headers = request.headers();
+    if conn.http2 && !has_room(headers) {
+        return Err(Refusal::HeadTooLarge);
+    }
     if conn.http2 && !has_one_length(headers) {
         return Err(Refusal::Ambiguous("how long it is"));
     }
@@ -191,7 +206,14 @@ fn admit(conn: &Conn, request: &Request<Arriving>) -> Result<(Host, PathAndQuery
         return Err(Refusal::Expectation);
     }
     let host = Host::of(request.uri(), headers, request.version())?.or_address(conn.local);
-    Ok((host, canonical_target(request.uri())?))
+    Ok((host, Target::of(request.uri())?))
+}
+
+/// The limits of HTTP/1 hold in HTTP/2 too. There a browser may send each cookie as a field of its own (RFC 9113 §8.2.3).
+fn has_room(headers: &HeaderMap) -> bool {
+    let cookies = headers.get_all(COOKIE).iter().count();
+    let bytes: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len() + FIELD_BYTES).sum();
+    headers.len() - cookies.saturating_sub(1) <= MAX_FIELDS && bytes <= MAX_HEAD
 }
 
 /// In HTTP/2 frames say how long a request is; a length beside them goes on to the application as it is written.
@@ -211,7 +233,7 @@ enum Decision<'a> {
 #[derive(Clone, Copy)]
 struct Asking<'a> {
     host: &'a Host,
-    target: &'a PathAndQuery,
+    target: &'a Target,
     headers: &'a HeaderMap,
 }
 
@@ -233,13 +255,14 @@ fn decide<'a>(conn: &'a Conn, table: &'a LocalTable, asking: Asking<'_>) -> Deci
     let client = Client::of(conn, site.map_or(&[], |site| site.trusted.as_slice()), headers);
     let decision = match found {
         Found::Redirect(site, canonical) => Ok(Decision::Redirect(site, location(conn, &client, site, canonical, target))),
-        Found::Route(site, _) | Found::NoRoute(site) if site.https && !client.https => {
+        Found::Route(site, _) | Found::Respelled(site) | Found::NoRoute(site) if site.https && !client.https => {
             if !client.proxied && claims_https(headers) {
                 conn.worker.looped(&site.app, client.address);
             }
             Ok(Decision::Redirect(site, location(conn, &client, site, host.name(), target)))
         }
         Found::Route(site, route) => Ok(Decision::Forward(Some(site), route)),
+        Found::Respelled(..) => Err(Refusal::Respelled),
         Found::NoRoute(site) => {
             tracing::debug!(app = site.app, path = target.path(), "no route");
             Err(Refusal::NoRoute)
@@ -252,8 +275,8 @@ fn decide<'a>(conn: &'a Conn, table: &'a LocalTable, asking: Asking<'_>) -> Deci
     Decided { decision, client, site }
 }
 
-fn location(conn: &Conn, client: &Client<'_>, site: &CompiledSite, host: &str, target: &PathAndQuery) -> String {
-    format!("{}{target}", origin(conn, client, site, host))
+fn location(conn: &Conn, client: &Client<'_>, site: &CompiledSite, host: &str, target: &Target) -> String {
+    format!("{}{}", origin(conn, client, site, host), target.sent())
 }
 
 /// Scheme, host and port by which a client is to come.
@@ -271,8 +294,13 @@ struct Prepared {
     opening: Option<Opening>,
 }
 
-fn prepare(conn: &Conn, arrived: Arrived<'_>, protocol: Protocol, idle: Duration) -> Result<(Prepared, InFlight), Refusal> {
-    let Arrived { mut request, client, host, mut target, in_flight, filtered } = arrived;
+fn prepare(
+    conn: &Conn,
+    arrived: Arrived<'_>,
+    (protocol, idle): (Protocol, Duration),
+    record: &Record,
+) -> Result<(Prepared, InFlight), Refusal> {
+    let Arrived { mut request, client, host, mut target, in_flight, filtered, identity } = arrived;
     // Without its upgrade such a request would be another one, and nobody would know why nothing comes of it.
     if header::asks_for_other_protocol(request.headers()) || protocol == Protocol::H2c && header::asks_for_websocket(request.headers()) {
         return Err(Refusal::Protocol);
@@ -282,7 +310,13 @@ fn prepare(conn: &Conn, arrived: Arrived<'_>, protocol: Protocol, idle: Duration
         return Err(Refusal::Protocol);
     }
     let (mut head, incoming) = request.into_parts();
-    header::to_upstream(&mut head.headers, &host, client.peer.as_deref(), protocol);
+    let underscored = filtered.as_ref().map_or(&[][..], |(filters, _)| &filters.underscored);
+    let terms = Terms { host: &host, peer: client.peer.as_deref(), protocol, identity, underscored };
+    let dropped = header::to_upstream(&mut head.headers, &terms);
+    if let Some(slot) = record.slot().filter(|_| dropped > 0) {
+        slot.dropped(dropped);
+    }
+    let trailing = Trailing::of(&head.headers, identity);
     if let Some(opening) = &opening {
         opening.prepare(&mut head.method, &mut head.headers);
     }
@@ -291,7 +325,8 @@ fn prepare(conn: &Conn, arrived: Arrived<'_>, protocol: Protocol, idle: Duration
         target = filters.prepare(passage, (&head.method, &mut head.headers), target);
         max_body = filters.max_body;
     }
-    let limits = Limits { bytes: max_body, idle, streams: is_grpc(&head.headers), http2: conn.http2 };
+    let limits =
+        Limits { bytes: max_body, idle, streams: speaks_both_ways(conn.http2, protocol, &head.headers), http2: conn.http2, trailing };
     let (body, upload) = RequestBody::new(incoming, limits);
     if let Some(upload) = &upload
         && protocol == Protocol::Http1
@@ -304,6 +339,11 @@ fn prepare(conn: &Conn, arrived: Arrived<'_>, protocol: Protocol, idle: Duration
     *request.uri_mut() = Uri::from(target);
     *request.headers_mut() = head.headers;
     Ok((Prepared { request, upload, opening }, in_flight))
+}
+
+/// A body without any pace, as gRPC has it: over HTTP/2, to a service of which the file says that it speaks it. The header alone anybody can send.
+fn speaks_both_ways(http2: bool, protocol: Protocol, headers: &HeaderMap) -> bool {
+    http2 && protocol == Protocol::H2c && is_grpc(headers)
 }
 
 /// What a tunnel is made of.
@@ -373,4 +413,24 @@ fn is_event_stream(headers: &HeaderMap) -> bool {
     headers
         .get(CONTENT_TYPE)
         .is_some_and(|value| value.as_bytes().get(..17).is_some_and(|start| start.eq_ignore_ascii_case(b"text/event-stream")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_header_alone_does_not_switch_the_pace_of_a_body_off() {
+        let grpc = |value: &'static str| HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static(value))]);
+        assert!(speaks_both_ways(true, Protocol::H2c, &grpc("application/grpc")));
+        assert!(speaks_both_ways(true, Protocol::H2c, &grpc("application/grpc+proto")));
+        for (http2, protocol, kind) in [
+            (false, Protocol::Http1, "application/grpc"),
+            (false, Protocol::H2c, "application/grpc"),
+            (true, Protocol::Http1, "application/grpc"),
+            (true, Protocol::H2c, "application/json"),
+        ] {
+            assert!(!speaks_both_ways(http2, protocol, &grpc(kind)), "{http2} {protocol:?} {kind}");
+        }
+    }
 }

@@ -1,7 +1,8 @@
 //! Which headers may pass.
 //!
-//! Hop-by-hop headers end here in both directions (RFC 9110 §7.6.1). What says who the client is gets deleted and written anew from the
-//! socket, and names with `_` are dropped because some applications read `X_Forwarded_For` as `X-Forwarded-For`.
+//! Hop-by-hop headers end here in both directions (RFC 9110 §7.6.1). What says who the client is, or which path is asked for, gets deleted and, where
+//! that is known, written anew. Some applications read `X_Forwarded_For` as `X-Forwarded-For`, some any other sign in the place of `-`: so names with
+//! `_` are dropped unless the route lets them pass, and a name that only looks like one of ours never passes.
 
 use crate::edge::target::Host;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
@@ -12,6 +13,7 @@ const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection")
 pub(crate) const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 pub(crate) const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const X_REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
 const WEBSOCKET: HeaderValue = HeaderValue::from_static("websocket");
 const UPGRADE: HeaderValue = HeaderValue::from_static("upgrade");
@@ -96,14 +98,29 @@ fn named_by_connection(headers: &HeaderMap) -> Vec<HeaderName> {
         .collect()
 }
 
-/// Prepares a request's headers for an application that speaks `protocol`.
-pub(crate) fn to_upstream(headers: &mut HeaderMap, host: &Host, peer: Option<&Peer>, protocol: Protocol) {
+/// What a request's headers are prepared by.
+pub(crate) struct Terms<'a> {
+    pub(crate) host: &'a Host,
+    /// Absent for calls between services, which are carried as they are.
+    pub(crate) peer: Option<&'a Peer>,
+    /// What the application speaks.
+    pub(crate) protocol: Protocol,
+    /// Headers by which the proxy alone tells the applications of this site who somebody is.
+    pub(crate) identity: &'a [HeaderName],
+    /// Names with `_` that may pass.
+    pub(crate) underscored: &'a [HeaderName],
+}
+
+/// Prepares a request's headers for an application; answers how many the client may not send.
+pub(crate) fn to_upstream(headers: &mut HeaderMap, terms: &Terms<'_>) -> u64 {
+    let Terms { host, peer, protocol, identity, underscored } = *terms;
     // A hop's own word, which this hop says again because it carries trailers (RFC 9110 §10.1.4).
     let trailers = has_token(headers, &header::TE, "trailers");
     remove_hop_by_hop(headers);
     join_cookies(headers);
+    let mut dropped = 0;
     if let Some(peer) = peer {
-        remove_client_claims(headers);
+        dropped = remove_client_claims(headers, identity, underscored);
         headers.insert(X_FORWARDED_FOR, peer.address.clone());
         headers.insert(X_REAL_IP, peer.address.clone());
         headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static(peer.scheme));
@@ -118,6 +135,7 @@ pub(crate) fn to_upstream(headers: &mut HeaderMap, host: &Host, peer: Option<&Pe
             headers.insert(header::CONNECTION, NAMES_TE);
         }
     }
+    dropped
 }
 
 /// Marks a head, of a request or of its answer, as an upgrade to WebSocket.
@@ -131,21 +149,82 @@ pub(crate) fn ask_for_websocket(headers: &mut HeaderMap) {
 /// fields for fields of the head.
 pub(crate) fn clean_trailers(trailers: &mut HeaderMap) {
     remove_hop_by_hop(trailers);
-    remove_client_claims(trailers);
+    remove_client_claims(trailers, &[], &[]);
     for name in [header::HOST, header::CONTENT_LENGTH, header::CONTENT_ENCODING, header::CONTENT_TYPE, header::CONTENT_RANGE] {
         trailers.remove(name);
     }
     for name in [header::AUTHORIZATION, header::COOKIE, header::EXPECT, header::RANGE, header::CACHE_CONTROL, header::MAX_FORWARDS] {
         trailers.remove(name);
     }
+    for name in [header::TRAILER, header::ORIGIN, header::REFERER, header::IF_MATCH, header::IF_NONE_MATCH, X_REQUEST_ID] {
+        trailers.remove(name);
+    }
 }
 
-fn remove_client_claims(headers: &mut HeaderMap) {
-    let claim = |name: &str| name == "forwarded" || name == "x-real-ip" || name.starts_with("x-forwarded-") || name.contains('_');
-    let claims: Vec<HeaderName> = headers.keys().filter(|name| claim(name.as_str())).cloned().collect();
-    for name in claims {
-        headers.remove(name);
+/// Fields that `Trailer` announces.
+pub(crate) fn announced(headers: &HeaderMap) -> Vec<HeaderName> {
+    let names = headers.get_all(header::TRAILER).iter().filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(','));
+    names.filter_map(|name| name.trim().parse().ok()).collect()
+}
+
+/// What a client may say behind a body: what it announced, unless a head must say it or it says who somebody is.
+#[derive(Debug, Default)]
+pub(crate) struct Trailing {
+    announced: Vec<HeaderName>,
+    identity: Vec<HeaderName>,
+}
+
+impl Trailing {
+    /// For a request with these headers to a site with these identity headers.
+    pub(crate) fn of(headers: &HeaderMap, identity: &[HeaderName]) -> Self {
+        let announced = announced(headers);
+        // Hardly any request announces one.
+        let identity = if announced.is_empty() { Vec::new() } else { identity.to_vec() };
+        Self { announced, identity }
     }
+
+    /// Removes all else.
+    pub(crate) fn clean(&self, trailers: &mut HeaderMap) {
+        clean_trailers(trailers);
+        remove_client_claims(trailers, &self.identity, &[]);
+        let strange: Vec<HeaderName> = trailers.keys().filter(|name| !self.announced.contains(name)).cloned().collect();
+        for name in strange {
+            trailers.remove(name);
+        }
+    }
+}
+
+/// Answers how many there were that a client may have meant for the application.
+fn remove_client_claims(headers: &mut HeaderMap, identity: &[HeaderName], underscored: &[HeaderName]) -> u64 {
+    let claims: Vec<HeaderName> = headers.keys().filter(|name| is_claim(name, identity, underscored)).cloned().collect();
+    let mut dropped = 0;
+    for name in claims {
+        headers.remove(&name);
+        // Every proxy on the way writes these; nobody misses them.
+        dropped += u64::from(!is_forwarding(name.as_str()));
+    }
+    dropped
+}
+
+fn is_forwarding(name: &str) -> bool {
+    name == "forwarded" || name == "x-real-ip" || name.starts_with("x-forwarded-")
+}
+
+fn is_claim(name: &HeaderName, identity: &[HeaderName], underscored: &[HeaderName]) -> bool {
+    let text = name.as_str();
+    if text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-') {
+        return is_own(text) || identity.contains(name);
+    }
+    // However an application may read it.
+    let read: String = text.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
+    let looks_like_own = is_own(&read) || read == X_REQUEST_ID.as_str() || identity.iter().any(|own| own.as_str() == read);
+    looks_like_own || text.contains('_') && !underscored.contains(name)
+}
+
+/// Who the client is, and which path it asks for, is the proxy's to say. To a CGI program `Proxy` is its own proxy (CVE-2016-5385), and some frameworks
+/// take a path that is in a header for the request's.
+fn is_own(name: &str) -> bool {
+    is_forwarding(name) || matches!(name, "proxy" | "x-original-url" | "x-rewrite-url")
 }
 
 /// HTTP/2 may split cookies over several fields; HTTP/1.1 may not (RFC 9113 §8.2.3).
@@ -175,7 +254,10 @@ mod tests {
         }
         let host = Host::of(&Uri::from_static("/"), &map(&[("host", "a")]), Version::HTTP_11).ok().unwrap();
         let peer = Peer { address: HeaderValue::from_static("192.0.2.1"), scheme: "https", host: None };
-        to_upstream(&mut headers, &host, Some(&peer), Protocol::Http1);
+        let identity = [HeaderName::from_static("x-user-id")];
+        let underscored = ["api_key", "x_user_id", "x_real_ip"].map(HeaderName::from_static);
+        let terms = Terms { host: &host, peer: Some(&peer), protocol: Protocol::Http1, identity: &identity, underscored: &underscored };
+        to_upstream(&mut headers, &terms);
         let mut lines: Vec<String> = headers.iter().map(|(n, v)| format!("{n}: {}", v.to_str().unwrap())).collect();
         lines.sort();
         lines
@@ -195,6 +277,27 @@ mod tests {
             ("host", "A."),
         ];
         assert_eq!(prepared(&claimed), OWN);
+    }
+
+    #[test]
+    fn nobody_but_the_proxy_says_who_somebody_is_however_it_is_spelled() {
+        let claimed = [
+            ("x-user-id", "1"),
+            ("x_user_id", "1"),
+            ("x.user.id", "1"),
+            ("x-user_id", "1"),
+            ("x_real_ip", "1"),
+            ("x.request.id", "1"),
+            ("proxy", "evil.example"),
+            ("x-original-url", "/admin"),
+            ("access_token", "1"),
+        ];
+        assert_eq!(prepared(&claimed), OWN);
+        assert!(prepared(&[("api_key", "5")]).contains(&"api_key: 5".to_owned()), "the route lets it pass");
+        let mut trailers = map(&[("x-sum", "1"), ("x-user-id", "1"), ("x-other", "1"), ("authorization", "1")]);
+        let head = map(&[("trailer", "X-Sum, X-User-Id, Authorization")]);
+        Trailing::of(&head, &[HeaderName::from_static("x-user-id")]).clean(&mut trailers);
+        assert_eq!(trailers, map(&[("x-sum", "1")]));
     }
 
     #[test]

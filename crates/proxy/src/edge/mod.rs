@@ -18,7 +18,7 @@ pub(crate) mod quota;
 pub(crate) mod record;
 pub(crate) mod refusal;
 pub(crate) mod serve;
-mod target;
+pub(crate) mod target;
 pub(crate) mod unread;
 pub(crate) mod watch;
 mod websocket;

@@ -3,15 +3,19 @@
 //! It travels with the answer's body, so it ends when the last byte is sent, or when anybody gives up before. Nothing is allocated for it.
 
 use crate::access::{Line, bounded};
+use crate::edge::arriving::Arriving;
 use crate::edge::client::Client;
+use crate::edge::connection::{Conn, Origin};
 use crate::edge::front::LocalSite;
-use crate::meter::{End, RouteMeter, Slot};
+use crate::edge::refusal::Reason;
+use crate::meter::{End, RouteMeter, Slot, add};
 use crate::upstream::fault::Failed;
 use crate::upstream::pool::LocalEndpoint;
 use crate::upstream::upload::Upload;
 use crate::worker::Worker;
+use http::header::HOST;
 use http::uri::PathAndQuery;
-use http::{HeaderValue, Method, StatusCode, Version};
+use http::{HeaderValue, Method, Request, StatusCode, Version};
 use landfall_model::front::AccessLog;
 use std::net::IpAddr;
 use std::rc::Rc;
@@ -34,6 +38,8 @@ pub(crate) struct Record {
     planned: bool,
     /// Why the last endpoint that was tried gave no answer.
     fault: Option<Failed>,
+    /// Why nobody could carry it.
+    refused: Option<&'static str>,
     sent: u64,
     asked: Option<Asked>,
 }
@@ -41,11 +47,12 @@ pub(crate) struct Record {
 /// What a line would say of the request. Absent if there will be none.
 struct Asked {
     log: AccessLog,
-    site: Rc<LocalSite>,
-    method: Method,
+    site: Option<Rc<LocalSite>>,
+    method: Option<Method>,
     https: bool,
     host: HeaderValue,
-    target: PathAndQuery,
+    /// Absent if it could not be read.
+    target: Option<PathAndQuery>,
     client: IpAddr,
     id: Option<HeaderValue>,
     version: Version,
@@ -76,6 +83,7 @@ impl Record {
             whole: false,
             planned: false,
             fault: None,
+            refused: None,
             sent: 0,
             asked: None,
         }
@@ -85,15 +93,44 @@ impl Record {
     pub(crate) fn seen(&mut self, seen: &Seen<'_>) {
         self.asked = seen.log.is_on().then(|| Asked {
             log: seen.log,
-            site: Rc::clone(seen.site),
-            method: seen.method.clone(),
+            site: Some(Rc::clone(seen.site)),
+            method: Some(seen.method.clone()),
             https: seen.client.https,
             host: seen.host.clone(),
-            target: seen.target.clone(),
+            target: Some(seen.target.clone()),
             client: seen.client.address,
             id: None,
             version: seen.version,
         });
+    }
+
+    /// Nobody can say whose it is.
+    pub(crate) fn unread(&mut self, conn: &Conn, request: Option<&Request<Arriving>>) {
+        if self.asked.is_some() {
+            return;
+        }
+        let host = request.and_then(|request| {
+            let authority = request.uri().authority().and_then(|authority| HeaderValue::from_str(authority.as_str()).ok());
+            authority.or_else(|| request.headers().get(HOST).cloned())
+        });
+        let unknown = if conn.http2 { Version::HTTP_2 } else { Version::HTTP_11 };
+        self.asked = Some(Asked {
+            log: AccessLog::default(),
+            site: None,
+            method: request.map(|request| request.method().clone()),
+            https: conn.origin == Origin::Https,
+            host: host.unwrap_or(HeaderValue::from_static("")),
+            target: request.and_then(|request| request.uri().path_and_query().cloned()),
+            client: conn.client,
+            id: None,
+            version: request.map_or(unknown, Request::version),
+        });
+    }
+
+    /// Nobody could carry it.
+    pub(crate) fn refused(&mut self, (reason, why): (Reason, &'static str)) {
+        add(&self.worker.counters().refused[reason as usize], 1);
+        self.refused = Some(why);
     }
 
     /// It has a route, and a name.
@@ -125,7 +162,7 @@ impl Record {
     /// What the log may show of its target: without a token that was in it.
     pub(crate) fn show(&mut self, target: &PathAndQuery) {
         if let Some(asked) = &mut self.asked {
-            asked.target = target.clone();
+            asked.target = Some(target.clone());
         }
     }
 
@@ -185,20 +222,21 @@ impl Record {
         let status = end.status.unwrap_or(LEFT);
         let failed = status >= 500 && !self.planned || !end.whole;
         let log = &self.worker.log;
-        if !(failed && asked.log.errors || log.is_drawn(asked.log.sample)) {
+        let refused = self.refused.is_some() && asked.log.errors;
+        if !(failed && asked.log.errors || log.is_drawn(asked.log.sample) || refused && log.takes_refusal()) {
             return;
         }
         let duration = self.began.elapsed();
         let time = SystemTime::now().checked_sub(duration).and_then(|t| jiff::Timestamp::try_from(t).ok()).unwrap_or_default();
         log.write(&Line {
             time: time.round(jiff::Unit::Millisecond).unwrap_or(time),
-            app: &asked.site.app,
+            app: asked.site.as_ref().map(|site| site.app.as_str()),
             route: self.route.as_ref().map(|route| route.path.as_str()),
-            method: bounded(asked.method.as_str()),
+            method: asked.method.as_ref().map_or("", |method| bounded(method.as_str())),
             scheme: if asked.https { "https" } else { "http" },
             host: asked.host.to_str().unwrap_or_default(),
-            path: bounded(asked.target.path()),
-            query: asked.target.query().filter(|_| asked.log.query).map(bounded),
+            path: asked.target.as_ref().map_or("", |target| bounded(target.path())),
+            query: asked.target.as_ref().and_then(PathAndQuery::query).filter(|_| asked.log.query).map(bounded),
             status,
             bytes: end.bytes_out,
             bytes_in: end.bytes_in,
@@ -213,6 +251,7 @@ impl Record {
                 Version::HTTP_3 => "HTTP/3",
                 _ => "HTTP/1.1",
             },
+            refused: self.refused,
             broken: end.status.is_some() && !end.whole,
             fault: self.fault.as_ref().filter(|_| status >= 500).map(ToString::to_string),
         });

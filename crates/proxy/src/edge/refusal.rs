@@ -10,11 +10,38 @@ use std::rc::Rc;
 const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 const GRPC_MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
 
+/// Why a request came to nothing that is a fault of its own, as it is counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reason {
+    Malformed,
+    HeadTooLarge,
+    Method,
+    Expectation,
+    Respelled,
+}
+
+impl Reason {
+    pub(crate) const ALL: [Self; 5] = [Self::Malformed, Self::HeadTooLarge, Self::Method, Self::Expectation, Self::Respelled];
+
+    /// As metrics have it.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Reason::Malformed => "malformed",
+            Reason::HeadTooLarge => "head-too-large",
+            Reason::Method => "method",
+            Reason::Expectation => "expectation",
+            Reason::Respelled => "respelled",
+        }
+    }
+}
+
 /// Why a request is answered by the proxy itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Refusal {
     /// It can be understood in more than one way; says what.
     Ambiguous(&'static str),
+    /// Its path is another spelling of one that is better guarded.
+    Respelled,
     /// Its head is larger than one may be.
     HeadTooLarge,
     /// CONNECT and TRACE are not for this server.
@@ -70,7 +97,7 @@ pub(crate) enum Refusal {
 impl Refusal {
     fn status(self) -> StatusCode {
         match self {
-            Refusal::Ambiguous(_) => StatusCode::BAD_REQUEST,
+            Refusal::Ambiguous(_) | Refusal::Respelled => StatusCode::BAD_REQUEST,
             Refusal::HeadTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Refusal::Method => StatusCode::METHOD_NOT_ALLOWED,
             Refusal::Protocol => StatusCode::NOT_IMPLEMENTED,
@@ -91,7 +118,7 @@ impl Refusal {
     /// For the person who reads it: nothing about the inside of the server.
     fn text(self) -> &'static str {
         match self {
-            Refusal::Ambiguous(_) => "The request can be understood in more than one way",
+            Refusal::Ambiguous(_) | Refusal::Respelled => "The request can be understood in more than one way",
             Refusal::HeadTooLarge => "The request's header is too large",
             Refusal::Method => "This method is not served here",
             Refusal::Protocol => "This protocol is not spoken here",
@@ -113,6 +140,18 @@ impl Refusal {
             Refusal::TooLarge => "The request is too large",
             Refusal::TooMany { .. } => "Too many requests; wait a little",
         }
+    }
+
+    /// Why, if it is the request's own fault that nobody could carry it, and in more words for the log.
+    pub(crate) fn reason(self) -> Option<(Reason, &'static str)> {
+        Some(match self {
+            Refusal::Ambiguous(what) => (Reason::Malformed, what),
+            Refusal::HeadTooLarge => (Reason::HeadTooLarge, "its header is too large or has too many fields"),
+            Refusal::Method => (Reason::Method, "its method is not served"),
+            Refusal::Expectation => (Reason::Expectation, "it expects something else than 100-continue"),
+            Refusal::Respelled => (Reason::Respelled, "another spelling of a path with a stricter route"),
+            _ => return None,
+        })
     }
 
     /// True if the request failed for want of an application, as opposed to for what it asked.
@@ -146,6 +185,7 @@ impl Refusal {
         } else {
             let line = match self {
                 Refusal::Ambiguous(what) => format!("{}: {what}.\n", self.text()),
+                Refusal::Respelled => format!("{}: its path is spelled in an unusual way.\n", self.text()),
                 _ => format!("{}.\n", self.text()),
             };
             ("text/plain; charset=utf-8", Bytes::from(line))

@@ -25,8 +25,9 @@ use tokio::net::TcpStream;
 
 /// For a TLS handshake, or the first bytes of a connection without.
 const HANDSHAKE_LIMIT: Duration = Duration::from_secs(10);
-/// Bytes of a request's head. More than 100 fields are refused too, which is hyper's default.
-const MAX_HEAD: usize = 32 * 1024;
+/// Bytes of a request's head as HTTP/2 counts them, 32 for a field beside its text. What is below and still larger than a head may be is refused by
+/// the proxy itself, which leaves a trace.
+const MAX_HEAD_LIST: u32 = 64 * 1024;
 /// Requests of one HTTP/2 connection at the same time.
 const MAX_STREAMS: u32 = 250;
 /// Of a request's body that may be under way in HTTP/2, per request and per connection.
@@ -45,7 +46,7 @@ pub(crate) fn http2_builder() -> http2::Builder<LocalExecutor> {
         .keep_alive_interval(PING_INTERVAL)
         .keep_alive_timeout(PING_LIMIT)
         .max_concurrent_streams(MAX_STREAMS)
-        .max_header_list_size(MAX_HEAD as u32)
+        .max_header_list_size(MAX_HEAD_LIST)
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
         .max_send_buf_size(SEND_BUFFER)

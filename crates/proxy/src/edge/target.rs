@@ -1,8 +1,9 @@
-//! Host and path of a request, canonicalised once. What is decided on is what is forwarded.
+//! Host and path of a request, read once.
 //!
 //! Two spellings of one path that a router and an application read differently are how access rules are walked around (`field/
-//! reliability.md` §2 J). So: unreserved characters are decoded (RFC 3986 §6.2.2.2), and what could still mean two things (encoded slashes,
-//! backslashes, control characters, dot segments) is refused rather than repaired.
+//! reliability.md` §2 J). So a route is chosen by a path with unreserved characters decoded (RFC 3986 §6.2.2.2) and slashes merged, and what could
+//! still mean two things (encoded slashes, backslashes, control characters, dot segments) is refused. The application gets the path as it was sent:
+//! some sign it. What else an application may fold is for guards to know (`table/spelling.rs`).
 
 use crate::edge::refusal::Refusal;
 use http::header::{HOST, HeaderValue};
@@ -116,58 +117,140 @@ fn port_of(rest: &[u8]) -> Option<&[u8]> {
     }
 }
 
-/// The request's target in origin form with a canonical path. The query is left as it is.
-pub(crate) fn canonical_target(uri: &Uri) -> Result<PathAndQuery, Refusal> {
-    if uri.scheme().is_some_and(|scheme| *scheme != Scheme::HTTP && *scheme != Scheme::HTTPS) {
-        return Err(Refusal::Ambiguous("a target that is not of HTTP"));
-    }
-    let given = uri.path_and_query().ok_or(Refusal::Ambiguous("no path"))?;
-    match canonical_path(given.path())? {
-        Cow::Borrowed(_) => Ok(given.clone()),
-        Cow::Owned(path) => {
-            let text = match given.query() {
-                Some(query) => format!("{path}?{query}"),
-                None => path,
-            };
-            PathAndQuery::try_from(text).map_err(|_| Refusal::Ambiguous("path"))
+/// What a request asks for: as it was sent, which is what the application gets, and as it was meant, which is what a route is chosen by.
+#[derive(Debug, Clone)]
+pub(crate) struct Target {
+    sent: PathAndQuery,
+    /// Absent if it is the path that was sent.
+    meant: Option<String>,
+    /// An encoded slash or backslash is in its path.
+    slash: bool,
+}
+
+impl Target {
+    /// In origin form. The query is left as it is.
+    pub(crate) fn of(uri: &Uri) -> Result<Self, Refusal> {
+        if uri.scheme().is_some_and(|scheme| *scheme != Scheme::HTTP && *scheme != Scheme::HTTPS) {
+            return Err(Refusal::Ambiguous("a target that is not of HTTP"));
         }
+        let sent = uri.path_and_query().ok_or(Refusal::Ambiguous("no path"))?;
+        let Meant { path, slash } = meant(sent.path())?;
+        let meant = match path {
+            Cow::Borrowed(_) => None,
+            Cow::Owned(path) => Some(path),
+        };
+        Ok(Self { sent: sent.clone(), meant, slash })
+    }
+
+    /// With unreserved characters decoded and slashes merged.
+    pub(crate) fn path(&self) -> &str {
+        self.meant.as_deref().unwrap_or(self.sent.path())
+    }
+
+    /// As it was sent.
+    pub(crate) fn sent(&self) -> &PathAndQuery {
+        &self.sent
+    }
+
+    /// Refused where the route does not say that its application reads an encoded slash as none.
+    pub(crate) fn admit_encoded_slashes(&self, pass: bool) -> Result<(), Refusal> {
+        if self.slash && !pass { Err(Refusal::Ambiguous("an encoded slash or backslash in the path")) } else { Ok(()) }
     }
 }
 
-fn canonical_path(path: &str) -> Result<Cow<'_, str>, Refusal> {
-    if !path.starts_with('/') {
+/// How a path is read.
+struct Meant<'a> {
+    path: Cow<'a, str>,
+    slash: bool,
+}
+
+fn meant(sent: &str) -> Result<Meant<'_>, Refusal> {
+    if !sent.starts_with('/') {
         return Err(Refusal::Ambiguous("a path that does not start with `/`"));
     }
-    if path.bytes().any(|b| b == b'\\' || b.is_ascii_control()) {
+    if sent.bytes().any(|b| b == b'\\' || b.is_ascii_control()) {
         return Err(Refusal::Ambiguous("a backslash or control character in the path"));
     }
-    let path = if path.contains('%') { decode_unreserved(path)? } else { Cow::Borrowed(path) };
-    // Some applications cut a segment at `;` before they look for dots.
+    let (path, slash) = if sent.contains('%') { decode_unreserved(sent)? } else { (Cow::Borrowed(sent), false) };
+    if slash {
+        refuse_dots(&with_slashes(&path))?;
+    }
+    refuse_dots(&path)?;
+    let path = if path.contains("//") { Cow::Owned(merge_slashes(&path)) } else { path };
+    Ok(Meant { path, slash })
+}
+
+/// Some applications cut a segment at `;` before they look for dots.
+fn refuse_dots(path: &str) -> Result<(), Refusal> {
     let without_parameters = |segment: &'_ str| segment.split(';').next().is_some_and(|name| name == "." || name == "..");
     if path.contains("/.") && path.split('/').any(without_parameters) {
         return Err(Refusal::Ambiguous("a dot segment in the path"));
     }
-    Ok(path)
+    Ok(())
 }
 
-fn decode_unreserved(path: &str) -> Result<Cow<'_, str>, Refusal> {
+/// As the least exact reader has it.
+fn with_slashes(path: &str) -> String {
+    ["%2f", "%2F", "%5c", "%5C"].iter().fold(path.to_owned(), |path, escape| path.replace(escape, "/"))
+}
+
+fn merge_slashes(path: &str) -> String {
+    let mut merged = String::with_capacity(path.len());
+    for char in path.chars() {
+        if char != '/' || !merged.ends_with('/') {
+            merged.push(char);
+        }
+    }
+    merged
+}
+
+/// What of a path that was sent follows `prefix`, which is a part of it as it was meant.
+pub(crate) fn rest_behind<'p>(sent: &'p str, prefix: &str) -> Option<&'p str> {
+    if let Some(rest) = sent.strip_prefix(prefix) {
+        return Some(rest);
+    }
+    let bytes = sent.as_bytes();
+    let mut at = 0;
+    for wanted in prefix.bytes() {
+        let (byte, length) = match (bytes.get(at)?, bytes.get(at + 1..at + 3).and_then(hex_pair)) {
+            (b'%', Some(code)) if is_unreserved(code) => (code, 3),
+            (byte, _) => (*byte, 1),
+        };
+        if byte != wanted {
+            return None;
+        }
+        at += length;
+        while byte == b'/' && bytes.get(at) == Some(&b'/') {
+            at += 1;
+        }
+    }
+    sent.get(at..)
+}
+
+/// RFC 3986 §2.3.
+fn is_unreserved(code: u8) -> bool {
+    code.is_ascii_alphanumeric() || matches!(code, b'-' | b'.' | b'_' | b'~')
+}
+
+/// Also whether a slash or backslash is among what stays encoded.
+fn decode_unreserved(path: &str) -> Result<(Cow<'_, str>, bool), Refusal> {
     let bytes = path.as_bytes();
     let mut decoded = String::with_capacity(path.len());
-    let mut start = 0;
+    let (mut start, mut slash) = (0, false);
     while let Some(offset) = bytes[start..].iter().position(|b| *b == b'%') {
         let at = start + offset;
         let code = bytes.get(at + 1..at + 3).and_then(hex_pair).ok_or(Refusal::Ambiguous("a percent sign without two digits"))?;
         decoded.push_str(&path[start..at]);
+        slash |= matches!(code, b'/' | b'\\');
         match code {
-            b'/' | b'\\' => return Err(Refusal::Ambiguous("an encoded slash or backslash in the path")),
             code if code.is_ascii_control() => return Err(Refusal::Ambiguous("an encoded control character in the path")),
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => decoded.push(char::from(code)),
+            code if is_unreserved(code) => decoded.push(char::from(code)),
             _ => decoded.push_str(&path[at..at + 3]),
         }
         start = at + 3;
     }
     decoded.push_str(&path[start..]);
-    Ok(if decoded == path { Cow::Borrowed(path) } else { Cow::Owned(decoded) })
+    Ok((if decoded == path { Cow::Borrowed(path) } else { Cow::Owned(decoded) }, slash))
 }
 
 fn hex_pair(pair: &[u8]) -> Option<u8> {
@@ -210,19 +293,29 @@ mod tests {
         assert!(Host::of(&Uri::from_static("/"), &HeaderMap::new(), Version::HTTP_10).is_ok());
     }
 
+    fn path(sent: &str) -> Option<(String, bool)> {
+        meant(sent).ok().map(|meant| (meant.path.into_owned(), meant.slash))
+    }
+
     #[test]
     fn paths_have_one_meaning() {
-        for (given, canonical) in
-            [("/", "/"), ("/%61pi", "/api"), ("/a%20b", "/a%20b"), ("/.well-known/x", "/.well-known/x"), ("/a..b", "/a..b")]
-        {
-            assert_eq!(canonical_path(given).ok().as_deref(), Some(canonical));
+        for (sent, meant) in [
+            ("/", "/"),
+            ("/%61pi", "/api"),
+            ("/a%20b", "/a%20b"),
+            ("/.well-known/x", "/.well-known/x"),
+            ("/a..b", "/a..b"),
+            ("//a///b//", "/a/b/"),
+            ("/%61//%2d", "/a/-"),
+        ] {
+            assert_eq!(path(sent), Some((meant.to_owned(), false)));
+        }
+        for encoded in ["/a%2fb", "/a%2Fb", "/%5c"] {
+            assert_eq!(path(encoded), Some((encoded.to_owned(), true)), "a route may let it pass");
         }
         for bad in [
             "*",
             "",
-            "/a%2fb",
-            "/a%2Fb",
-            "/%5c",
             "/a\\b",
             "/%00",
             "/../a",
@@ -230,24 +323,40 @@ mod tests {
             "/a/%2e%2E/b",
             "/.",
             "/a/..;x/b",
+            "/a%2f..%2fb",
+            "/a%5c..",
+            "/%2F..;x%2Fb",
             "/%0d%0a",
             "/%7f",
             "/%",
             "/%2",
             "/%zz",
         ] {
-            assert!(canonical_path(bad).is_err(), "{bad}");
+            assert_eq!(path(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn what_follows_a_prefix_is_found_however_it_is_spelled() {
+        for (sent, prefix, rest) in [
+            ("/api/x", "/api", Some("/x")),
+            ("//api//x", "/api", Some("//x")),
+            ("/%61pi/%78", "/api", Some("/%78")),
+            ("//a///b/c", "/a/b", Some("/c")),
+            ("/x", "", Some("/x")),
+            ("/ap", "/api", None),
+            ("/%2fapi", "/api", None),
+        ] {
+            assert_eq!(rest_behind(sent, prefix), rest, "{sent}");
         }
     }
 
     proptest! {
         #[test]
-        fn a_canonical_path_stays_as_it_is(path in "/[a-zA-Z0-9%/._~!-]{0,40}") {
-            if let Ok(once) = canonical_path(&path) {
-                let once = once.into_owned();
+        fn what_is_meant_means_itself(sent in "/[a-zA-Z0-9%/._~!-]{0,40}") {
+            if let Some(once) = path(&sent) {
                 // `%2561` decodes to nothing: `%25` is reserved and stays, so a second pass finds nothing to do either.
-                let twice = canonical_path(&once).ok().map(Cow::into_owned);
-                prop_assert_eq!(twice.as_ref(), Some(&once));
+                prop_assert_eq!(path(&once.0), Some(once.clone()));
             }
         }
     }

@@ -4,6 +4,11 @@
 //! compiled table also names the live [`EndpointState`]s, which outlive tables: an endpoint keeps its counters through swaps.
 
 pub(crate) mod endpoint;
+#[cfg(test)]
+mod folding;
+#[cfg(test)]
+mod spell;
+mod spelling;
 
 use crate::edge::file::Folder;
 use crate::edge::filter;
@@ -11,9 +16,11 @@ use crate::edge::front::LocalSite;
 use crate::table::endpoint::{EndpointState, Endpoints};
 use crate::upstream::reach::Reach;
 use bytes::Bytes;
+use http::HeaderName;
 use landfall_model::filter::{Answer, Network};
 use landfall_model::front::{AccessLog, Front};
 use landfall_model::route::{CHALLENGE_PATH, ChallengeAnswer, Protocol, RouteTable, Site, SiteRoute, covers, folder_key};
+use spelling::{Guard, folded, without_format};
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -66,7 +73,11 @@ pub(crate) struct CompiledSite {
     pub(crate) log: AccessLog,
     /// Proxies before this one whose word about the client is taken.
     pub(crate) trusted: Vec<Network>,
+    /// Headers by which the app's services are told who somebody is, and nobody else may use.
+    pub(crate) identity: Vec<HeaderName>,
     routes: Vec<CompiledRoute>,
+    /// Those that keep something out.
+    guards: Vec<Guard>,
 }
 
 /// Where requests with one prefix go.
@@ -107,6 +118,8 @@ pub(crate) enum Found<'a> {
     Route(&'a CompiledSite, &'a CompiledRoute),
     /// Send the client to this domain.
     Redirect(&'a CompiledSite, &'a str),
+    /// The path has a route, and may be taken for another path that is better guarded.
+    Respelled(&'a CompiledSite),
     /// The host is served, the path is not.
     NoRoute(&'a CompiledSite),
     /// Nobody serves this host.
@@ -117,7 +130,7 @@ impl<'a> Found<'a> {
     /// Whose site, if any.
     pub(crate) fn site(&self) -> Option<&'a CompiledSite> {
         match self {
-            Found::Route(site, _) | Found::Redirect(site, _) | Found::NoRoute(site) => Some(site),
+            Found::Route(site, _) | Found::Respelled(site) | Found::Redirect(site, _) | Found::NoRoute(site) => Some(site),
             Found::NoSite => None,
         }
     }
@@ -212,6 +225,10 @@ impl Compiled {
         // Reversed before the stable sort: of two equal paths the last one wins, as `Iterator::max_by_key` has it in the model.
         routes.reverse();
         routes.sort_by_key(|route| std::cmp::Reverse((route.exact, route.path.len())));
+        let guards = |(i, route): (usize, &CompiledRoute)| {
+            self.filters_of(route).is_some_and(filter::Shared::is_guard).then(|| Guard::new(&route.path, route.exact, i))
+        };
+        let guards = routes.iter().enumerate().filter_map(guards).collect();
         self.sites.push(CompiledSite {
             app: site.app.clone(),
             https: site.https,
@@ -221,8 +238,14 @@ impl Compiled {
             index,
             log: site.front.access_log,
             trusted: site.front.trusted_proxies.iter().copied().collect(),
+            identity: identity(table, &site.app),
             routes,
+            guards,
         });
+    }
+
+    fn filters_of(&self, route: &CompiledRoute) -> Option<&filter::Shared> {
+        self.filters.get(route.filters?)
     }
 
     /// What to do with `path` at `host`, both canonical.
@@ -241,10 +264,32 @@ impl Compiled {
                 None => return Found::NoSite,
             },
         };
-        match site.routes.iter().find(|route| if route.exact { route.path == path } else { covers(&route.path, path) }) {
-            Some(route) => Found::Route(site, route),
+        let meant = |route: &&CompiledRoute| if route.exact { route.path == path } else { covers(&route.path, path) };
+        match site.routes.iter().enumerate().find(|(_, route)| meant(route)) {
+            Some((index, route)) if self.walks_round(site, (index, route), path) => Found::Respelled(site),
+            Some((_, route)) => Found::Route(site, route),
             None => Found::NoRoute(site),
         }
+    }
+
+    /// A reader less exact than the proxy may take `path` for one that is better guarded than `route`. What the proxy answers by itself has no such
+    /// reader.
+    fn walks_round(&self, site: &CompiledSite, (index, route): (usize, &CompiledRoute), path: &str) -> bool {
+        if site.guards.is_empty() {
+            return false;
+        }
+        let folded = folded(path);
+        // One server's own habit: it matters only where the same server has the guarded path.
+        let bare = without_format(&folded);
+        let meets = |guard: &&Guard| {
+            let has_guard = |bare| guard.covers(bare) && site.routes.get(guard.route).is_some_and(|r| r.upstream == route.upstream);
+            guard.route != index && (guard.covers(&folded) || bare.is_some_and(has_guard)) && !guard.gives_way_to(&route.path, route.exact)
+        };
+        let own = self.filters_of(route);
+        site.guards.iter().filter(meets).any(|guard| {
+            let guard = site.routes.get(guard.route).and_then(|route| self.filters_of(route));
+            own.zip(guard).is_some_and(|(own, guard)| own.lets_more_pass_than(guard))
+        })
     }
 
     /// What a request to an internal listener goes to.
@@ -261,6 +306,16 @@ impl Compiled {
     pub(crate) fn upstream(&self, key: &str) -> Option<usize> {
         self.upstream_index.get(key).copied()
     }
+}
+
+/// Headers that tell what a token says, on any route of the app: a service behind two routes cannot know by which one a request came.
+fn identity(table: &RouteTable, app: &str) -> Vec<HeaderName> {
+    let routes = table.sites.iter().filter(|site| site.app == app).flat_map(|site| &site.routes);
+    let claims = routes.filter_map(|route| route.filters.jwt.as_ref()).flat_map(|jwt| jwt.claims.values());
+    let mut names: Vec<HeaderName> = claims.filter_map(|key| HeaderName::try_from(key.as_str()).ok()).collect();
+    names.sort_by(|a, b| a.as_str().cmp(b.as_str()));
+    names.dedup();
+    names
 }
 
 /// The files of a route that serves some, opened.
@@ -341,6 +396,7 @@ mod tests {
                 Found::Route(site, route) => format!("route {} {}", site.app, compiled.upstreams[route.upstream.unwrap()].key),
                 Found::Redirect(site, domain) => format!("redirect {} {domain}", site.app),
                 Found::NoRoute(site) => format!("no route {}", site.app),
+                Found::Respelled(site) => format!("respelled {}", site.app),
                 Found::NoSite => "no site".to_owned(),
             };
             prop_assert_eq!(found, expected);

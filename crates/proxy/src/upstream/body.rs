@@ -6,7 +6,7 @@
 use crate::edge::arriving::Arriving;
 use crate::edge::file::FileBody;
 use crate::edge::filter::{Compressed, throw_away};
-use crate::edge::header::clean_trailers;
+use crate::edge::header::Trailing;
 use crate::edge::record::Record;
 use crate::edge::watch::{InFlight, Room};
 use crate::stream::StreamGuard;
@@ -79,6 +79,8 @@ pub(crate) struct Limits {
     pub(crate) streams: bool,
     /// It is HTTP/2, whose bodies need no length.
     pub(crate) http2: bool,
+    /// What may come behind it.
+    pub(crate) trailing: Trailing,
 }
 
 impl RequestBody {
@@ -107,11 +109,19 @@ impl RequestBody {
 }
 
 impl ClientBody {
+    /// What a client says behind a body, as far as an application may hear it.
+    fn clean(&self, mut frame: Frame<Bytes>) -> Frame<Bytes> {
+        if let Some(trailers) = frame.trailers_mut() {
+            self.limits.trailing.clean(trailers);
+        }
+        frame
+    }
+
     fn poll_incoming(&mut self, cx: &mut Context<'_>) -> Poll<FrameResult> {
         if self.upload.poll_go(cx).is_ready()
             && let Poll::Ready(frame) = Pin::new(&mut self.incoming).poll_frame(cx)
         {
-            return Poll::Ready(frame.map(|frame| frame.map(clean)));
+            return Poll::Ready(frame.map(|frame| frame.map(|frame| self.clean(frame))));
         }
         loop {
             ready!(self.pace.poll_exceeded(cx));
@@ -164,14 +174,6 @@ impl Body for RequestBody {
             RequestBody::Client(body) => body.incoming.size_hint(),
         }
     }
-}
-
-/// What a client says behind a body, as far as an application may hear it.
-fn clean(mut frame: Frame<Bytes>) -> Frame<Bytes> {
-    if let Some(trailers) = frame.trailers_mut() {
-        clean_trailers(trailers);
-    }
-    frame
 }
 
 /// A failure told one turn late. hyper forgets what it has not written yet when a body fails, so what came before would never be seen.

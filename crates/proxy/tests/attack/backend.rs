@@ -11,6 +11,10 @@ use tempfile::TempDir;
 /// What can stand behind the proxy; hyper is served by the test itself.
 pub(crate) const SERVERS: [&str; 6] = ["nginx", "apache", "node", "aiohttp", "gunicorn", "uvicorn"];
 
+/// Servers and routers as they come, with something at `/admin` that is not for everybody. They write nothing down.
+pub(crate) const FOLDING: [&str; 6] =
+    ["folding nginx", "folding apache", "folding tomcat", "folding express", "folding flask", "folding rails"];
+
 /// A server that is running.
 pub(crate) struct Backend {
     pub(crate) address: SocketAddr,
@@ -55,6 +59,7 @@ fn entry(line: &str) -> String {
 
 fn command(name: &str, home: &Path, port: u16) -> Command {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/attack/backend");
+    let source = if name.starts_with("folding ") { source.join("folding") } else { source };
     let log = home.join("seen");
     let fill = |file: &str| {
         let inner = listener().local_addr().unwrap().port();
@@ -71,8 +76,8 @@ fn command(name: &str, home: &Path, port: u16) -> Command {
     let mut command = Command::new("setpriv");
     command.args(["--pdeathsig", "TERM", "--"]).process_group(0).current_dir(home).env("SEEN", &log).env("PYTHONPATH", &source);
     match name {
-        "nginx" => command.args(["nginx", "-p"]).arg(home).arg("-c").arg(fill("nginx.conf")),
-        "apache" => command.args(["apache2", "-DFOREGROUND", "-f"]).arg(fill("apache.conf")),
+        "nginx" | "folding nginx" => command.args(["nginx", "-p"]).arg(home).arg("-c").arg(fill("nginx.conf")),
+        "apache" | "folding apache" => command.args(["apache2", "-DFOREGROUND", "-f"]).arg(fill("apache.conf")),
         "node" => command.arg("node").arg(source.join("node.js")).arg(port.to_string()).arg(&log),
         "aiohttp" => command.args(["/usr/bin/python3", "-B"]).arg(source.join("with_aiohttp.py")).arg(port.to_string()).arg(&log),
         "gunicorn" => command
@@ -81,9 +86,34 @@ fn command(name: &str, home: &Path, port: u16) -> Command {
         "uvicorn" => command
             .args(["/usr/bin/python3", "-B", "-m", "uvicorn", "asgi:application", "--log-level", "warning", "--port"])
             .arg(port.to_string()),
+        "folding tomcat" => tomcat(&mut command, home, [fill("server.xml"), fill("web.xml")]),
+        "folding express" => command.env("NODE_PATH", "/usr/share/nodejs").arg("node").arg(source.join("express.js")).arg(port.to_string()),
+        "folding flask" => command.args(["/usr/bin/python3", "-B"]).arg(source.join("with_flask.py")).arg(port.to_string()),
+        "folding rails" => command.args(["puma", "-t", "4:4", "-b"]).arg(format!("tcp://127.0.0.1:{port}")).arg(source.join("rails.ru")),
         other => panic!("no server is called {other}"),
     };
     command
+}
+
+/// Without its scripts, and without looking into every archive there is.
+fn tomcat<'a>(command: &'a mut Command, home: &Path, [server, web]: [PathBuf; 2]) -> &'a mut Command {
+    const BIN: &str = "/usr/share/tomcat10/bin";
+    for (directory, file, content) in [
+        ("conf", "server.xml", std::fs::read_to_string(server).unwrap()),
+        ("apps/ROOT/WEB-INF", "web.xml", std::fs::read_to_string(web).unwrap()),
+        ("apps/ROOT", "secret.jsp", "secret".to_owned()),
+        ("apps/ROOT", "public.jsp", "public".to_owned()),
+        ("temp", "none", String::new()),
+    ] {
+        std::fs::create_dir_all(home.join(directory)).unwrap();
+        std::fs::write(home.join(directory).join(file), content).unwrap();
+    }
+    command
+        .args(["java", "-XX:TieredStopAtLevel=1", "-Xmx128m", "-Dcatalina.home=/usr/share/tomcat10"])
+        .arg("-Dtomcat.util.scan.StandardJarScanFilter.jarsToSkip=*.jar")
+        .arg(format!("-Dcatalina.base={}", home.display()))
+        .arg(format!("-Djava.io.tmpdir={}", home.join("temp").display()))
+        .args(["-cp", &format!("{BIN}/bootstrap.jar:{BIN}/tomcat-juli.jar"), "org.apache.catalina.startup.Bootstrap", "start"])
 }
 
 impl Drop for Backend {

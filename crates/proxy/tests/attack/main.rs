@@ -5,6 +5,7 @@
 mod backend;
 mod case;
 mod client;
+mod folding;
 #[path = "../proxy/harness.rs"]
 #[expect(dead_code, reason = "shared with the tests of the proxy, which use all of it")]
 mod harness;
@@ -12,6 +13,8 @@ mod http2;
 mod mutation;
 mod slow;
 mod smuggling;
+#[path = "../../src/table/spell.rs"]
+mod spell;
 mod tap;
 mod tls;
 mod wire;

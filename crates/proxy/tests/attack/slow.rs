@@ -203,6 +203,7 @@ async fn whoever_never_comes_to_an_end_is_cut_in_every_state() {
     let proxy = site(None).await;
     let head = "GET / HTTP/1.1\r\nHost: localhost\r\nX: ";
     let body = "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\n";
+    let grpc = "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\nContent-Type: application/grpc\r\n\r\n";
     // The first record of a handshake: 512 bytes are announced.
     let hello = "\x16\x03\x01\x02\0\x01";
     let after_one = "GET / HTTP/1.1\r\nHost: localhost\r\n\r\nG";
@@ -211,15 +212,17 @@ async fn whoever_never_comes_to_an_end_is_cut_in_every_state() {
         drip(proxy.http, head, b'x'),
         drip(proxy.http, after_one, b'x'),
         drip(proxy.http, body, b'x'),
+        drip(proxy.http, grpc, b'x'),
         drip(proxy.https, "", 0x16),
         drip(proxy.https, hello, 0),
     );
-    let (first, slow_head, second, slow_body, tls, slow_tls) = all;
+    let (first, slow_head, second, slow_body, no_grpc, tls, slow_tls) = all;
     // An alert at most, for what is no handshake.
     assert!(tls.len() <= 7 && slow_tls.len() <= 7, "{tls:?} {slow_tls:?}");
     assert_eq!((first, slow_head), (String::new(), String::new()));
     assert!(second.starts_with("HTTP/1.1 200 ") && second.matches("HTTP/1.1").count() == 1, "{second}");
     assert!(slow_body.starts_with("HTTP/1.1 408 "), "{slow_body}");
+    assert!(no_grpc.starts_with("HTTP/1.1 408 "), "a header alone switches no limit off: {no_grpc}");
     until("nobody is left", async || proxy.status().await.connections == 0).await;
     proxy.handle.stop().unwrap();
 }

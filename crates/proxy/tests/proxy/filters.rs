@@ -230,9 +230,9 @@ async fn an_application_may_be_mounted_where_it_does_not_know() {
     for (path, seen) in [
         ("/api/x?q=/api", "/x?q=/api /api"),
         ("/api", "/ /api"),
-        ("/api//x", "//x /api"),
+        ("/api//x", "/x /api"),
         ("/v1/x", "/api/v1/x -"),
-        ("/%76%31/%2e%61", "/api/v1/.a -"),
+        ("/%76%31/%2e%61", "/api/v1/%2e%61 -"),
     ] {
         let (status, answer) = proxy.get("shop.example", path).await;
         assert_eq!(status, StatusCode::OK, "{answer}");

@@ -51,7 +51,7 @@ async fn an_apps_own_pages_stand_for_the_proxys_words_and_for_nothing_else() {
     assert_eq!((values(&head, "content-length"), body(&head)), (vec!["13".to_owned()], ""));
     let own = ask(&proxy, "/app/404", HTML).await;
     assert!(body(&own).starts_with("app"), "what the application answers stays its own: {own}");
-    let ambiguous = ask(&proxy, "/a%2fb", HTML).await;
+    let ambiguous = ask(&proxy, "/a/%2e%2e/b", HTML).await;
     assert_eq!(status(&ambiguous), 400, "no page for what belongs to nobody yet");
 }
 

@@ -14,6 +14,7 @@ mod filters;
 mod floods;
 mod front;
 mod grpc;
+mod guards;
 mod harness;
 mod http2;
 mod judged;

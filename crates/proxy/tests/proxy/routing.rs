@@ -12,7 +12,7 @@ async fn hosts_and_paths_find_their_service() {
     let (web, api) = (named("web").await, named("api").await);
     proxy.swap(&table(1, &[("/", "shop/web", web), ("/api", "shop/api", api)])).await;
     for (path, answer) in
-        [("/", "web /"), ("/api", "api /api"), ("/api/x?q=%2F..", "api /api/x?q=%2F.."), ("/apix", "web /apix"), ("/%61pi", "api /api")]
+        [("/", "web /"), ("/api", "api /api"), ("/api/x?q=%2F..", "api /api/x?q=%2F.."), ("/apix", "web /apix"), ("/%61pi", "api /%61pi")]
     {
         let (status, text) = proxy.get("Shop.Example.:8080", path).await;
         assert_eq!(status, StatusCode::OK, "{text}");

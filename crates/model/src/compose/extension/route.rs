@@ -57,6 +57,22 @@ pub(super) const ROUTES: &[Key] = &[
     key("strip_prefix", &[Boolean], "false", "The service gets `/users` for `/api/users`. What was cut is in X-Forwarded-Prefix.", "false"),
     key("rewrite", &[PATH], NONE, "What stands in the path's place when the service gets it: here `/v2/users` for `/api/users`.", "/v2"),
     key(
+        "encoded_slashes",
+        &[Word(&["pass", "refuse"])],
+        "refuse",
+        "Paths with `%2F` or `%5C`, which one server reads as a slash and another does not, are refused (400). `pass` forwards them as they \
+         were sent, for applications that put a whole name into one part of a path: GitLab, npm registries, Matrix, Collabora.",
+        "refuse",
+    ),
+    key(
+        "underscore_headers",
+        &[List(&[HEADER]), HEADER],
+        NONE,
+        "Headers with `_` in their names that the service gets. All others are dropped and counted, because many applications read \
+         `X_Forwarded_For` as `X-Forwarded-For`.",
+        "[access_token]",
+    ),
+    key(
         "cors",
         &[Map(CORS), List(&[ORIGIN]), ORIGIN],
         "what the application says",

@@ -283,19 +283,30 @@ fn open(dir: &OwnedFd, name: &str) -> Result<Opened, Refusal> {
     })
 }
 
-/// The name a path has below a directory. Nothing for one that no site has: an empty segment, a NUL, or a name that begins with a dot, which
-/// people take for hidden (`.well-known` is the one that is meant to be found, RFC 8615).
+/// The name a path has below a directory, slashes merged. Nothing for one that no site has: a NUL, an encoded slash, or a name that begins with a
+/// dot, which people take for hidden (`.well-known` is the one that is meant to be found, RFC 8615).
 fn name_of(path: &str) -> Option<String> {
-    let decoded = percent_decoded(path.strip_prefix('/')?)?;
-    let segments = || decoded.split('/');
-    let last = segments().count() - 1;
-    let good = |(i, segment): (usize, &str)| {
-        (!segment.is_empty() || i == last) && (!segment.starts_with('.') || i == 0 && segment == ".well-known") && !segment.contains('\0')
-    };
-    segments().enumerate().all(good).then(|| decoded.clone())
+    if !path.starts_with('/') || ["%2f", "%2F"].iter().any(|slash| path.contains(slash)) {
+        return None;
+    }
+    let decoded = percent_decoded(path)?;
+    let mut name = String::with_capacity(decoded.len());
+    for segment in decoded.split('/').filter(|segment| !segment.is_empty()) {
+        if segment.starts_with('.') && !(name.is_empty() && segment == ".well-known") || segment.contains('\0') {
+            return None;
+        }
+        if !name.is_empty() {
+            name.push('/');
+        }
+        name.push_str(segment);
+    }
+    if decoded.ends_with('/') && !name.is_empty() {
+        name.push('/');
+    }
+    Some(name)
 }
 
-/// Every `%xx` as its byte. What decodes to a slash was refused before.
+/// Every `%xx` as its byte.
 fn percent_decoded(text: &str) -> Option<String> {
     if !text.contains('%') {
         return Some(text.to_owned());
@@ -322,14 +333,32 @@ mod tests {
 
     #[test]
     fn no_path_leaves_the_directory_or_finds_what_is_hidden() {
-        for (path, name) in
-            [("/", ""), ("/a/b.js", "a/b.js"), ("/a/", "a/"), ("/a%20b", "a b"), ("/%C3%A9", "é"), ("/.well-known/x", ".well-known/x")]
-        {
+        for (path, name) in [
+            ("/", ""),
+            ("/a/b.js", "a/b.js"),
+            ("/a/", "a/"),
+            ("/a%20b", "a b"),
+            ("/%C3%A9", "é"),
+            ("/.well-known/x", ".well-known/x"),
+            ("//a//b//", "a/b/"),
+        ] {
             assert_eq!(name_of(path).as_deref(), Some(name), "{path}");
         }
-        for bad in
-            ["", "a", "//a", "/a//b", "/.env", "/a/.git/config", "/..", "/a/../b", "/%2e%2e/x", "/a%00b", "/%ff", "/%2", "/a/.well-known"]
-        {
+        for bad in [
+            "",
+            "a",
+            "/a%2fb",
+            "/a%2Fb",
+            "/.env",
+            "/a/.git/config",
+            "/..",
+            "/a/../b",
+            "/%2e%2e/x",
+            "/a%00b",
+            "/%ff",
+            "/%2",
+            "/a/.well-known",
+        ] {
             assert_eq!(name_of(bad), None, "{bad}");
         }
     }

@@ -30,7 +30,7 @@ use compress::{Accepted, Compression};
 use cors::Cors;
 use http::header::AUTHORIZATION;
 use http::uri::PathAndQuery;
-use http::{HeaderMap, HeaderValue, Method, Request, Response};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response};
 use jwt::{Jwt, Told};
 use landfall_model::filter;
 use landfall_model::name::PathMatch;
@@ -95,6 +95,21 @@ impl Shared {
         Self { app, site, path: path.clone(), asked: asked.clone(), limiter, folder, jwt, meter }
     }
 
+    /// Its application reads encoded slashes as what they are. A route that answers by itself has no application.
+    pub(crate) fn lets_encoded_slashes_pass(&self) -> bool {
+        self.asked.encoded_slashes && self.asked.answer.is_none()
+    }
+
+    /// It keeps something out.
+    pub(crate) fn is_guard(&self) -> bool {
+        self.asked.is_guard()
+    }
+
+    /// It lets through to an application what `guard` would not.
+    pub(crate) fn lets_more_pass_than(&self, guard: &Self) -> bool {
+        self.asked.lets_more_pass_than(&guard.asked)
+    }
+
     /// Whose route it is, and its path.
     pub(crate) fn name(&self) -> (&str, &str) {
         (&self.app, self.path.as_ref())
@@ -114,6 +129,10 @@ pub(crate) struct Filters {
     pub(crate) meter: Rc<RouteMeter>,
     /// Bytes of a request's body.
     pub(crate) max_body: u64,
+    /// Paths with an encoded slash or backslash are for the application to read.
+    pub(crate) encoded_slashes: bool,
+    /// Headers with `_` in their names that the application gets.
+    pub(crate) underscored: Vec<HeaderName>,
     rewrite: Option<Rewrite>,
     compression: Option<Compression>,
     /// What answers in place of the application.
@@ -173,6 +192,8 @@ impl Filters {
             jwt: shared.jwt.clone(),
             meter: Rc::new(RouteMeter::new(shared.path.as_ref(), &shared.meter, worker)),
             max_body: asked.max_body.unwrap_or(u64::MAX),
+            underscored: asked.underscore_headers.iter().filter_map(|key| HeaderName::try_from(key.as_str()).ok()).collect(),
+            encoded_slashes: shared.lets_encoded_slashes_pass(),
             rewrite: Rewrite::new(shared.path.path(), asked),
             compression: (!asked.uncompressed).then(Compression::default),
             answer: asked.answer.as_ref().map(|answer| Answer::new(answer, &shared.path, shared.folder.clone())),

@@ -1,5 +1,6 @@
 //! Another path in the place of the route's own, for applications that do not know where they are mounted.
 
+use crate::edge::target::rest_behind;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use landfall_model::filter::Filters;
@@ -34,10 +35,16 @@ impl Rewrite {
 
     /// Likewise, for what gets no headers.
     pub(crate) fn target(&self, target: PathAndQuery) -> PathAndQuery {
-        let Some(rest) = target.as_str().strip_prefix(&self.prefix) else { return target };
-        let slash = if self.with.is_empty() && !rest.starts_with('/') { "/" } else { "" };
+        let Some(mut rest) = rest_behind(target.path(), &self.prefix) else { return target };
+        let mut with = self.with.as_str();
+        if with.is_empty() {
+            // A path that begins with two slashes is another host's address to who makes a link or redirect of it.
+            rest = rest.trim_start_matches('/');
+            with = "/";
+        }
+        let query = target.query().map(|query| format!("?{query}")).unwrap_or_default();
         // Both halves were paths, so their sum is one.
-        PathAndQuery::try_from(format!("{}{slash}{rest}", self.with)).unwrap_or(target)
+        PathAndQuery::try_from(format!("{with}{rest}{query}")).unwrap_or(target)
     }
 }
 
@@ -62,5 +69,9 @@ mod tests {
         assert_eq!(rewritten("/v1", "/api/v1", "/v1"), "/api/v1 -");
         assert_eq!(rewritten("/", "/app", "/x"), "/app/x -");
         assert_eq!(rewritten("/", "/app", "/"), "/app/ -");
+        assert_eq!(rewritten("/", "/", "//x?"), "/x? -");
+        assert_eq!(rewritten("/api", "/", "/api//evil.example//x?q=//"), "/evil.example//x?q=// /api");
+        assert_eq!(rewritten("/api/v1", "/", "//%61pi//v1/%78"), "/%78 /api/v1");
+        assert_eq!(rewritten("/v1", "/api/v1", "/v1//x"), "/api/v1//x -");
     }
 }

@@ -12,8 +12,8 @@ use memchr::memchr_iter;
 use std::mem::MaybeUninit;
 
 /// Bytes of a head.
-pub(super) const MAX_HEAD: usize = 32 * 1024;
-const MAX_FIELDS: usize = 100;
+pub(crate) const MAX_HEAD: usize = 32 * 1024;
+pub(crate) const MAX_FIELDS: usize = 100;
 /// Longer bodies have lengths that are negative for some.
 const MAX_LENGTH: u64 = i64::MAX as u64;
 /// Room in the map for what the proxy adds on the request's way, so that it need not grow.

@@ -7,13 +7,14 @@ mod head;
 mod link;
 mod reply;
 
-pub(crate) use head::decimal;
+pub(crate) use head::{MAX_FIELDS, MAX_HEAD, decimal};
 pub(crate) use link::Http1Body;
 
 use crate::edge::arriving::Arriving;
 use crate::edge::carry::carry;
 use crate::edge::connection::{Conn, Order};
 use crate::edge::header;
+use crate::edge::record::Record;
 use crate::edge::refusal::{self, Refusal};
 use crate::edge::websocket::tunnelled;
 use head::{Bad, Head};
@@ -156,10 +157,18 @@ where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     conn.worker.count_request();
-    let response = match bad {
-        Bad::Ambiguous(what) => Refusal::Ambiguous(what).response(&refusal::Asked::default()),
-        Bad::TooLarge => Refusal::HeadTooLarge.response(&refusal::Asked::default()),
+    let refusal = match bad {
+        Bad::Ambiguous(what) => Refusal::Ambiguous(what),
+        Bad::TooLarge => Refusal::HeadTooLarge,
     };
+    let mut response = refusal.response(&refusal::Asked::default());
+    let mut record = Record::new(&conn.worker);
+    record.unread(conn, None);
+    if let Some(reason) = refusal.reason() {
+        record.refused(reason);
+    }
+    record.answered(response.status());
+    response.body_mut().keep(record);
     let asked = Asked { head_only: false, chunks: true, trailers: false, keep: false };
     send(conn, link, Reply::new(&conn.worker, asked, response)).await
 }

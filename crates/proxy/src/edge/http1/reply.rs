@@ -1,12 +1,12 @@
 //! An answer on its way to a client of HTTP/1: its head as bytes, and its body, sent as it comes.
 
 use super::link::Link;
-use crate::edge::header::clean_trailers;
+use crate::edge::header::{announced, clean_trailers};
 use crate::edge::http1::head::decimal;
 use crate::parts::{Parts, write_field};
 use crate::upstream::body::ResponseBody;
 use crate::worker::Worker;
-use http::header::{CONNECTION, CONTENT_LENGTH, DATE, HeaderName, SET_COOKIE, TRAILER};
+use http::header::{CONNECTION, CONTENT_LENGTH, DATE, HeaderName, SET_COOKIE};
 use http::{HeaderMap, Response, StatusCode};
 use http_body::Body as _;
 use std::io::Write as _;
@@ -171,8 +171,9 @@ fn framing(headers: &HeaderMap, status: StatusCode, body: &ResponseBody, asked: 
     }
 }
 
-/// Fields that `Trailer` names; no other is sent behind a body, as a client that was not told may take it for anything.
+/// What was announced; no other field is sent behind a body, as a client that was not told may take it for anything.
 fn promised(headers: &HeaderMap) -> Vec<HeaderName> {
-    let names = headers.get_all(TRAILER).iter().filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(','));
-    names.filter_map(|name| name.trim().parse().ok()).filter(|name| *name != SET_COOKIE).collect()
+    let mut names = announced(headers);
+    names.retain(|name| *name != SET_COOKIE);
+    names
 }
