@@ -5,6 +5,7 @@ use crate::clock::{Clock, WallClock, now_ms};
 use crate::error::{RequestError, SecretError, StepError, StoreError};
 use crate::home::Home;
 use crate::secret::{Redactor, Secrets};
+use crate::stall::Stalls;
 use crate::store::{AppRow, Store};
 use crate::table::{Table, View};
 use crate::upload::Uploads;
@@ -18,7 +19,9 @@ use landfall_runtime::{Runtime, RuntimeError};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
 
 /// How long files of a release can still be asked for after another has taken its place.
 const FILES_STAY_MS: u64 = 24 * 3600 * 1000;
@@ -26,6 +29,10 @@ const FILES_STAY_MS: u64 = 24 * 3600 * 1000;
 const EARLIER: u32 = 5;
 /// Releases whose files are kept, to go back to.
 const KEPT: u32 = 10;
+
+/// How long a rollout waits for a store that fails before it is given up: long enough for somebody to free space whom the first line woke, short
+/// enough for a pipeline to hear of it.
+pub(crate) const STORE_PATIENCE: Duration = Duration::from_secs(120);
 
 /// The runtimes of this server.
 #[derive(Clone)]
@@ -72,6 +79,10 @@ pub(crate) struct Core {
     pub(crate) uploads: Uploads,
     /// The file of the key that secrets are sealed with.
     pub(crate) secret_key: PathBuf,
+    /// Rollouts that wait for a store that fails.
+    pub(crate) stalls: Stalls,
+    /// How long they wait before they are given up.
+    pub(crate) store_patience: Duration,
     /// One rollout an app at a time: who has it, and since when.
     busy: Mutex<BTreeMap<AppName, Holder>>,
 }
@@ -83,6 +94,8 @@ pub(crate) struct Holder {
     pub(crate) rollout: RolloutId,
     pub(crate) who: String,
     since_ms: u64,
+    /// Asks it to make way.
+    pub(crate) make_way: CancellationToken,
 }
 
 impl Holder {
@@ -114,6 +127,8 @@ impl Core {
             building: tokio::sync::Mutex::default(),
             uploads: Uploads::new(home.uploads()),
             secret_key: home.secret_key(),
+            stalls: Stalls::new(home.given_up()),
+            store_patience: STORE_PATIENCE,
             busy: Mutex::default(),
         }
     }
@@ -135,9 +150,9 @@ impl Core {
         if let Some(holder) = busy.get(app) {
             return Err(holder.clone());
         }
-        let (rollout, who) = (rollout.clone(), who.to_owned());
-        busy.insert(app.clone(), Holder { app: app.clone(), rollout, who, since_ms: now_ms() });
-        Ok(Held { core: Arc::clone(self), app: app.clone() })
+        let (rollout, who, make_way) = (rollout.clone(), who.to_owned(), CancellationToken::new());
+        busy.insert(app.clone(), Holder { app: app.clone(), rollout, who, since_ms: now_ms(), make_way: make_way.clone() });
+        Ok(Held { core: Arc::clone(self), app: app.clone(), make_way })
     }
 
     /// The rollout that keeps an app busy.
@@ -216,6 +231,8 @@ impl Core {
 pub(crate) struct Held {
     core: Arc<Core>,
     app: AppName,
+    /// Cancelled when a person wants something of an app that repairs itself.
+    pub(crate) make_way: CancellationToken,
 }
 
 impl Drop for Held {

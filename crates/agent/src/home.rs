@@ -18,7 +18,7 @@ impl Home {
     /// Makes the directories with mode 700.
     pub fn create(&self) -> std::io::Result<()> {
         use std::os::unix::fs::DirBuilderExt;
-        for dir in [self.0.clone(), self.0.join("run"), self.certs(), self.0.join("logs")] {
+        for dir in [self.0.clone(), self.0.join("run"), self.certs(), self.0.join("logs"), self.given_up()] {
             std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
         }
         Ok(())
@@ -63,6 +63,10 @@ impl Home {
     /// Layers of images that clients send, until they are whole.
     pub fn uploads(&self) -> PathBuf {
         self.0.join("uploads")
+    }
+    /// An empty file for each rollout that was given up while the store could not be written. Made early: a full disk has no room for a directory.
+    pub fn given_up(&self) -> PathBuf {
+        self.0.join("given-up")
     }
     /// What secrets in the store are sealed with.
     pub fn secret_key(&self) -> PathBuf {

@@ -20,6 +20,7 @@ mod prune;
 mod registry;
 mod rollout;
 mod secret;
+mod stall;
 mod store;
 mod table;
 mod upload;
@@ -32,21 +33,23 @@ pub use error::AgentError;
 pub use folder::project_digest;
 pub use home::{Home, SYSTEM_HOME};
 pub use notify::tell_service_manager;
+pub use store::BeforeWrite;
 
-use crate::core::Core;
+use crate::core::{Core, STORE_PATIENCE};
 use certs::Certs;
 use control::ProxyControl;
 use folder::Folders;
 use keys::KeySets;
 use landfall_model::api::{Accepted, Event, Failure, RolloutRequest, What};
 use landfall_model::certificate::CertificateStatus;
-use landfall_model::name::{AppName, ReleaseNumber};
+use landfall_model::name::{AppName, ReleaseNumber, RolloutId};
 use landfall_model::plan::Serving;
 use landfall_runtime::docker::DockerRuntime;
 use landfall_runtime::process::ProcessRuntime;
 pub(crate) use landfall_runtime::seal;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 use store::{Of, Store};
 use table::Table;
 use tokio::signal::unix::{SignalKind, signal};
@@ -71,11 +74,15 @@ pub struct Surroundings {
     pub clock: Arc<dyn Clock>,
     /// PEM file of the authorities that certify the directories of certificate authorities; the system's when absent.
     pub roots: Option<PathBuf>,
+    /// Asked before the store writes anything.
+    pub before_write: Option<BeforeWrite>,
+    /// How long a rollout waits for a store that fails before it is given up.
+    pub store_patience: Duration,
 }
 
 impl Default for Surroundings {
     fn default() -> Self {
-        Self { clock: Arc::new(WallClock), roots: None }
+        Self { clock: Arc::new(WallClock), roots: None, before_write: None, store_patience: STORE_PATIENCE }
     }
 }
 
@@ -131,14 +138,18 @@ impl Agent {
         let home = Home::new(&settings.home);
         home.create().map_err(|source| AgentError::Home { path: settings.home.display().to_string(), source })?;
         let lock = lock(&home)?;
-        let store = Store::open(&home.store())?;
+        let store = Store::open(&home.store())?.asking(surroundings.before_write);
         let local_host = settings.https.as_deref().and_then(host_of).map(str::to_owned);
         let certs = Certs::open(home.certs(), surroundings.roots.clone());
         let fetched = (Folders::new(home.folders()), KeySets::open(home.keys(), surroundings.roots));
         let table = Table::new(ProxyControl::new(home.proxy_socket()), certs, fetched, local_host);
         let mut core = Core::new(store, runtimes, table, (settings.http.clone(), settings.https.clone()), &home);
         core.clock = surroundings.clock;
-        core.store.append(None, None, None, &What::AgentStarted { version: env!("CARGO_PKG_VERSION").to_owned() })?;
+        core.store_patience = surroundings.store_patience;
+        // An agent that runs on a full disk can still say so, keep replicas alive, and go on when there is room.
+        if let Err(e) = core.store.append(None, None, None, &What::AgentStarted { version: env!("CARGO_PKG_VERSION").to_owned() }) {
+            tracing::error!(error = %e, cause = %e.source, "the store cannot be written");
+        }
         Ok(Self { core: Arc::new(core), _lock: lock })
     }
 
@@ -161,6 +172,16 @@ impl Agent {
     /// How certificates stand, as `GET /v1/certs` does.
     pub fn certificates(&self) -> Result<Vec<CertificateStatus>, AgentError> {
         Ok(api::certificates(&self.core)?)
+    }
+
+    /// Rows of rollouts, attempts and steps in the store.
+    pub fn journal_size(&self) -> Result<(u64, u64, u64), AgentError> {
+        Ok(self.core.store.journal_size()?)
+    }
+
+    /// What whoever follows a rollout is told although the store could not keep it.
+    pub fn stalled(&self, id: &RolloutId) -> Option<String> {
+        self.core.stalls.of(id).map(|stall| stall.line)
     }
 
     /// What happened to an app after the event `after`, at most a thousand events.

@@ -3,7 +3,7 @@
 use crate::client::{Client, ClientError};
 use crate::error::{Outcome, Plain, Remote};
 use crate::output::{Printer, took};
-use landfall_model::api::{Accepted, Failure, RolloutRequest, RolloutState, Want, What};
+use landfall_model::api::{Accepted, AppStatus, Failure, RolloutRequest, RolloutState, ServiceStatus, Want, What};
 use landfall_model::name::{AppName, ReleaseNumber, RolloutId};
 use std::io::Read as _;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -83,11 +83,28 @@ fn lost(app: &AppName, error: ClientError) -> Plain {
 /// What a failed rollout left: the most important thing to know about it. The failure itself follows.
 async fn tell_undone(client: &Client, printer: &Printer, app: &AppName, failed: ReleaseNumber) {
     let Ok(status) = client.app(app).await else { return };
-    let left = match status.release {
-        Some(release) => format!("release {release} still serves {}", status.urls.join(" ")),
-        None => "there was none before it, so nothing serves".to_owned(),
-    };
-    printer.note(&format!("release {failed} of {app} is undone; {}", left.trim_end()));
+    printer.note(&format!("release {failed} of {app} is undone; {}", left(&status)));
+}
+
+/// Who serves now that it is undone, as far as can be seen: what stood for a service before may have been dead already.
+fn left(status: &AppStatus) -> String {
+    let Some(release) = status.release else { return "there was none before it, so nothing serves".to_owned() };
+    let meant = |s: &&ServiceStatus| !s.job && s.wanted > 0;
+    let serves = |s: &&ServiceStatus| s.replicas.iter().any(|r| r.serving && r.state.is_running() && r.healthy != Some(false));
+    let routed = status.services.iter().filter(meant).any(|s| !s.routes.is_empty());
+    let asked: Vec<&ServiceStatus> = status.services.iter().filter(meant).filter(|s| !routed || !s.routes.is_empty()).collect();
+    let silent: Vec<String> = asked.iter().filter(|s| !serves(s)).map(|s| s.service.to_string()).collect();
+    let urls = status.urls.join(" ");
+    if silent.is_empty() {
+        return format!("release {release} still serves {urls}").trim_end().to_owned();
+    }
+    let whole = if silent.len() == asked.len() { "nothing serves" } else { "not everything serves" };
+    format!(
+        "{whole} now: no replica of {} runs, and release {release} had none before either. The server goes on trying to put it back; \
+         deploy again when the failure below is mended, and see `landfall logs -p {}`",
+        silent.join(", "),
+        status.app
+    )
 }
 
 /// From how it ended to what the command says and exits with.
@@ -132,6 +149,9 @@ pub fn interrupts() -> Outcome<Signal> {
 mod tests {
     use super::*;
     use crate::error::Kind;
+    use landfall_model::api::ReplicaStatus;
+    use landfall_model::observed::ReplicaState;
+    use landfall_model::spec::RuntimeKind;
 
     #[test]
     fn each_end_has_its_exit_code() {
@@ -140,6 +160,38 @@ mod tests {
         assert_eq!(kind(RolloutState::Succeeded), Ok(Ended::Done { release: ReleaseNumber(2), took_ms: 5 }));
         assert_eq!(kind(RolloutState::RolledBack), Err(Kind::RolledBack));
         assert_eq!(kind(RolloutState::Failed), Err(Kind::Failed));
+    }
+
+    #[test]
+    fn that_a_release_still_serves_is_said_only_of_one_that_does() {
+        let status = |running: bool| {
+            let state = if running { ReplicaState::Running } else { ReplicaState::Exited { code: 137, out_of_memory: false } };
+            let replica = ReplicaStatus {
+                id: "web-1-1".parse().unwrap(),
+                release: ReleaseNumber(1),
+                state,
+                serving: true,
+                healthy: None,
+                address: None,
+                active: 0,
+                restarts: 0,
+                started_ms: 0,
+            };
+            let routes = vec!["/".to_owned()];
+            let web = ServiceStatus { service: "web".parse().unwrap(), job: false, wanted: 1, replicas: vec![replica], routes };
+            AppStatus {
+                app: "shop".parse().unwrap(),
+                runtime: RuntimeKind::Docker,
+                release: Some(ReleaseNumber(1)),
+                rollout: None,
+                last_rollout: None,
+                urls: vec!["https://shop.example".into()],
+                services: vec![web],
+            }
+        };
+        assert_eq!(left(&status(true)), "release 1 still serves https://shop.example");
+        let dead = left(&status(false));
+        assert!(dead.starts_with("nothing serves now: no replica of web runs") && dead.contains("deploy again"), "{dead}");
     }
 
     #[test]

@@ -6,9 +6,11 @@
 
 mod app;
 mod crash;
+mod disk;
 mod proxy;
 mod server;
 
 pub use app::App;
 pub use crash::{CrashAt, Moment};
+pub use disk::Full;
 pub use server::{Ending, Server};

@@ -2,8 +2,9 @@
 
 use crate::app::App;
 use crate::crash::{CrashAt, Trapped};
+use crate::disk::{Disk, Full};
 use crate::proxy::FakeProxy;
-use landfall_agent::{Agent, Runtimes, Settings};
+use landfall_agent::{Agent, Runtimes, Settings, Surroundings};
 use landfall_model::api::{Accepted, Event, RolloutRequest, RolloutState, Want, What};
 use landfall_model::name::{AppName, ReleaseNumber, ReplicaId, RolloutId, ServiceName};
 use landfall_model::observed::Observed;
@@ -13,6 +14,7 @@ use landfall_model::spec::RuntimeKind;
 use landfall_runtime::Runtime;
 use landfall_runtime::fake::FakeRuntime;
 use std::collections::{BTreeMap, BTreeSet};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -28,6 +30,8 @@ pub enum Ending {
     Unchanged,
     /// The agent was crashed.
     Crashed,
+    /// Whoever follows the rollout heard that it is given up, because the store fails.
+    GivenUp,
 }
 
 /// A server whose agent may die.
@@ -37,7 +41,11 @@ pub struct Server {
     proxy: FakeProxy,
     app: AppName,
     rollouts: u32,
+    disk: Arc<Disk>,
 }
+
+/// How long a rollout of the simulator waits for its store.
+const PATIENCE: Duration = Duration::from_millis(30);
 
 impl Server {
     /// A bare server.
@@ -55,6 +63,7 @@ impl Server {
             home,
             app,
             rollouts: 0,
+            disk: Arc::default(),
         }
     }
 
@@ -65,10 +74,7 @@ impl Server {
 
     /// An agent lives, is asked for a release of this app, and lives until the rollout ends or the trap springs.
     pub fn deploy(&mut self, app: App, trap: Option<CrashAt>) -> Ending {
-        self.rollouts += 1;
-        let id: RolloutId = format!("rollout-{}", self.rollouts).parse().unwrap_or_else(|e| panic!("{e}"));
-        let request =
-            RolloutRequest { id: id.clone(), want: Want::Deploy { spec: Box::new(app.spec()), given: std::collections::BTreeMap::new() } };
+        let request = self.request(app);
         self.live(trap, Some(request))
     }
 
@@ -77,27 +83,137 @@ impl Server {
         self.live(trap, None)
     }
 
+    /// An agent lives, is asked for a release while its disk gets full, and dies when its rollout ended or, where the disk stays full, when whoever
+    /// follows the rollout heard that it is given up. Without a request it takes up what the last one left.
+    pub fn deploy_on_a_full_disk(&mut self, app: App, full: Full) -> Ending {
+        let request = self.request(app);
+        self.life(None, |server, agent, id| {
+            Box::pin(async move {
+                match agent.begin(&server.app, request, "sim").await {
+                    Ok(Accepted::Rollout { .. }) => server.disk.fill(full),
+                    other => panic!("the agent does not begin: {other:?}"),
+                }
+                tokio::select! {
+                    state = server.ended(agent, id) => Ending::Rollout(state),
+                    () = server.given_up(agent, id) => Ending::GivenUp,
+                }
+            })
+        })
+    }
+
+    /// The same, and the agent lives on: a second request is refused as long as the first one waits, then there is room again.
+    pub fn deploy_until_there_is_room(&mut self, app: App, full: Full) -> (Ending, bool) {
+        let (request, other) = (self.request(app), App { version: app.version + 90, ..app });
+        let ending = self.life(None, |server, agent, id| {
+            Box::pin(async move {
+                match agent.begin(&server.app, request, "sim").await {
+                    Ok(Accepted::Rollout { .. }) => server.disk.fill(full),
+                    other => panic!("the agent does not begin: {other:?}"),
+                }
+                tokio::select! {
+                    state = server.ended(agent, id) => return Ending::Rollout(state),
+                    () = server.given_up(agent, id) => {}
+                }
+                let want = Want::Deploy { spec: Box::new(other.spec()), given: BTreeMap::new() };
+                let second = RolloutRequest { id: "another".parse().unwrap_or_else(|e| panic!("{e}")), want };
+                let refused = agent.begin(&server.app, second, "sim").await;
+                assert!(refused.as_ref().is_err_and(|f| f.code == "busy"), "the app is held: {refused:?}");
+                server.disk.make_room();
+                Ending::Rollout(server.ended(agent, id).await)
+            })
+        });
+        // Where the rollout ended before the disk got full, what comes next must not meet it.
+        self.disk.make_room();
+        (ending, self.disk.refused())
+    }
+
+    /// An agent lives until its monitor has begun a repair, and is asked to take the app down.
+    pub fn down_during_a_repair(&mut self) -> Ending {
+        self.rollouts += 1;
+        self.life(None, |server, agent, id| {
+            Box::pin(async move {
+                let repairs = |e: &Event| matches!(&e.what, What::RolloutStarted { purpose, .. } if purpose == "repair");
+                while !agent.events(&server.app, 0).unwrap_or_default().iter().any(repairs) {
+                    tokio::time::sleep(Duration::from_millis(2)).await;
+                }
+                let request = RolloutRequest { id: id.clone(), want: Want::Down { volumes: false } };
+                match agent.begin(&server.app, request, "sim").await {
+                    Ok(_) => Ending::Rollout(server.ended(agent, id).await),
+                    Err(failure) => panic!("the agent refuses: {failure:?}"),
+                }
+            })
+        })
+    }
+
+    /// Rows of rollouts, attempts and steps that the agent keeps.
+    pub fn journal_size(&self) -> (u64, u64, u64) {
+        let runtimes = Runtimes { docker: self.runtime.clone(), process: self.runtime.clone() };
+        let settings = Settings { home: self.home.path().to_owned(), http: None, https: None, binary: "/bin/landfall".into() };
+        let agent = Agent::open(&settings, runtimes).unwrap_or_else(|e| panic!("the agent does not open its home: {e}"));
+        agent.journal_size().unwrap_or_else(|e| panic!("{e}"))
+    }
+
+    /// The disk has room again.
+    pub fn make_room(&self) {
+        self.disk.make_room();
+    }
+
+    /// The disk refused a write.
+    pub fn was_full(&self) -> bool {
+        self.disk.refused()
+    }
+
+    async fn given_up(&self, agent: &Agent, id: &RolloutId) {
+        while !agent.stalled(id).is_some_and(|words| words.contains("given up")) {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    }
+
+    fn request(&mut self, app: App) -> RolloutRequest {
+        self.rollouts += 1;
+        let want = Want::Deploy { spec: Box::new(app.spec()), given: BTreeMap::new() };
+        RolloutRequest { id: self.newest(), want }
+    }
+
+    fn newest(&self) -> RolloutId {
+        format!("rollout-{}", self.rollouts).parse().unwrap_or_else(|e| panic!("{e}"))
+    }
+
     fn live(&self, trap: Option<CrashAt>, request: Option<RolloutRequest>) -> Ending {
+        self.life(trap, |server, agent, id| {
+            Box::pin(async move {
+                if let Some(request) = request {
+                    match agent.begin(&server.app, request, "sim").await {
+                        Ok(Accepted::Unchanged { .. }) => return Ending::Unchanged,
+                        Ok(Accepted::Rollout { .. }) => {}
+                        Err(failure) => panic!("the agent refuses: {failure:?}"),
+                    }
+                }
+                Ending::Rollout(server.ended(agent, id).await)
+            })
+        })
+    }
+
+    /// One life of an agent: until what it is asked to do is done, or the trap springs.
+    fn life(
+        &self,
+        trap: Option<CrashAt>,
+        deeds: impl for<'a> FnOnce(&'a Self, &'a Agent, &'a RolloutId) -> Pin<Box<dyn Future<Output = Ending> + 'a>>,
+    ) -> Ending {
         let trapped = Arc::new(Trapped::new(Arc::clone(&self.runtime), trap));
         let sprung = Arc::clone(&trapped.sprung);
         let runtimes = Runtimes { docker: trapped.clone(), process: trapped };
         let settings = Settings { home: self.home.path().to_owned(), http: None, https: None, binary: "/bin/landfall".into() };
-        let agent = Agent::open(&settings, runtimes).unwrap_or_else(|e| panic!("the agent does not open its home: {e}"));
-        let id: RolloutId = format!("rollout-{}", self.rollouts).parse().unwrap_or_else(|e| panic!("{e}"));
+        let surroundings = Surroundings { before_write: Some(self.disk.gate()), store_patience: PATIENCE, ..Surroundings::default() };
+        let agent = Agent::open_in(&settings, runtimes, surroundings).unwrap_or_else(|e| panic!("the agent does not open its home: {e}"));
+        let id = self.newest();
         // Dropping the runtime at the end of this function ends every task where it stands.
         let life = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap_or_else(|e| panic!("no runtime: {e}"));
         life.block_on(async {
             agent.wake();
-            if let Some(request) = request {
-                match agent.begin(&self.app, request, "sim").await {
-                    Ok(Accepted::Unchanged { .. }) => return Ending::Unchanged,
-                    Ok(Accepted::Rollout { .. }) => {}
-                    Err(failure) => panic!("the agent refuses: {failure:?}"),
-                }
-            }
             tokio::select! {
                 () = sprung.notified() => Ending::Crashed,
-                state = self.ended(&agent, &id) => Ending::Rollout(state),
+                ending = deeds(self, &agent, &id) => ending,
                 () = tokio::time::sleep(STUCK) => panic!("stuck: {:#?}", agent.events(&self.app, 0)),
             }
         })

@@ -121,3 +121,41 @@ fn deploying_the_same_again_changes_nothing() {
     assert_eq!(server.deploy(OLD, None), Ending::Unchanged);
     assert_eq!(server.tables().len(), tables);
 }
+
+/// Nobody answers to a name any more: whoever passed its gate gets it before those that need it start.
+#[test]
+fn after_a_power_cut_names_move_before_those_that_need_them_start() {
+    let mut server = with_first_release();
+    server.runtime().power_cut();
+    assert_eq!(server.deploy(App { version: 2, database: 1 }, None), Ending::Rollout(RolloutState::Succeeded), "{:#?}", server.story());
+    let story = server.story();
+    let at = |line: &str| story.iter().position(|l| l.starts_with(line)).unwrap_or_else(|| panic!("no `{line}`: {story:#?}"));
+    assert!(at("step: serve by backend-2-1, backend-2-2") < at("step: start frontend-2-1"), "{story:#?}");
+    assert_eq!(server.stored().1.names, server.running(), "who serves is who runs");
+}
+
+/// Who wants something of an app does not wait until the server has put it back: the repair makes way, also while it waits for a gate.
+#[test]
+fn a_repair_makes_way_for_a_person() {
+    let mut server = with_first_release();
+    server.runtime().power_cut();
+    server.runtime().set_healthy("db", false);
+    assert_eq!(server.down_during_a_repair(), Ending::Rollout(RolloutState::Succeeded), "{:#?}", server.story());
+    assert!(server.observed().replicas.is_empty(), "{:#?}", server.observed());
+    assert_eq!(server.stored().0, None);
+}
+
+/// Repairs come again and again while something cannot be put back. What is kept of them is bounded.
+#[test]
+fn what_is_kept_of_rollouts_is_bounded() {
+    let mut server = with_first_release();
+    for version in 2..32 {
+        assert_eq!(server.deploy(App { version, database: 1 }, None), Ending::Rollout(RolloutState::Succeeded));
+    }
+    let (rollouts, attempts, steps) = server.journal_size();
+    assert!(
+        rollouts <= 22 && attempts <= 2 * rollouts && steps <= 20 * rollouts,
+        "{rollouts} rollouts, {attempts} attempts, {steps} steps"
+    );
+    assert_eq!(server.stored().0, Some(landfall_model::name::ReleaseNumber(31)), "numbers go on");
+}

@@ -84,8 +84,10 @@ async fn status(core: &Arc<Core>, row: &AppRow) -> Result<AppStatus, RequestErro
 }
 
 fn brief(core: &Core, row: RolloutRow) -> Result<RolloutStatus, RequestError> {
+    let stall = core.stalls.of(&row.id);
     let step = match row.state.is_final() {
         true => None,
+        false if stall.is_some() => stall.map(|s| s.line),
         false => core.store.attempts(&row.id)?.last().and_then(|a| Some(a.plan.steps.get(a.begun.checked_sub(1)?)?.line())),
     };
     Ok(RolloutStatus {

@@ -1,6 +1,7 @@
 //! Events as they were stored, and as they come.
 
 use super::named;
+use crate::clock::now_ms;
 use crate::core::Core;
 use crate::error::RequestError;
 use crate::store::Of;
@@ -8,7 +9,7 @@ use axum::body::Body;
 use axum::extract::{Path, Query, State};
 use axum::response::Response;
 use futures_util::stream;
-use landfall_model::api::{Event, What};
+use landfall_model::api::{Event, RolloutState, What};
 use landfall_model::name::{AppName, RolloutId};
 use serde::Deserialize;
 use std::sync::Arc;
@@ -43,6 +44,35 @@ struct Cursor {
     /// So many more; without bound when following.
     left: u64,
     follow: bool,
+    /// How much it was told of a rollout that waits for the store.
+    said: u64,
+}
+
+impl Cursor {
+    /// What a follower of a rollout must hear although no event says it: that the store fails, or that it ended when its events are no longer kept.
+    fn unstored(&mut self) -> Option<Event> {
+        let id = self.of.rollout.clone()?;
+        let what = match self.core.stalls.of(&id) {
+            Some(stall) if stall.said > self.said => {
+                self.said = stall.said;
+                match stall.failure {
+                    Some(failure) => What::RolloutEnded { state: RolloutState::Failed, failure: Some(failure), took_ms: 0 },
+                    None => What::Progress { service: None, line: stall.line },
+                }
+            }
+            Some(_) => return None,
+            None => {
+                let row = self.core.store.rollout(&id).ok()??;
+                // Its end may have been stored since the events were read.
+                let untold = self.core.store.events(&self.of, self.after, 1).is_ok_and(|events| events.is_empty());
+                if !row.state.is_final() || !untold {
+                    return None;
+                }
+                What::RolloutEnded { state: row.state, failure: row.failure, took_ms: 0 }
+            }
+        };
+        Some(Event { seq: self.after, at_ms: now_ms(), app: None, rollout: Some(id), who: None, what })
+    }
 }
 
 pub(super) async fn list(State(core): State<Arc<Core>>, Query(query): Query<ListQuery>) -> Result<Response, RequestError> {
@@ -54,7 +84,7 @@ pub(super) async fn list(State(core): State<Arc<Core>>, Query(query): Query<List
         None => core.store.events_from_end(&of, limit)?,
     };
     let left = if query.follow { u64::MAX } else { u64::from(limit) };
-    Ok(lines(Cursor { core, of, after, left, follow: query.follow }))
+    Ok(lines(Cursor { core, of, after, left, follow: query.follow, said: 0 }))
 }
 
 /// Ends after the rollout's end.
@@ -65,7 +95,7 @@ pub(super) async fn of_rollout(
 ) -> Result<Response, RequestError> {
     let id: RolloutId = named(&id)?;
     core.store.rollout(&id)?.ok_or_else(|| RequestError::NoRollout(id.clone()))?;
-    Ok(lines(Cursor { core, of: Of { rollout: Some(id), ..Of::default() }, after: query.after, left: u64::MAX, follow: true }))
+    Ok(lines(Cursor { core, of: Of { rollout: Some(id), ..Of::default() }, after: query.after, left: u64::MAX, follow: true, said: 0 }))
 }
 
 fn lines(cursor: Cursor) -> Response {
@@ -85,6 +115,10 @@ fn lines(cursor: Cursor) -> Response {
                 let ended = cursor.of.rollout.is_some() && events.iter().any(ends);
                 let more = cursor.left > 0 && !ended;
                 return Some((Ok(text(&events)), more.then_some(cursor)));
+            }
+            if let Some(event) = cursor.unstored() {
+                let ended = ends(&event);
+                return Some((Ok(text(&[event])), (!ended).then_some(cursor)));
             }
             if !cursor.follow || newest.changed().await.is_err() {
                 return None;

@@ -70,7 +70,7 @@ impl Monitor {
 
     /// At the start the table is put together from the store before the proxy is told anything.
     async fn prime(&mut self, row: &AppRow) -> Result<(), StepError> {
-        let unfinished = self.core.store.unfinished()?.into_iter().find(|r| r.app == row.name).map(|r| r.spec);
+        let unfinished = self.core.store.unfinished()?.into_iter().rfind(|r| r.app == row.name).map(|r| r.spec);
         let current = self.core.current_spec(row)?;
         let specs: Vec<&Spec> = unfinished.iter().chain(&current).collect();
         let Some(sites) = current.as_ref().or(unfinished.as_ref()) else {

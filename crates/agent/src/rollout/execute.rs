@@ -34,7 +34,7 @@ impl Executor<'_> {
     pub(super) async fn step(&self, step: &Step) -> Result<BTreeMap<ImageRef, ImageId>, StepError> {
         match step {
             Step::Pull { images } => return self.pull(images).await,
-            Step::EnsureNetworks { networks } => self.ensure_networks(networks).await?,
+            Step::EnsureNetworks { networks, external } => self.ensure_networks(&(networks | external)).await?,
             Step::EnsureVolumes { volumes } => self.ensure_volumes(volumes).await?,
             Step::Unpack { services } => self.unpack(services).await?,
             Step::Run { job } => self.run_job(job).await?,
@@ -170,7 +170,8 @@ impl Executor<'_> {
                 exit => format!("ended with code {}", exit.code),
             },
             Err(_) => {
-                self.runtime().stop(&self.spec.app, &job.id, None, Duration::from_secs(5)).await?;
+                let (signal, grace) = (launch.template.stop_signal.as_deref(), Duration::from_millis(launch.template.stop_grace_ms));
+                self.runtime().stop(&self.spec.app, &job.id, signal, grace).await?;
                 format!("did not end within {} s", limit.as_secs())
             }
         };
@@ -200,9 +201,14 @@ impl Executor<'_> {
 
     async fn commit(&self) -> Result<(), StepError> {
         self.core.store.commit(self.row, self.spec)?;
-        self.core.prune_folders(&self.spec.app)?;
+        // The release is made, whatever becomes of what is old; the next release clears it away.
+        if let Err(error) = self.core.prune_folders(&self.spec.app) {
+            tracing::warn!(app = %self.spec.app, %error, "files of old releases cannot be deleted");
+        }
+        if let Err(error) = self.core.forget_secrets(&self.spec.app) {
+            tracing::warn!(app = %self.spec.app, %error, "old values of secrets cannot be forgotten");
+        }
         self.core.prune_nudge.notify_one();
-        self.core.forget_secrets(&self.spec.app)?;
         if matches!(self.row.kind, Kind::Down { .. }) {
             // Nothing is left that could be asked for: its listeners and names go too.
             self.core.table.swap(&self.spec.app, Part::default()).await?;

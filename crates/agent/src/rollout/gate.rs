@@ -2,6 +2,7 @@
 
 use super::execute::Executor;
 use super::probe::{self, Seen};
+use crate::clock::now_ms;
 use crate::error::StepError;
 use landfall_model::control::HttpProbe;
 use landfall_model::name::InterfaceName;
@@ -17,8 +18,10 @@ use tokio::time::{Instant, sleep};
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
 /// Longest pause between two questions.
 const LAST_PAUSE: Duration = Duration::from_millis(500);
-/// A replica that its restart policy had to start again so often will not come up by being waited for.
+/// A program that could not even be begun so often will not come up by being waited for.
 const RESTARTS: u32 = 3;
+/// What shells and our own supervisor end with when a program may not be run, or is not there (POSIX, Shell Command Language §2.8.2).
+const NOT_RUN: [i32; 2] = [126, 127];
 
 /// Asks until the answer is yes, the replica has ended, or the deadline is over.
 pub(super) async fn pass(executor: &Executor<'_>, gated: &Gated) -> Result<(), StepError> {
@@ -26,10 +29,14 @@ pub(super) async fn pass(executor: &Executor<'_>, gated: &Gated) -> Result<(), S
     let deadline = Duration::from_millis(gated.gate.deadline_ms);
     let mut pause = FIRST_PAUSE;
     let mut asked: u32 = 0;
+    let mut last_code = None;
     loop {
         let (replica, interface) = observe(executor, gated).await?;
         if let Some(end) = ended(&replica) {
             return Err(refuse(executor, gated, end, None).await);
+        }
+        if let ReplicaState::Restarting { code } = replica.state {
+            last_code = Some(code);
         }
         asked += 1;
         let seen = match ask(executor, gated, (&replica, interface), started).await {
@@ -37,7 +44,10 @@ pub(super) async fn pass(executor: &Executor<'_>, gated: &Gated) -> Result<(), S
             Err(seen) => seen,
         };
         if started.elapsed() >= deadline {
-            let words = format!("{} ({asked} times in {} s)", seen.words, started.elapsed().as_secs());
+            let again = last_code
+                .filter(|_| replica.restarts > 0)
+                .map(|code| format!("it ended with code {code} and was started again {} times; in the end: ", replica.restarts));
+            let words = format!("{}{} ({asked} times in {} s)", again.unwrap_or_default(), seen.words, started.elapsed().as_secs());
             let hint = hint(executor, gated, &seen).await;
             return Err(refuse(executor, gated, words, hint).await);
         }
@@ -58,15 +68,15 @@ async fn observe(executor: &Executor<'_>, gated: &Gated) -> Result<(Replica, Opt
     Ok((replica, interface))
 }
 
-/// Why waiting any longer is of no use.
+/// Why waiting any longer is of no use. A program that its restart policy starts again may come up yet: it may wait for another by ending, and has the
+/// whole deadline for it.
 fn ended(replica: &Replica) -> Option<String> {
     match replica.state {
         ReplicaState::Exited { out_of_memory: true, .. } => Some("it was killed for its memory limit".into()),
         ReplicaState::Exited { code, .. } => Some(format!("it ended with code {code}")),
-        ReplicaState::Restarting { code } if replica.restarts >= RESTARTS => {
-            Some(format!("it ended with code {code} and was started again {} times", replica.restarts))
+        ReplicaState::Restarting { code } if replica.restarts >= RESTARTS && NOT_RUN.contains(&code) => {
+            Some(format!("its program cannot be run (code {code}, {} starts)", replica.restarts + 1))
         }
-        ReplicaState::Running if replica.restarts > RESTARTS => Some(format!("it was started again {} times", replica.restarts)),
         ReplicaState::Running | ReplicaState::Restarting { .. } | ReplicaState::Created => None,
     }
 }
@@ -95,9 +105,18 @@ async fn ask(
             let limit = Duration::from_millis(*timeout_ms);
             probe::command(executor.runtime().as_ref(), &executor.spec.app, &gated.id, &test.argv(), limit).await
         }
-        Probe::Stays { for_ms } if started.elapsed() >= Duration::from_millis(*for_ms) && replica.restarts == 0 => Ok(()),
+        Probe::Stays { for_ms } if stays(replica, started, *for_ms) => Ok(()),
+        Probe::Stays { .. } if replica.restarts > 0 => {
+            Err(Seen { words: format!("it does not stay: it was started again {} times", replica.restarts), refused: false })
+        }
         Probe::Stays { .. } => Err(Seen { words: "it does not stay".into(), refused: false }),
     }
+}
+
+/// It has run for so long since its last start.
+fn stays(replica: &Replica, started: Instant, for_ms: u64) -> bool {
+    let now = started.elapsed() >= Duration::from_millis(for_ms);
+    now && (replica.restarts == 0 || now_ms().saturating_sub(replica.started_ms) >= for_ms)
 }
 
 /// Where nobody listens, who listens instead?
@@ -119,4 +138,42 @@ async fn hint(executor: &Executor<'_>, gated: &Gated, seen: &Seen) -> Option<Str
 
 async fn refuse(executor: &Executor<'_>, gated: &Gated, seen: String, hint: Option<String>) -> StepError {
     StepError::Gate { replica: gated.id.clone(), seen, hint, log: executor.last_lines(&gated.id).await }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use landfall_model::name::ReleaseNumber;
+    use std::collections::BTreeMap;
+
+    fn replica(state: ReplicaState, restarts: u32) -> Replica {
+        Replica {
+            service: "api".parse().unwrap(),
+            revision: landfall_model::digest::digest(&"api"),
+            release: ReleaseNumber(1),
+            job: false,
+            state,
+            addresses: BTreeMap::new(),
+            port: None,
+            restarts,
+            started_ms: 0,
+        }
+    }
+
+    #[test]
+    fn a_program_that_is_started_again_has_the_whole_deadline() {
+        assert_eq!(ended(&replica(ReplicaState::Restarting { code: 1 }, 40)), None);
+        assert_eq!(ended(&replica(ReplicaState::Running, 40)), None);
+        assert_eq!(ended(&replica(ReplicaState::Restarting { code: 127 }, 1)), None, "a file may be there in a moment");
+        assert!(ended(&replica(ReplicaState::Restarting { code: 127 }, 3)).unwrap().contains("cannot be run"));
+        assert!(ended(&replica(ReplicaState::Exited { code: 1, out_of_memory: false }, 0)).unwrap().contains("ended with code 1"));
+    }
+
+    #[test]
+    fn one_without_a_port_stays_when_it_has_run_long_enough_since_its_last_start() {
+        let began = Instant::now();
+        assert!(stays(&replica(ReplicaState::Running, 5), began, 0));
+        let young = Replica { started_ms: now_ms() + 60_000, ..replica(ReplicaState::Running, 5) };
+        assert!(!stays(&young, began, 1), "it was started a moment ago");
+    }
 }

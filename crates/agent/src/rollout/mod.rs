@@ -8,16 +8,21 @@ mod drain;
 mod execute;
 mod gate;
 mod launch;
+mod patience;
 mod probe;
+mod recover;
+mod spoilt;
 mod start;
 
 pub(crate) use launch::one_off;
+pub(crate) use recover::recover;
 pub(crate) use start::{begin, plan_only, repair};
 
 use crate::clock::now_ms;
 use crate::core::{Core, Held};
 use crate::error::{StepError, StoreError};
 use crate::store::{Kind, RolloutRow};
+use crate::table::Part;
 use execute::Executor;
 use landfall_model::api::{Failure, RolloutState, What};
 use landfall_model::name::{ImageId, ImageRef};
@@ -25,10 +30,12 @@ use landfall_model::observed::Observed;
 use landfall_model::plan::{Input, Mode, Plan, Step, plan, plan_down, undo};
 use landfall_model::spec::{Program, PullPolicy, Spec};
 use landfall_runtime::RuntimeError;
+use patience::{Patience, of_the_store};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
 
 /// A rollout that brought the agent down so often is undone instead of being tried again.
 const ATTEMPTS: usize = 8;
@@ -41,30 +48,31 @@ enum End {
     Done,
     /// Images were pulled: plan again.
     Again,
+    /// A repair that a person's request ended: what it began is in the next plan as whatever else exists.
+    MadeWay,
     Failed(StepError),
 }
 
-/// Drives again what a dead agent left.
-pub(crate) fn recover(core: &Arc<Core>) {
-    let unfinished = core.store.unfinished().unwrap_or_else(|e| {
-        tracing::error!(error = %e, cause = %e.source, "the journal cannot be read");
-        Vec::new()
-    });
-    for row in unfinished {
-        if let Ok(held) = core.hold(&row.app, &row.id, &row.who) {
-            tokio::spawn(drive(Arc::clone(core), row, held));
+/// Drives a rollout to its end. A store that fails does not end it and does not free the app: it is read again and goes on when the store works,
+/// or is undone when that took too long.
+async fn drive(core: Arc<Core>, row: RolloutRow, held: Held) {
+    let (app, id) = (row.app.clone(), row.id.clone());
+    let mut patience = Patience::new(&core, &app, &id);
+    let mut driver = Driver { core: Arc::clone(&core), row, pulled: BTreeMap::new(), make_way: held.make_way.clone() };
+    while let Err(error) = driver.run(patience.given_up.as_ref()).await {
+        patience.wait(error).await;
+        // What is written is what counts: a write that was said to have failed may have been made.
+        match core.store.rollout(&id) {
+            Ok(Some(row)) if row.state.is_final() => break,
+            Ok(Some(row)) => driver.row = row,
+            Ok(None) => break,
+            Err(error) => tracing::error!(rollout = %id, %error, cause = %error.source, "the journal cannot be read"),
+        }
+        if patience.is_over() && driver.end(RolloutState::Failed, patience.given_up.clone()).is_ok() {
+            break;
         }
     }
-}
-
-/// Drives a rollout to its end.
-async fn drive(core: Arc<Core>, row: RolloutRow, held: Held) {
-    let id = row.id.clone();
-    let driver = Driver { core, row, pulled: BTreeMap::new() };
-    if let Err(e) = driver.run().await {
-        // Only the store can fail here. The rollout stays unfinished in the journal and is driven again when the agent starts with a store that works.
-        tracing::error!(rollout = %id, error = %e, cause = %e.source, "a rollout cannot go on");
-    }
+    core.stalls.clear(&id);
     drop(held);
 }
 
@@ -73,13 +81,16 @@ struct Driver {
     row: RolloutRow,
     /// Images this rollout pulled.
     pulled: BTreeMap<ImageRef, ImageId>,
+    /// Cancelled when a repair is to make way for what a person wants.
+    make_way: CancellationToken,
 }
 
 impl Driver {
-    async fn run(mut self) -> Result<(), StoreError> {
+    async fn run(&mut self, given_up: Option<&Failure>) -> Result<(), StoreError> {
         let attempts = self.core.store.attempts(&self.row.id)?.len();
-        if self.row.state == RolloutState::Undoing || attempts > ATTEMPTS && !self.row.committed {
-            let failure = self.row.failure.clone().unwrap_or_else(died);
+        let hopeless = (attempts > ATTEMPTS || given_up.is_some()) && !self.row.committed;
+        if self.row.state == RolloutState::Undoing || hopeless {
+            let failure = self.row.failure.clone().or_else(|| given_up.cloned()).unwrap_or_else(died);
             return self.take_back(failure).await;
         }
         loop {
@@ -88,6 +99,7 @@ impl Driver {
                 End::Done => return self.end(RolloutState::Succeeded, None),
                 // The release serves; something old could not be cleared away. The monitor's repair tries again.
                 End::Failed(error) if self.row.committed => return self.end(RolloutState::Succeeded, Some(error.failure())),
+                End::MadeWay => return self.end(RolloutState::Failed, Some(made_way())),
                 End::Failed(error) => return self.take_back(error.failure()).await,
             }
         }
@@ -107,9 +119,18 @@ impl Driver {
         let steps = if pulls { 1 } else { plan.steps.len() };
         for (index, step) in plan.steps.iter().take(steps).enumerate() {
             self.core.store.begin_step(&self.row.id, attempt, false, index)?;
-            match self.told(&plan, index, false, self.executor().step(step)).await {
+            let Some(result) = self.unless_asked_away(step, self.told(&plan, index, false, self.executor().step(step))).await else {
+                return Ok(End::MadeWay);
+            };
+            match result.map_err(of_the_store) {
                 Ok(pulled) => self.pulled.extend(pulled),
-                Err(error) => return Ok(End::Failed(error)),
+                Err(Ok(store)) => return Err(store),
+                Err(Err(error)) => {
+                    // A release that was written down is made, whatever failed after that.
+                    let written = *step == Step::Commit && self.core.store.rollout(&self.row.id)?.is_some_and(|row| row.committed);
+                    self.row.committed |= written;
+                    return Ok(End::Failed(error));
+                }
             }
             self.core.store.finish_step(&self.row.id, attempt, false, index)?;
             if *step == Step::Commit {
@@ -161,12 +182,17 @@ impl Driver {
     }
 
     /// Undoes what was begun in any attempt and ends the rollout.
-    async fn take_back(&mut self, failure: Failure) -> Result<(), StoreError> {
+    async fn take_back(&mut self, mut failure: Failure) -> Result<(), StoreError> {
         let attempts = self.core.store.attempts(&self.row.id)?;
+        if self.row.state != RolloutState::Undoing {
+            failure.hints.extend(spoilt::hints(&self.row.spec, &attempts));
+        }
         let undone = self.core.store.undone(&self.row.id)?;
         self.core.store.put_state(&self.row.id, RolloutState::Undoing, Some(&failure))?;
         let last = attempts.last().map_or(0, |a| a.number);
-        let begun: Vec<Step> = attempts.into_iter().flat_map(|a| a.plan.steps.into_iter().take(a.begun)).collect();
+        // A commit that was begun and not made, which is why this is undone, is no reason to leave the rest.
+        let begun = attempts.into_iter().flat_map(|a| a.plan.steps.into_iter().take(a.begun));
+        let begun: Vec<Step> = begun.filter(|step| *step != Step::Commit).collect();
         let all = Plan {
             app: self.row.app.clone(),
             release: self.row.release,
@@ -175,16 +201,44 @@ impl Driver {
             steps: begun,
             notes: Vec::new(),
         };
-        let back = undo(&all, all.steps.len());
+        let back = undo(&all, &self.row.spec, all.steps.len());
         let mut whole = true;
         for (index, step) in back.steps.iter().enumerate().skip(undone) {
             self.core.store.begin_step(&self.row.id, last, true, index)?;
             // A step of the way back that fails does not stop the others: the more of the old release is back, the better.
-            whole &= self.told(&back, index, true, self.executor().step(step)).await.is_ok();
+            let Some(result) = self.unless_asked_away(step, self.told(&back, index, true, self.executor().step(step))).await else {
+                return self.end(RolloutState::Failed, Some(failure));
+            };
+            match result.map_err(of_the_store) {
+                Err(Ok(store)) => return Err(store),
+                result => whole &= result.is_ok(),
+            }
             self.core.store.finish_step(&self.row.id, last, true, index)?;
         }
+        self.leave_nothing().await?;
         let state = if whole { RolloutState::RolledBack } else { RolloutState::Failed };
         self.end(state, Some(failure))
+    }
+
+    /// What no step made and nobody asks for any more: files of sites, and the listeners and names of an app that never had a release.
+    async fn leave_nothing(&self) -> Result<(), StoreError> {
+        self.core.prune_folders(&self.row.app)?;
+        let released = self.core.store.app(&self.row.app)?.is_some_and(|app| app.release.is_some());
+        if !released && let Err(error) = self.core.table.swap(&self.row.app, Part::default()).await {
+            tracing::warn!(app = %self.row.app, %error, "the proxy cannot be told that nothing is left of this app");
+        }
+        Ok(())
+    }
+
+    /// Does a step of a repair for as long as nobody wants the app for something else; it waits only where leaving it half done harms nothing.
+    async fn unless_asked_away<T>(&self, step: &Step, doing: impl Future<Output = T>) -> Option<T> {
+        let leaves = self.row.kind == Kind::Repair;
+        let waits = matches!(step, Step::Pull { .. } | Step::Gate { .. } | Step::Drain { .. } | Step::Stop { .. });
+        tokio::select! {
+            biased;
+            () = self.make_way.cancelled(), if leaves && (waits || self.make_way.is_cancelled()) => None,
+            done = doing => Some(done),
+        }
     }
 
     fn executor(&self) -> Executor<'_> {
@@ -220,9 +274,7 @@ impl Driver {
     }
 
     fn end(&self, state: RolloutState, failure: Option<Failure>) -> Result<(), StoreError> {
-        self.core.store.put_state(&self.row.id, state, failure.as_ref())?;
-        self.tell(&What::RolloutEnded { state, failure, took_ms: now_ms().saturating_sub(self.row.started_ms) });
-        Ok(())
+        self.core.store.end(&self.row, state, failure, now_ms().saturating_sub(self.row.started_ms))
     }
 
     fn tell(&self, what: &What) {
@@ -234,9 +286,20 @@ impl Driver {
 fn died() -> Failure {
     Failure {
         code: "gave-up".into(),
-        message: "the agent died during every attempt of this rollout".into(),
+        message: "every attempt of this rollout was cut off: the agent died, or its store failed".into(),
         causes: Vec::new(),
         hints: vec!["its log is logs/agent.log in Landfall's home".into()],
+        log: Vec::new(),
+    }
+}
+
+/// What is said of a repair that was in somebody's way.
+fn made_way() -> Failure {
+    Failure {
+        code: "made-way".into(),
+        message: "the repair was ended: somebody wanted something else of the app".into(),
+        causes: Vec::new(),
+        hints: Vec::new(),
         log: Vec::new(),
     }
 }

@@ -55,7 +55,15 @@ pub(crate) async fn begin(core: &Arc<Core>, name: &AppName, request: RolloutRequ
         // One that is not written down yet, or has just ended, will be either or gone in a moment. It may be this very request, of which the client heard nothing.
         match core.store.rollout(&busy.rollout)?.filter(|row| !row.state.is_final()) {
             Some(row) if row.wanted.as_ref() == Some(&wanted) => return Ok(Accepted::Rollout { id: row.id, release: row.release }),
-            Some(row) => return Err(RequestError::Busy { purpose: row.purpose, holder: busy }),
+            // Nobody waits for the server to put back what he wants to replace or take away.
+            Some(row) if row.kind == Kind::Repair && since.elapsed() < CONSIDERED => {
+                busy.make_way.cancel();
+                sleep(LOOK).await;
+            }
+            Some(row) => {
+                let waits = core.stalls.of(&row.id).map(|stall| format!(" ({})", stall.line)).unwrap_or_default();
+                return Err(RequestError::Busy { purpose: format!("{}{waits}", row.purpose), holder: busy });
+            }
             None if since.elapsed() < CONSIDERED => sleep(LOOK).await,
             None => return Err(RequestError::Busy { purpose: "rollout".to_owned(), holder: busy }),
         }

@@ -46,7 +46,7 @@ impl Store {
 
     /// Writes an app.
     pub(crate) fn put_app(&self, app: &AppRow) -> Result<(), StoreError> {
-        self.lock()
+        self.writer("write an app")?
             .execute(
                 "INSERT INTO app (name, runtime, release, serving, ports) VALUES (?1, ?2, ?3, ?4, ?5)
                  ON CONFLICT (name) DO UPDATE SET runtime = ?2, release = ?3, serving = ?4, ports = ?5",
@@ -58,7 +58,7 @@ impl Store {
 
     /// Writes who stands for what.
     pub(crate) fn put_serving(&self, app: &AppName, serving: &Serving) -> Result<(), StoreError> {
-        self.lock()
+        self.writer("write who serves")?
             .execute("UPDATE app SET serving = ?2 WHERE name = ?1", params![app.as_str(), json(serving)?])
             .map_err(fail("write who serves"))?;
         Ok(())

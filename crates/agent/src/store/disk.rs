@@ -8,7 +8,7 @@ use rusqlite::{OptionalExtension, params};
 impl Store {
     /// Remembers how full disks are, and forgets what is older than `since_ms`.
     pub(crate) fn put_disks(&self, samples: &[DiskSample], since_ms: u64) -> Result<(), StoreError> {
-        let mut connection = self.lock();
+        let mut connection = self.writer("remember the disks")?;
         let transaction = connection.transaction().map_err(fail("remember the disks"))?;
         for sample in samples {
             transaction

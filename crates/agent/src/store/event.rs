@@ -5,7 +5,7 @@ use crate::clock::now_ms;
 use crate::error::StoreError;
 use landfall_model::api::{Event, What};
 use landfall_model::name::{AppName, RolloutId};
-use rusqlite::{Row, params};
+use rusqlite::{Connection, Row, params};
 use tokio::sync::watch;
 
 /// Events kept; older ones go when a new one comes.
@@ -29,16 +29,8 @@ impl Store {
         who: Option<&str>,
         what: &What,
     ) -> Result<(), StoreError> {
-        let connection = self.lock();
-        connection
-            .prepare_cached("INSERT INTO event (at_ms, app, rollout, who, what, audit) VALUES (?1, ?2, ?3, ?4, ?5, ?6)")
-            .and_then(|mut q| {
-                let audit = matches!(what, What::Called { .. });
-                let what = json(what).map_err(|e| rusqlite::Error::ToSqlConversionFailure(Box::new(e)))?;
-                q.execute(params![now_ms(), app.map(AppName::as_str), rollout.map(RolloutId::as_str), who, what, audit])
-            })
-            .map_err(fail("store an event"))?;
-        let seq = u64::try_from(connection.last_insert_rowid()).unwrap_or_default();
+        let connection = self.writer("store an event")?;
+        let seq = insert(&connection, (app, rollout, who), what)?;
         if seq.is_multiple_of(1000) {
             connection.execute("DELETE FROM event WHERE seq <= ?1", [seq.saturating_sub(KEPT)]).map_err(fail("drop old events"))?;
         }
@@ -75,10 +67,30 @@ impl Store {
             .map_err(fail("read events"))
     }
 
+    /// Wakes those who follow although there is no event: something that could not be stored is to be told.
+    pub(crate) fn wake(&self) {
+        self.newest.send_modify(|_| {});
+    }
+
     /// Changes with every event.
     pub(crate) fn newest(&self) -> watch::Receiver<u64> {
         self.newest.subscribe()
     }
+}
+
+/// Inserts an event; answers its number.
+pub(super) fn insert(
+    connection: &Connection,
+    (app, rollout, who): (Option<&AppName>, Option<&RolloutId>, Option<&str>),
+    what: &What,
+) -> Result<u64, StoreError> {
+    let audit = matches!(what, What::Called { .. });
+    let text = json(what)?;
+    connection
+        .prepare_cached("INSERT INTO event (at_ms, app, rollout, who, what, audit) VALUES (?1, ?2, ?3, ?4, ?5, ?6)")
+        .and_then(|mut q| q.execute(params![now_ms(), app.map(AppName::as_str), rollout.map(RolloutId::as_str), who, text, audit]))
+        .map_err(fail("store an event"))?;
+    Ok(u64::try_from(connection.last_insert_rowid()).unwrap_or_default())
 }
 
 fn read(row: &Row<'_>) -> rusqlite::Result<Event> {

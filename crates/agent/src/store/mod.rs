@@ -16,7 +16,7 @@ pub(crate) use app::AppRow;
 pub(crate) use copy::{forget, put_back};
 pub(crate) use event::Of;
 pub(crate) use registry::ImageRow;
-pub(crate) use rollout::{Kind, RolloutRow};
+pub(crate) use rollout::{Attempt, Kind, RolloutRow};
 pub(crate) use secret::SecretRow;
 
 use crate::error::StoreError;
@@ -82,10 +82,14 @@ const SCHEMA: &[&str] = &[
 ",
 ];
 
+/// Asked before every write, which fails with what it answers: how a test makes a disk full.
+pub type BeforeWrite = Arc<dyn Fn() -> std::io::Result<()> + Send + Sync>;
+
 /// The store. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Store {
     connection: Arc<Mutex<Connection>>,
+    before_write: Option<BeforeWrite>,
     /// The newest event's number, for those who wait for the next.
     newest: watch::Sender<u64>,
 }
@@ -101,7 +105,20 @@ impl Store {
         connection.pragma_update(None, "cache_size", -1024).map_err(fail("set its cache"))?;
         migrate(&mut connection, path, SCHEMA)?;
         let newest = connection.query_row("SELECT coalesce(max(seq), 0) FROM event", [], |r| r.get(0)).map_err(fail("read its events"))?;
-        Ok(Self { connection: Arc::new(Mutex::new(connection)), newest: watch::Sender::new(newest) })
+        Ok(Self { connection: Arc::new(Mutex::new(connection)), before_write: None, newest: watch::Sender::new(newest) })
+    }
+
+    /// Has every write ask first.
+    pub(crate) fn asking(self, before_write: Option<BeforeWrite>) -> Self {
+        Self { before_write, ..self }
+    }
+
+    /// The connection, to write with.
+    fn writer(&self, doing: &'static str) -> Result<MutexGuard<'_, Connection>, StoreError> {
+        if let Some(ask) = &self.before_write {
+            ask().map_err(|source| StoreError { doing, source: Box::new(source) })?;
+        }
+        Ok(self.lock())
     }
 
     /// A thread that panicked with the connection held left no transaction open: rusqlite rolls back on drop.

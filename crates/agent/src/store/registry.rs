@@ -20,7 +20,7 @@ pub(crate) struct ImageRow {
 impl Store {
     /// Keeps a login in place of the one before.
     pub(crate) fn put_registry(&self, host: &RegistryHost, user: &str, sealed: &[u8], who: &str) -> Result<(), StoreError> {
-        self.lock()
+        self.writer("keep a login")?
             .execute(
                 "INSERT OR REPLACE INTO registry (host, user, sealed, who, at_ms) VALUES (?1, ?2, ?3, ?4, ?5)",
                 params![host.as_str(), user, sealed, who, now_ms()],
@@ -52,13 +52,13 @@ impl Store {
 
     /// Forgets a login. Answers whether there was one.
     pub(crate) fn drop_registry(&self, host: &RegistryHost) -> Result<bool, StoreError> {
-        let gone = self.lock().execute("DELETE FROM registry WHERE host = ?1", [host.as_str()]);
+        let gone = self.writer("forget a login")?.execute("DELETE FROM registry WHERE host = ?1", [host.as_str()]);
         gone.map(|rows| rows > 0).map_err(fail("forget a login"))
     }
 
     /// Remembers that an image came, and by which name.
     pub(crate) fn put_image(&self, id: &ImageId, reference: &ImageRef, sent: bool) -> Result<(), StoreError> {
-        self.lock()
+        self.writer("remember an image")?
             .execute(
                 "INSERT OR REPLACE INTO image (id, reference, sent, at_ms) VALUES (?1, ?2, ?3, ?4)",
                 params![id.as_str(), reference.as_str(), sent, now_ms()],
@@ -86,6 +86,6 @@ impl Store {
 
     /// Forgets an image under all its names.
     pub(crate) fn drop_image(&self, id: &ImageId) -> Result<(), StoreError> {
-        self.lock().execute("DELETE FROM image WHERE id = ?1", [id.as_str()]).map(drop).map_err(fail("forget an image"))
+        self.writer("forget an image")?.execute("DELETE FROM image WHERE id = ?1", [id.as_str()]).map(drop).map_err(fail("forget an image"))
     }
 }

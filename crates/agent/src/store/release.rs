@@ -14,7 +14,7 @@ impl Store {
     pub(crate) fn commit(&self, rollout: &RolloutRow, spec: &Spec) -> Result<(), StoreError> {
         let now = now_ms();
         let down = matches!(rollout.kind, Kind::Down { .. });
-        let mut connection = self.lock();
+        let mut connection = self.writer("commit a release")?;
         let change = connection.transaction().map_err(fail("commit a release"))?;
         let app = rollout.app.as_str();
         if !down {

@@ -54,7 +54,7 @@ impl Store {
     /// Writes new versions, all or none; each is the current one from here on.
     pub(crate) fn put_secrets(&self, app: &AppName, rows: &[SecretRow]) -> Result<(), StoreError> {
         let failed = fail("write secrets");
-        let mut connection = self.lock();
+        let mut connection = self.writer("write secrets")?;
         let change = connection.transaction().map_err(&failed)?;
         for row in rows {
             let SecretRef { name, version } = &row.secret;
@@ -72,13 +72,13 @@ impl Store {
     /// No deploy uses it any more; releases that have it keep it. Answers whether there was one.
     pub(crate) fn unset_secret(&self, app: &AppName, name: &SecretName) -> Result<bool, StoreError> {
         let query = "UPDATE secret SET current = 0 WHERE app = ?1 AND name = ?2 AND current = 1";
-        self.lock().execute(query, [app.as_str(), name.as_str()]).map(|n| n > 0).map_err(fail("unset a secret"))
+        self.writer("unset a secret")?.execute(query, [app.as_str(), name.as_str()]).map(|n| n > 0).map_err(fail("unset a secret"))
     }
 
     /// Forgets the values of versions that are neither current nor in `keep`.
     pub(crate) fn forget_secrets(&self, app: &AppName, keep: &BTreeSet<SecretRef>) -> Result<(), StoreError> {
         let failed = fail("forget secrets");
-        let mut connection = self.lock();
+        let mut connection = self.writer("forget secrets")?;
         let change = connection.transaction().map_err(&failed)?;
         {
             let old = "SELECT * FROM secret WHERE app = ?1 AND current = 0 AND sealed IS NOT NULL";

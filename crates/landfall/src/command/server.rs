@@ -82,7 +82,9 @@ async fn examine(context: &Context, args: ServerDoctor) -> Outcome<ExitCode> {
     let mut there = Reached::open(&server, &program, &context.settings.ssh, |text| context.printer.note(text)).await?;
     // Of this machine there are no two clocks to compare.
     let now_ms = matches!(server, Server::There(_)).then(super::status::now_ms);
-    there.ask(&Ask::Examine(Examination { now_ms, addresses: args.addresses })).await?;
+    // The home that was typed is one of this machine.
+    let home = matches!(server, Server::Here).then(|| context.settings.home.path().to_owned());
+    there.ask(&Ask::Examine(Examination { now_ms, addresses: args.addresses, home })).await?;
     let told = match timeout(EXAMINATION, there.hear()).await {
         Ok(told) => told?,
         Err(_) => {

@@ -29,6 +29,7 @@ use landfall_agent::{Clock as _, WallClock};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::net::IpAddr;
+use std::path::PathBuf;
 
 /// What whoever asks tells of himself and of the server.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -37,6 +38,9 @@ pub struct Examination {
     pub now_ms: Option<u64>,
     /// Addresses that lead to the server though it does not have them itself.
     pub addresses: Vec<IpAddr>,
+    /// The home that is meant; the server's own when nothing is said.
+    #[serde(default)]
+    pub home: Option<PathBuf>,
 }
 
 /// Examines this machine. `server` is what it is; `systemd` whether systemd runs it.

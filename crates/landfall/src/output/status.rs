@@ -80,6 +80,8 @@ fn service_rows(service: &ServiceStatus, current: Option<ReleaseNumber>, now_ms:
     let ready = service.replicas.iter().filter(|r| r.serving && r.state.is_running()).count();
     let (count, style) = if service.job {
         ("job".to_owned(), FAINT)
+    } else if service.wanted == 0 && ready == 0 {
+        ("0/0".to_owned(), FAINT)
     } else if ready >= service.wanted as usize {
         (format!("{ready}/{}", service.wanted), GOOD)
     } else {
@@ -87,7 +89,11 @@ fn service_rows(service: &ServiceStatus, current: Option<ReleaseNumber>, now_ms:
     };
     let name = Cell::from(&service.service);
     if service.replicas.is_empty() {
-        let state = if service.job { Cell::styled(FAINT, "not run") } else { Cell::styled(ERROR, "missing") };
+        let state = match (service.job, service.wanted) {
+            (true, _) => Cell::styled(FAINT, "not run"),
+            (false, 0) => Cell::styled(FAINT, "off"),
+            (false, _) => Cell::styled(ERROR, "missing"),
+        };
         return vec![vec![name, Cell::styled(style, count), "".into(), state]];
     }
     service

@@ -23,7 +23,8 @@ pub async fn answer(brought: &Path, home: &Home, from: Option<&str>, login: Opti
     say(&mut output, &Tell::Hello { version: env!("CARGO_PKG_VERSION").to_owned() }).await.map_err(lost)?;
     let Some(asked) = hear::<Ask>(&mut input).await.map_err(lost)? else { return Ok(()) };
     if let Ask::Examine(asked) = &asked {
-        let report = doctor::examine(asked, home, observe::machine()).await;
+        let meant = asked.home.clone().map(Home::new).transpose()?;
+        let report = doctor::examine(asked, meant.as_ref().unwrap_or(home), observe::machine()).await;
         return say(&mut output, &Tell::Report(Box::new(report))).await.map_err(lost);
     }
     // Two at once would take each other's binary away.

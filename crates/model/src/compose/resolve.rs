@@ -114,7 +114,7 @@ impl Resolver<'_> {
         let unsaid = u32::from(!shape::is_files_only(file, runtime));
         Some(Service {
             template,
-            replicas: if job { 1 } else { file.deploy.replicas.as_ref().map_or(unsaid, |r| r.value) },
+            replicas: file.deploy.replicas.as_ref().map_or(if job { 1 } else { unsaid }, |r| if job { r.value.min(1) } else { r.value }),
             job,
             depends_on: depends_on
                 .map(|(other, (dependency, _))| (other.clone(), *dependency))

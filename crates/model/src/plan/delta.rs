@@ -27,8 +27,7 @@ impl<'a> Delta<'a> {
         let serving = input.serving.names.get(name).cloned().unwrap_or_default();
         let mut delta = Self { name, service, keep: BTreeSet::new(), new: Vec::new(), old: BTreeSet::new() };
         for (id, replica) in input.observed.replicas.iter().filter(|(_, r)| r.service == *name && !r.job) {
-            let right = replica.revision == revision
-                && (lives(replica) || input.mode == Mode::Repair && meant_to_end(replica, service.template.restart));
+            let right = replica.revision == revision && (lives(replica) || input.mode == Mode::Repair && meant_to_end(replica, service));
             if right && serving.contains(id) && delta.keep.len() < wanted {
                 delta.keep.insert(id.clone());
             } else if right && replica.release == input.release && !serving.contains(id) && delta.keep.len() + delta.new.len() < wanted {
@@ -94,11 +93,16 @@ fn lives(replica: &Replica) -> bool {
     !matches!(replica.state, ReplicaState::Exited { .. })
 }
 
-/// The file says that a replica which ended like this stays ended.
-fn meant_to_end(replica: &Replica, restart: Restart) -> bool {
-    match (restart, replica.state) {
+/// The file says that a replica which ended like this stays ended. A service that answers requests from outside has no end: what it has is a host
+/// that went down. One that answers others inside ends with code 0 only because it was told to, by `docker stop` or an engine that stops. The rest is
+/// as in Compose: a worker that ended well under `on-failure` is done, and `restart: no` means it.
+fn meant_to_end(replica: &Replica, service: &Service) -> bool {
+    match (service.template.restart, replica.state) {
+        _ if !service.routes.is_empty() => false,
         (Restart::No, _) => true,
-        (Restart::OnFailure { max }, ReplicaState::Exited { code, .. }) => code == 0 || max > 0 && replica.restarts >= max,
+        (Restart::OnFailure { max }, ReplicaState::Exited { code, .. }) => {
+            code == 0 && service.port.is_none() || max > 0 && replica.restarts >= max
+        }
         _ => false,
     }
 }

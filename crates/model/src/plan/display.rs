@@ -19,7 +19,9 @@ impl Step {
     pub fn line(&self) -> String {
         match self {
             Step::Pull { images } => format!("pull {}", list(images)),
-            Step::EnsureNetworks { networks } => format!("create network {}", list(networks)),
+            Step::EnsureNetworks { networks, external } if external.is_empty() => format!("create network {}", list(networks)),
+            Step::EnsureNetworks { networks, external } if networks.is_empty() => format!("look for network {}", list(external)),
+            Step::EnsureNetworks { networks, external } => format!("create network {}, look for {}", list(networks), list(external)),
             Step::EnsureVolumes { volumes } => format!("create volume {}", list(volumes)),
             Step::Unpack { services } => format!("keep the files that {} serves", list(services)),
             Step::Run { job } => match &job.argv {

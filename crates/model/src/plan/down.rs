@@ -3,7 +3,7 @@
 use super::delta::stopped;
 use super::planner::{Input, levels};
 use super::{Drained, Plan, Serving, Step};
-use crate::name::ReplicaId;
+use crate::name::{NetworkName, ReplicaId, VolumeName};
 use crate::spec::RuntimeKind;
 use std::collections::BTreeSet;
 
@@ -43,11 +43,16 @@ pub fn plan_down(input: &Input<'_>, volumes: bool) -> Plan {
     if !observed.replicas.is_empty() {
         steps.push(Step::Remove { replicas: observed.replicas.keys().cloned().collect() });
     }
-    if input.spec.runtime == RuntimeKind::Docker && !observed.networks.is_empty() {
-        steps.push(Step::RemoveNetworks { networks: observed.networks.keys().cloned().collect() });
+    // What somebody else made stays, and nobody is told that it goes.
+    let own = |key: &&NetworkName| input.spec.networks.get(*key).is_none_or(|n| !n.external);
+    let networks: BTreeSet<NetworkName> = observed.networks.keys().filter(own).cloned().collect();
+    if input.spec.runtime == RuntimeKind::Docker && !networks.is_empty() {
+        steps.push(Step::RemoveNetworks { networks });
     }
-    if volumes && !observed.volumes.is_empty() {
-        steps.push(Step::RemoveVolumes { volumes: observed.volumes.clone() });
+    let own = |key: &&VolumeName| input.spec.volumes.get(*key).is_none_or(|v| !v.external);
+    let doomed: BTreeSet<VolumeName> = observed.volumes.iter().filter(own).cloned().collect();
+    if volumes && !doomed.is_empty() {
+        steps.push(Step::RemoveVolumes { volumes: doomed });
     }
     steps.push(Step::Commit);
     Plan {

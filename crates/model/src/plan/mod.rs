@@ -72,6 +72,9 @@ pub enum Step {
     EnsureNetworks {
         /// Keys of the spec.
         networks: BTreeSet<NetworkName>,
+        /// Keys of those that somebody else made and keeps: they are only looked for.
+        #[serde(default)]
+        external: BTreeSet<NetworkName>,
     },
     /// Make volumes that do not exist. Never undone: data is not thrown away by a failed rollout.
     EnsureVolumes {
@@ -127,7 +130,7 @@ pub enum Step {
         /// Removed together.
         replicas: BTreeSet<ReplicaId>,
     },
-    /// Delete networks of the app. Only `down` does this.
+    /// Delete networks of the app: `down`, and undo with those its rollout made.
     RemoveNetworks {
         /// Keys of the spec.
         networks: BTreeSet<NetworkName>,

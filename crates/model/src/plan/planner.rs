@@ -7,7 +7,7 @@
 use super::delta::{Delta, replica_id, stopped};
 use super::{Drained, Job, Plan, Serving, Step};
 use crate::digest::Revision;
-use crate::name::{ImageRef, ReleaseNumber, ReplicaId, ServiceName};
+use crate::name::{ImageRef, NetworkName, ReleaseNumber, ReplicaId, ServiceName};
 use crate::observed::{Observed, Replica};
 use crate::spec::{Program, RuntimeKind, Service, Spec, UpdateOrder};
 use std::collections::{BTreeMap, BTreeSet};
@@ -169,9 +169,12 @@ impl Draft<'_> {
             self.steps.push(Step::Pull { images });
         }
         if spec.runtime == RuntimeKind::Docker {
-            let networks: BTreeSet<_> = spec.networks.keys().filter(|n| !self.input.observed.networks.contains_key(n)).cloned().collect();
-            if !networks.is_empty() {
-                self.steps.push(Step::EnsureNetworks { networks });
+            let absent = spec.networks.iter().filter(|(n, _)| !self.input.observed.networks.contains_key(*n));
+            let (external, own): (Vec<_>, Vec<_>) = absent.partition(|(_, network)| network.external);
+            let keys = |some: Vec<(&NetworkName, _)>| some.into_iter().map(|(key, _)| key.clone()).collect::<BTreeSet<_>>();
+            let (networks, external) = (keys(own), keys(external));
+            if !networks.is_empty() || !external.is_empty() {
+                self.steps.push(Step::EnsureNetworks { networks, external });
             }
         }
         let volumes: BTreeSet<_> = spec.volumes.keys().filter(|v| !self.input.observed.volumes.contains(v)).cloned().collect();
@@ -186,7 +189,7 @@ impl Draft<'_> {
 
     /// One level of `depends_on`: jobs, then stop-first services one by one, then start-first services together.
     fn level(&mut self, level: &[&ServiceName], deltas: &BTreeMap<&ServiceName, Delta<'_>>) {
-        for name in level.iter().filter(|n| self.input.spec.services[**n].job) {
+        for name in level.iter().filter(|n| self.input.spec.services[**n].job && self.input.spec.services[**n].replicas > 0) {
             self.job(name, None, "run");
         }
         let changed: Vec<&Delta<'_>> = level.iter().filter_map(|n| deltas.get(*n)).filter(|d| !d.new.is_empty()).collect();
@@ -222,7 +225,8 @@ impl Draft<'_> {
         }
     }
 
-    /// Starts and gates services together; one that nobody stands for yet gets its name at once, because those that depend on it need it.
+    /// Starts and gates services together; one that nobody stands for, or only what does not run any more, gets its name at once, because those that
+    /// depend on it need it.
     fn start_and_gate(&mut self, deltas: &[&Delta<'_>]) {
         let replicas: Vec<_> = deltas.iter().flat_map(|d| d.new.iter().cloned()).collect();
         if replicas.is_empty() {
@@ -234,7 +238,8 @@ impl Draft<'_> {
         // In a container network a name is an address, whatever listens there; without one it is a port that the proxy forwards.
         let container = self.input.spec.runtime == RuntimeKind::Docker;
         for delta in deltas.iter().filter(|d| container || d.service.port.is_some()) {
-            if self.serving.names.get(delta.name).is_none_or(BTreeSet::is_empty) {
+            let runs = |id: &ReplicaId| self.input.observed.replicas.get(id).is_some_and(|r| r.state.is_running());
+            if !self.serving.names.get(delta.name).is_some_and(|ids| ids.iter().any(runs)) {
                 self.serving.names.insert(delta.name.clone(), delta.after());
                 named = true;
             }

@@ -141,7 +141,7 @@ impl Site {
         let runtimes = Runtimes { docker: self.runtime.clone(), process: self.runtime.clone() };
         let (http, https) = (format!("http://127.0.0.1:{}", self.http), format!("https://{}", self.https));
         let settings = Settings { home: self.home.path().to_owned(), http: Some(http), https: Some(https), binary: "/bin/landfall".into() };
-        let surroundings = Surroundings { clock: self.clock.clone(), roots: Some(self.roots.clone()) };
+        let surroundings = Surroundings { clock: self.clock.clone(), roots: Some(self.roots.clone()), ..Surroundings::default() };
         let agent = Agent::open_in(&settings, runtimes, surroundings).unwrap();
         let life = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let guard = life.enter();

@@ -124,7 +124,7 @@ pub(super) const RULES: &[Rule] = &[
         "restart-off",
         [
             "A service that answers requests is not started again when it ends",
-            "One crash at night, and it is down until somebody wakes up.",
+            "One crash at night, and it is down until the server notices and makes a new replica, seconds to minutes later.",
             "Remove `restart: \"no\"`, or write `unless-stopped`.",
             "services:\n  api:\n    image: acme/api:1.4\n    restart: 'no'\n    x-landfall: { port: 8000, routes: [/], health: { path: / } }\n",
             "services:\n  api:\n    image: acme/api:1.4\n    restart: unless-stopped\n    x-landfall: { port: 8000, routes: [/], health: { path: / } }\n",

@@ -1,6 +1,8 @@
 //! Plans as text: what a reader of `landfall plan` sees, and what every plan and undo must keep.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
 
+mod outage;
+
 use landfall_model::container::Container;
 use landfall_model::name::{ReleaseNumber, ReplicaId, ServiceName};
 use landfall_model::observed::{Observed, ObservedNetwork, Replica, ReplicaState};
@@ -121,7 +123,7 @@ impl World {
         let network = ObservedNetwork { gateway: None, subnet: None, interface: None };
         let replicas = &mut self.observed.replicas;
         match step {
-            Step::EnsureNetworks { networks } => self.observed.networks.extend(networks.iter().map(|n| (n.clone(), network.clone()))),
+            Step::EnsureNetworks { networks, .. } => self.observed.networks.extend(networks.iter().map(|n| (n.clone(), network.clone()))),
             Step::EnsureVolumes { volumes } => self.observed.volumes.extend(volumes.clone()),
             Step::Run { job } => {
                 let done = ReplicaState::Exited { code: 0, out_of_memory: false };
@@ -327,7 +329,7 @@ proptest! {
         for step in &plan.steps[..begun] {
             world.execute(&spec, &plan, step);
         }
-        for step in &undo(&plan, begun).steps {
+        for step in &undo(&plan, &spec, begun).steps {
             world.execute(&spec, &plan, step);
         }
         world.check(true);
@@ -380,7 +382,7 @@ proptest! {
         let first_commit = first.steps.iter().position(|s| *s == Step::Commit).unwrap();
         let begun: Vec<Step> = first.steps[..crash.min(first_commit)].iter().chain(second_begun).cloned().collect();
         let all = Plan { steps: begun, ..second.clone() };
-        for step in &undo(&all, all.steps.len()).steps {
+        for step in &undo(&all, &spec, all.steps.len()).steps {
             world.execute(&spec, &second, step);
         }
         world.check(true);
