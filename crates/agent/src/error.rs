@@ -1,8 +1,12 @@
 //! What can go wrong in the agent, and how it crosses to the client.
 
+mod control;
 mod image;
+mod shared;
 
+pub(crate) use control::ControlError;
 pub(crate) use image::{LoginError, UploadError};
+pub(crate) use shared::SharedError;
 
 use crate::core::Holder;
 use crate::folder::FolderError;
@@ -63,34 +67,6 @@ pub struct CertError {
     pub source: Box<dyn Error + Send + Sync>,
 }
 
-/// The proxy did not do what it was asked.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum ControlError {
-    /// It cannot be spoken to.
-    #[error("the proxy does not answer on {socket}")]
-    Unreachable {
-        /// Path of its socket.
-        socket: String,
-        /// Why.
-        #[source]
-        source: std::io::Error,
-    },
-    /// It said no.
-    #[error("the proxy refused: {message}")]
-    Refused {
-        /// Its stable word.
-        code: String,
-        /// Its reason.
-        message: String,
-    },
-    /// Another app could not be looked at since the agent's start, so that the whole table is not known.
-    #[error("another app on this server cannot be looked at, so the proxy's table is not known as a whole")]
-    Incomplete,
-    /// It said something else.
-    #[error("the proxy answered something else than it was asked")]
-    Unexpected,
-}
-
 /// A step of a plan failed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum StepError {
@@ -136,6 +112,8 @@ pub(crate) enum StepError {
         service: ServiceName,
         /// "ended with code 1", "did not end within 1800 s".
         ended: String,
+        /// What to try.
+        hint: Option<String>,
         /// Its last lines.
         log: Vec<String>,
     },
@@ -365,6 +343,9 @@ pub(crate) enum RequestError {
         /// Whose it is.
         by: AppName,
     },
+    /// What it wants is used by others, or was made otherwise.
+    #[error(transparent)]
+    Shared(#[from] SharedError),
     /// The request itself is wrong.
     #[error("{0}")]
     Bad(String),
@@ -389,7 +370,7 @@ impl RequestError {
     /// HTTP status of the answer.
     pub(crate) fn status(&self) -> u16 {
         match self {
-            Self::Busy { .. } | Self::HostTaken { .. } | Self::VolumeTaken { .. } => 409,
+            Self::Busy { .. } | Self::HostTaken { .. } | Self::VolumeTaken { .. } | Self::Shared(_) => 409,
             Self::NoApp(_)
             | Self::NoCertificate(_)
             | Self::NoAuthority
@@ -428,6 +409,7 @@ impl RequestError {
                     "give it a name of this app's own: `name: ${COMPOSE_PROJECT_NAME}_data`; or write `external: true` where both are meant to have it",
                 ),
             ),
+            Self::Shared(e) => return e.failure(),
             Self::Bad(_) => ("bad-request", None),
             Self::Grant(e) => return e.failure(),
             Self::NoLogin(_) => ("no-login", Some("`landfall registry list` lists the registries it knows")),
@@ -439,21 +421,6 @@ impl RequestError {
             Self::Store(_) => ("store-failed", Some("is the disk full? `df -h` tells")),
         };
         chain(code, self, hint.map(str::to_owned).into_iter().collect(), Vec::new())
-    }
-}
-
-impl ControlError {
-    fn failure(&self) -> Failure {
-        match self {
-            Self::Refused { code, .. } => chain(code, self, Vec::new(), Vec::new()),
-            Self::Incomplete => chain("table-incomplete", self, vec!["is Docker running? `systemctl status docker`".into()], Vec::new()),
-            _ => chain(
-                "proxy-unreachable",
-                self,
-                vec!["is the proxy running? its log is logs/proxy.log in Landfall's home".into()],
-                Vec::new(),
-            ),
-        }
     }
 }
 
@@ -471,9 +438,9 @@ impl StepError {
                 chain("files-failed", e, vec!["is the disk full? `df -h` tells; are the files where `static` says?".into()], Vec::new())
             }
             Self::Gate { hint, log, .. } => chain("gate-failed", self, hint.clone().into_iter().collect(), log.clone()),
-            Self::Job { what, log, .. } => {
+            Self::Job { what, log, hint, .. } => {
                 let code = if *what == "the migration" { "migration-failed" } else { "job-failed" };
-                chain(code, self, Vec::new(), log.clone())
+                chain(code, self, hint.clone().into_iter().collect(), log.clone())
             }
             Self::Unknown(_) => chain("bug", self, Vec::new(), Vec::new()),
         }

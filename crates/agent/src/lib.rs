@@ -15,6 +15,7 @@ mod folder;
 mod grant;
 mod home;
 mod keys;
+mod lines;
 mod notify;
 mod prune;
 mod registry;

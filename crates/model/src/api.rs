@@ -442,6 +442,9 @@ pub struct LogLine {
     pub stderr: bool,
     /// Without its newline; invalid UTF-8 replaced; at most 16 KiB.
     pub line: String,
+    /// The line goes on in the next one of this replica and stream.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub partial: bool,
 }
 
 /// `POST /v1/apps/{app}/exec` (in a running replica) and `POST /v1/apps/{app}/run` (in a new one that is removed afterwards). Answered by

@@ -72,6 +72,12 @@ pub struct Container {
     /// What it has of the host.
     #[serde(skip_serializing_if = "is_default")]
     pub access: Access,
+    /// The file turns health checks off, that of the image as well.
+    #[serde(skip_serializing_if = "is_default")]
+    pub no_healthcheck: bool,
+    /// Which `deploy --force` made its replicas; empty: none. It changes the template and nothing else.
+    #[serde(skip_serializing_if = "is_default")]
+    pub forced: String,
 }
 
 /// A limit of setrlimit(2); -1 for none.

@@ -2,6 +2,7 @@
 
 use crate::digest::Revision;
 use crate::name::{ImageId, ImageRef, InterfaceName, NetworkName, ReleaseNumber, ReplicaId, ServiceName, VolumeName};
+use crate::spec::{Healthcheck, Network, Volume};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -17,8 +18,26 @@ pub struct Observed {
     pub volumes: BTreeSet<VolumeName>,
     /// Networks of the app that exist.
     pub networks: BTreeMap<NetworkName, ObservedNetwork>,
+    /// What the images found say of themselves.
+    #[serde(default)]
+    pub about: BTreeMap<ImageId, ImageAbout>,
+    /// How the volumes were made, where the runtime tells.
+    #[serde(default)]
+    pub volume_options: BTreeMap<VolumeName, Volume>,
+    /// Volumes the app uses that somebody else made: never deleted.
+    #[serde(default)]
+    pub adopted: BTreeSet<VolumeName>,
     /// Ports of this machine that are taken (process runtime only; containers have addresses of their own).
     pub busy_ports: BTreeSet<u16>,
+}
+
+/// What an image says of the containers made of it.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct ImageAbout {
+    /// Its `HEALTHCHECK`, the engine's defaults filled in.
+    pub health: Option<Healthcheck>,
+    /// Paths of its `VOLUME`s.
+    pub volumes: BTreeSet<String>,
 }
 
 /// One replica or job as it is.
@@ -42,6 +61,9 @@ pub struct Replica {
     pub restarts: u32,
     /// When it was last started, milliseconds since 1970 UTC; 0 if never.
     pub started_ms: u64,
+    /// Where it has volumes without a name: data that nothing else holds.
+    #[serde(default)]
+    pub unnamed: BTreeSet<String>,
 }
 
 impl Replica {
@@ -86,7 +108,7 @@ impl ReplicaState {
 }
 
 /// A network as it is.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct ObservedNetwork {
     /// The host's own address in it, where names are answered.
     pub gateway: Option<IpAddr>,
@@ -95,4 +117,13 @@ pub struct ObservedNetwork {
     /// The bridge by which this machine is in it; absent where there is none.
     #[serde(default)]
     pub interface: Option<InterfaceName>,
+    /// How it was made, where the runtime tells.
+    #[serde(default)]
+    pub made: Option<Network>,
+    /// Running containers in it that are not of this app, by name.
+    #[serde(default)]
+    pub others: BTreeSet<String>,
+    /// `made` is all that was asked for then; otherwise it is what can be seen of it now.
+    #[serde(default)]
+    pub exact: bool,
 }

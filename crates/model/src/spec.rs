@@ -10,6 +10,7 @@ use crate::front::Front;
 use crate::name::{
     AppName, Domain, EnvKey, EnvironmentName, ImageId, ImageRef, NetworkName, PathMatch, SecretName, ServiceName, VolumeName,
 };
+use crate::observed::ImageAbout;
 use crate::route::Protocol;
 use crate::secret::{Need, Part, SecretRef};
 pub use crate::tls::Tls;
@@ -144,6 +145,34 @@ pub struct Service {
 }
 
 impl Service {
+    /// Takes the image's own health check for the gate where the file names none, as Compose does. The deadline is
+    /// longer by the time in which failures do not count.
+    pub fn gate_by_image(&mut self, check: &Healthcheck) {
+        let said = self.template.healthcheck.is_some() || self.template.container.no_healthcheck || self.job;
+        let own = match self.gate.probe {
+            Probe::Tcp { port } => Some(port) == self.port,
+            Probe::Stays { .. } => true,
+            Probe::Http { .. } | Probe::Command { .. } => false,
+        };
+        if own && !said {
+            self.gate.probe = Probe::Command { test: check.test.clone(), timeout_ms: check.timeout_ms };
+            self.gate.deadline_ms = self.gate.deadline_ms.saturating_add(check.start_period_ms);
+        }
+    }
+
+    /// What its image says of health would count, and the image has not been seen.
+    pub fn waits_for_image(&self) -> bool {
+        let said = self.template.healthcheck.is_some() || self.template.container.no_healthcheck || self.job;
+        let unseen = matches!(self.template.program, Program::Image { pinned: None, .. });
+        unseen && !said && matches!(self.gate.probe, Probe::Tcp { .. } | Probe::Stays { .. })
+    }
+
+    /// Paths at which a replica has volumes without a name: the file's, and those of its image.
+    pub fn unnamed<'a>(&'a self, image: Option<&'a ImageAbout>) -> impl Iterator<Item = &'a str> {
+        let own = self.template.mounts.iter().filter(|m| matches!(m.source, MountSource::Anonymous { .. }));
+        own.map(|m| m.target.as_str()).chain(image.into_iter().flat_map(|i| i.volumes.iter().map(String::as_str)))
+    }
+
     /// Files that its routes serve.
     pub fn files(&self) -> impl Iterator<Item = &Files> {
         self.routes.iter().filter_map(|route| match &route.filters.answer {

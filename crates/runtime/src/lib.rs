@@ -57,8 +57,25 @@ pub struct Launch {
     pub dns: Vec<IpAddr>,
     /// Port assigned to it (process runtime).
     pub port: Option<u16>,
+    /// The old replica whose volumes without a name it goes on with.
+    pub takes: Option<ReplicaId>,
     /// Absolute; the working directory of programs and the base of relative paths.
     pub project_dir: String,
+}
+
+/// A container that Landfall did not make and that uses what an app is to have for itself.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Stranger {
+    /// "volume" or "network".
+    pub what: &'static str,
+    /// Its name outside the app.
+    pub name: String,
+    /// Name of the container.
+    pub container: String,
+    /// Its project, when `docker compose` made it.
+    pub project: Option<String>,
+    /// It runs, or the engine is about to start it again.
+    pub runs: bool,
 }
 
 /// How a replica or job ended.
@@ -79,9 +96,11 @@ pub struct LogEntry {
     pub stderr: bool,
     /// Without its newline; invalid UTF-8 replaced; at most [`MAX_LOG_LINE`] bytes.
     pub line: String,
+    /// The line goes on in the next entry of the same stream.
+    pub partial: bool,
 }
 
-/// Longest log line handed on; the rest of a longer one is a line of its own.
+/// Longest piece of a log line handed on; a longer line is several entries, all but the last of them marked.
 pub const MAX_LOG_LINE: usize = 16 * 1024;
 
 /// A command running inside a replica.
@@ -163,6 +182,11 @@ pub trait Runtime: Send + Sync {
 
     /// Deletes a volume of the app. Only `down --volumes` asks.
     async fn remove_volume(&self, app: &AppName, key: &VolumeName, volume: &Volume) -> Result<(), RuntimeError>;
+
+    /// Containers of others that use these networks and volumes, which are the app's own.
+    async fn strangers(&self, _networks: &BTreeSet<String>, _volumes: &BTreeSet<String>) -> Result<Vec<Stranger>, RuntimeError> {
+        Ok(Vec::new())
+    }
 
     /// Bytes in a volume of the app; nothing where that cannot be found out in a moment.
     async fn volume_bytes(&self, _app: &AppName, _key: &VolumeName, _volume: &Volume) -> Option<u64> {

@@ -3,15 +3,15 @@
 use super::named;
 use crate::core::Core;
 use crate::error::RequestError;
+use crate::lines::Lines;
 use crate::secret::Redactor;
 use axum::body::Body;
 use axum::extract::{Path, Query, State};
 use axum::response::Response;
-use futures_util::StreamExt;
 use landfall_model::api::{LogLine, LogsQuery};
 use landfall_model::name::{AppName, ReplicaId, ServiceName};
 use landfall_model::spec::RuntimeKind;
-use landfall_runtime::Runtime;
+use landfall_runtime::{LogEntry, Runtime};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
@@ -93,10 +93,11 @@ impl Follower {
         // They are all held at once, to be put in order.
         let tail = self.tail.min(MOST / u32::try_from(replicas.len().max(1)).unwrap_or(MOST)).max(1);
         for id in replicas {
-            let Ok(mut entries) = self.core.runtimes.get(self.runtime).logs(&self.app, &id, tail, false).await else { continue };
-            while let Some(Ok(entry)) = entries.next().await {
-                let line = redactor.line(entry.line);
-                lines.push(LogLine { at_ms: entry.at_ms, replica: id.clone(), stderr: entry.stderr, line });
+            let runtime = self.core.runtimes.get(self.runtime);
+            let opened = Lines::open(runtime.as_ref(), (&self.app, &id), (tail, false), redactor.clone()).await;
+            let Ok(mut entries) = opened else { continue };
+            while let Some(entry) = entries.next().await {
+                lines.push(line(&id, entry));
             }
         }
         lines.sort_by_key(|l| l.at_ms);
@@ -115,16 +116,19 @@ impl Follower {
 }
 
 async fn copy(runtime: Arc<dyn Runtime>, (app, id): (AppName, ReplicaId), tail: u32, redactor: Redactor, out: mpsc::Sender<LogLine>) {
-    let Ok(mut entries) = runtime.logs(&app, &id, tail, true).await else { return };
+    let Ok(mut entries) = Lines::open(runtime.as_ref(), (&app, &id), (tail, true), redactor).await else { return };
     loop {
         let entry = tokio::select! {
             entry = entries.next() => entry,
             () = out.closed() => return,
         };
-        let Some(Ok(entry)) = entry else { return };
-        let line = LogLine { at_ms: entry.at_ms, replica: id.clone(), stderr: entry.stderr, line: redactor.line(entry.line) };
-        if out.send(line).await.is_err() {
+        let Some(entry) = entry else { return };
+        if out.send(line(&id, entry)).await.is_err() {
             return;
         }
     }
+}
+
+fn line(id: &ReplicaId, entry: LogEntry) -> LogLine {
+    LogLine { at_ms: entry.at_ms, replica: id.clone(), stderr: entry.stderr, line: entry.line, partial: entry.partial }
 }

@@ -1,12 +1,12 @@
 //! Doing a step. Every arm is idempotent and decides nothing: what to do was decided by the plan.
 
-use super::{drain, gate, launch};
+use super::{drain, gate, hint, launch};
 use crate::core::Core;
 use crate::error::StepError;
+use crate::lines::Lines;
 use crate::registry;
 use crate::store::{Kind, RolloutRow};
 use crate::table::Part;
-use futures_util::StreamExt;
 use futures_util::future::try_join_all;
 use landfall_model::api::What;
 use landfall_model::digest::Revision;
@@ -69,10 +69,17 @@ impl Executor<'_> {
 
     /// The last lines of a replica, best effort.
     pub(super) async fn last_lines(&self, id: &ReplicaId) -> Vec<String> {
-        let Ok(stream) = self.runtime().logs(&self.spec.app, id, LOG_LINES, false).await else { return Vec::new() };
-        let lines = stream.take(LOG_LINES as usize).filter_map(|entry| async { entry.ok().map(|e| e.line) }).collect::<Vec<_>>();
         let redactor = self.core.redactor(&self.spec.app);
-        timeout(Duration::from_secs(3), lines).await.unwrap_or_default().into_iter().map(|line| redactor.line(line)).collect()
+        let read = async {
+            let mut out = Vec::new();
+            let opened = Lines::open(self.runtime().as_ref(), (&self.spec.app, id), (LOG_LINES, false), redactor).await;
+            let Ok(mut lines) = opened else { return out };
+            while let Some(entry) = lines.next().await.filter(|_| out.len() < LOG_LINES as usize) {
+                out.push(entry.line);
+            }
+            out
+        };
+        timeout(Duration::from_secs(3), read).await.unwrap_or_default()
     }
 
     async fn pull(&self, images: &BTreeSet<ImageRef>) -> Result<BTreeMap<ImageRef, ImageId>, StepError> {
@@ -140,6 +147,7 @@ impl Executor<'_> {
     async fn launch_replica(&self, replica: &NewReplica) -> Result<(), StepError> {
         let mut launch = self.launch(&replica.service, &replica.id, &replica.revision).await?;
         launch.port = replica.port;
+        launch.takes.clone_from(&replica.takes);
         self.runtime().start(&launch).await?;
         Ok(())
     }
@@ -176,7 +184,9 @@ impl Executor<'_> {
             }
         };
         let what = if job.argv.is_some() { "the migration" } else { "the job" };
-        let error = StepError::Job { what, service: job.service.clone(), ended, log: self.last_lines(&job.id).await };
+        let log = self.last_lines(&job.id).await;
+        let hint = self.spec.services.get(&job.service).and_then(|service| hint::of_log(service, &log));
+        let error = StepError::Job { what, service: job.service.clone(), ended, hint, log };
         if job.optional {
             self.progress(Some(&job.service), format!("{error}; nothing requires it, going on"));
             return Ok(());

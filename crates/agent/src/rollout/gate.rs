@@ -1,6 +1,7 @@
 //! Waiting until a new replica passes its gate, or saying what it did instead.
 
 use super::execute::Executor;
+use super::hint;
 use super::probe::{self, Seen};
 use crate::clock::now_ms;
 use crate::error::StepError;
@@ -48,8 +49,8 @@ pub(super) async fn pass(executor: &Executor<'_>, gated: &Gated) -> Result<(), S
                 .filter(|_| replica.restarts > 0)
                 .map(|code| format!("it ended with code {code} and was started again {} times; in the end: ", replica.restarts));
             let words = format!("{}{} ({asked} times in {} s)", again.unwrap_or_default(), seen.words, started.elapsed().as_secs());
-            let hint = hint(executor, gated, &seen).await;
-            return Err(refuse(executor, gated, words, hint).await);
+            let listens = listens(executor, gated, &seen).await;
+            return Err(refuse(executor, gated, words, listens).await);
         }
         if asked == 10 || asked.is_multiple_of(40) {
             executor.progress(Some(&gated.service), format!("{}: {}, waiting", gated.id, seen.words));
@@ -120,7 +121,7 @@ fn stays(replica: &Replica, started: Instant, for_ms: u64) -> bool {
 }
 
 /// Where nobody listens, who listens instead?
-async fn hint(executor: &Executor<'_>, gated: &Gated, seen: &Seen) -> Option<String> {
+async fn listens(executor: &Executor<'_>, gated: &Gated, seen: &Seen) -> Option<String> {
     if !seen.refused {
         return None;
     }
@@ -137,7 +138,9 @@ async fn hint(executor: &Executor<'_>, gated: &Gated, seen: &Seen) -> Option<Str
 }
 
 async fn refuse(executor: &Executor<'_>, gated: &Gated, seen: String, hint: Option<String>) -> StepError {
-    StepError::Gate { replica: gated.id.clone(), seen, hint, log: executor.last_lines(&gated.id).await }
+    let log = executor.last_lines(&gated.id).await;
+    let by_log = || executor.spec.services.get(&gated.service).and_then(|service| hint::of_log(service, &log));
+    StepError::Gate { replica: gated.id.clone(), seen, hint: hint.or_else(by_log), log }
 }
 
 #[cfg(test)]
@@ -157,6 +160,7 @@ mod tests {
             port: None,
             restarts,
             started_ms: 0,
+            unnamed: BTreeSet::new(),
         }
     }
 

@@ -40,6 +40,7 @@ pub(super) async fn launch(
         volumes: spec.volumes.clone(),
         dns,
         port: None,
+        takes: None,
         project_dir: spec.project_dir.clone(),
     })
 }

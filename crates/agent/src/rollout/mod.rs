@@ -7,10 +7,12 @@
 mod drain;
 mod execute;
 mod gate;
+mod hint;
 mod launch;
 mod patience;
 mod probe;
 mod recover;
+mod shared;
 mod spoilt;
 mod start;
 
@@ -311,6 +313,11 @@ pub(crate) fn pin(spec: &mut Spec, observed: &Observed, pulled: &BTreeMap<ImageR
         if let Program::Image { reference, pinned: pinned @ None, pull } = &mut service.template.program {
             let here = observed.images.get(reference).filter(|_| *pull != PullPolicy::Always);
             *pinned = pulled.get(reference).or(here).cloned();
+        }
+        if let Program::Image { pinned: Some(image), .. } = &service.template.program
+            && let Some(check) = observed.about.get(image).and_then(|about| about.health.as_ref())
+        {
+            service.gate_by_image(check);
         }
     }
 }

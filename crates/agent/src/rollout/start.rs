@@ -1,6 +1,6 @@
 //! How a rollout comes to be: from a person's request, or from the monitor.
 
-use super::{drive, pin};
+use super::{drive, pin, shared};
 use crate::clock::now_ms;
 use crate::core::Core;
 use crate::error::RequestError;
@@ -151,6 +151,9 @@ async fn consider(core: &Arc<Core>, name: &AppName, request: RolloutRequest, who
         assign_internal_ports(&mut app, &spec, &observed, core.policy.first_port);
     }
     let previous = core.current_spec(&app)?;
+    if let (Some(previous), Want::Deploy { .. }) = (&previous, &request.want) {
+        keep_forced(&mut spec, previous);
+    }
     if let (Some(previous), Want::Deploy { .. }) = (&previous, &request.want)
         && previous.environment != spec.environment
     {
@@ -174,8 +177,17 @@ async fn consider(core: &Arc<Core>, name: &AppName, request: RolloutRequest, who
         mode: Mode::Release,
     };
     let (kind, plan) = match request.want {
-        Want::Down { volumes } => (Kind::Down { volumes }, plan_down(&input, volumes)),
-        Want::Deploy { .. } | Want::Renew { .. } | Want::Rollback { .. } => (Kind::Release, plan(&input, &core.policy)),
+        Want::Down { volumes } => {
+            let plan = plan_down(&input, volumes);
+            shared::check_down(core, &input, &plan).await?;
+            (Kind::Down { volumes }, plan)
+        }
+        Want::Deploy { .. } | Want::Renew { .. } | Want::Rollback { .. } => {
+            let notes = shared::check(core, &input).await?;
+            let mut plan = plan(&input, &core.policy);
+            plan.notes.extend(notes);
+            (Kind::Release, plan)
+        }
     };
     let row = RolloutRow {
         id: request.id,
@@ -193,6 +205,16 @@ async fn consider(core: &Arc<Core>, name: &AppName, request: RolloutRequest, who
         failure: None,
     };
     Ok(Considered { app, row, plan, pinned })
+}
+
+/// What was forced once stays as it is: the file knows nothing of it, and would force it again.
+fn keep_forced(spec: &mut Spec, previous: &Spec) {
+    for (name, service) in &mut spec.services {
+        let forced = &mut service.template.container.forced;
+        if let Some(before) = previous.services.get(name).filter(|_| forced.is_empty()) {
+            forced.clone_from(&before.template.container.forced);
+        }
+    }
 }
 
 /// The spec a request leads to, and its purpose in words.

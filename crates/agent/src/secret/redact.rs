@@ -17,10 +17,12 @@ const SHORTEST: usize = 8;
 const MAX_BYTES: usize = 1024 * 1024;
 
 /// Finds the values of an app's secrets in lines.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Redactor {
     found: Option<AhoCorasick>,
     names: Vec<String>,
+    /// Bytes of the longest value.
+    longest: usize,
 }
 
 impl Redactor {
@@ -39,11 +41,34 @@ impl Redactor {
                 }
             }
         }
+        Self::for_lines(values)
+    }
+
+    fn for_lines(values: BTreeMap<Vec<u8>, String>) -> Self {
         if values.is_empty() {
             return Self::default();
         }
+        let longest = values.keys().map(Vec::len).max().unwrap_or(0);
         let found = AhoCorasick::builder().match_kind(MatchKind::LeftmostLongest).build(values.keys());
-        Self { found: found.ok(), names: values.into_values().collect() }
+        Self { found: found.ok(), names: values.into_values().collect(), longest }
+    }
+
+    /// Of these values, by name.
+    #[cfg(test)]
+    pub(crate) fn for_values(values: &[(&str, &str)]) -> Self {
+        Self::for_lines(values.iter().map(|(name, value)| (value.as_bytes().to_vec(), (*name).to_owned())).collect())
+    }
+
+    /// How much of a text that goes on can be looked through now: no value that begins in it ends behind it.
+    pub(crate) fn settled(&self, text: &str) -> usize {
+        let Some(found) = &self.found else { return text.len() };
+        let mut cut = text.len().saturating_sub(self.longest.saturating_sub(1));
+        for at in found.find_iter(text) {
+            if at.start() < cut && at.end() > cut {
+                cut = at.end();
+            }
+        }
+        (cut..=text.len()).find(|i| text.is_char_boundary(*i)).unwrap_or(text.len())
     }
 
     /// The line with names in place of values.

@@ -2,7 +2,7 @@
 
 use super::{AppArgs, BuildArgs, ProjectArgs, TagChoice};
 use clap::Args;
-use landfall_model::name::AppName;
+use landfall_model::name::{AppName, ServiceName};
 use std::path::PathBuf;
 
 /// `landfall plan`
@@ -33,6 +33,9 @@ pub struct Deploy {
     /// Send images that this machine's Docker has, so that the server need not ask a registry
     #[arg(long)]
     pub push: bool,
+    /// Replace the replicas of this service although nothing of it changed
+    #[arg(long, value_name = "SERVICE")]
+    pub force: Vec<ServiceName>,
     #[command(flatten)]
     #[allow(missing_docs)]
     pub build: BuildArgs,

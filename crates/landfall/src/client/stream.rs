@@ -239,7 +239,7 @@ mod tests {
     use crate::settings::Home;
 
     fn line(at_ms: u64, text: &str) -> LogLine {
-        LogLine { at_ms, replica: "web-1-1".parse().unwrap(), stderr: false, line: text.into() }
+        LogLine { at_ms, replica: "web-1-1".parse().unwrap(), stderr: false, line: text.into(), partial: false }
     }
 
     #[test]

@@ -10,7 +10,7 @@ use crate::error::{Outcome, Plain};
 use crate::program;
 use crate::project::{Project, source};
 use crate::push;
-use crate::rollout::{Ended, detachable, roll_out, tell_serving};
+use crate::rollout::{Ended, detachable, fresh_id, roll_out, tell_serving};
 use crate::tag;
 use landfall_model::api::Want;
 use landfall_model::build::ImageBuild;
@@ -38,6 +38,7 @@ pub async fn run(context: &Context, args: Deploy) -> Outcome<ExitCode> {
     let project = tag::set(project, &args.tags)?;
     let mut ready = Ready::check(context, project)?;
     tag::choose(&mut ready.spec, &args.tags)?;
+    ready.force(&args.force)?;
     ready.approve(context, args.approve)?;
     let client = ready.client(context)?;
     // Before a long build, not after it.
@@ -100,6 +101,19 @@ impl Ready {
             sources: output.sources_of,
             environments: output.environments,
         })
+    }
+
+    /// Marks services whose replicas are to be replaced although nothing of them changed.
+    fn force(&mut self, names: &[ServiceName]) -> Outcome {
+        for name in names {
+            let Some(service) = self.spec.services.get_mut(name) else {
+                let known: Vec<&str> = self.spec.services.keys().map(ServiceName::as_str).collect();
+                let hint = format!("services of the file: {}", known.join(", "));
+                return Err(Plain::usage("no-service", format!("{} has no service `{name}`", self.spec.app)).hint(hint).into());
+            };
+            service.template.container.forced = fresh_id()?.to_string();
+        }
+        Ok(())
     }
 
     /// Which app it is.

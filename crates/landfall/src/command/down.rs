@@ -35,7 +35,7 @@ pub async fn run(context: &Context, args: Down) -> Outcome<ExitCode> {
             &serde_json::json!({ "app": app, "down": true, "volumes": args.volumes, "took_ms": took_ms, "supervisor_ended": supervisor }),
         )?;
     } else {
-        let data = if args.volumes { "its volumes are deleted" } else { "its volumes are kept" };
+        let data = if args.volumes { "the volumes that were its own are deleted" } else { "its volumes are kept" };
         context.printer.done(&format!("{app} is down; {data} ({})", took(took_ms)))?;
         if supervisor {
             context.printer.note("no app is left: agent and proxy have ended");

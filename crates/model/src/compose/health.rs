@@ -43,7 +43,7 @@ pub(crate) fn read(field: &Field<'_>, report: &mut Report) -> HealthFile {
         }
         None => {
             if test_field.is_none() {
-                let message = format!("`{}` has no `test`, and the image's own is not read", field.path);
+                let message = format!("`{}` has no `test`: the image's own check, if it has one, keeps its own times", field.path);
                 report.warning("not-honoured", field.key_place, message).hint("write `test: [CMD, program, argument]`");
             }
             HealthFile::Absent

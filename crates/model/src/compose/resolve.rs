@@ -15,8 +15,10 @@ use super::shape;
 use super::tls;
 use crate::container::{Container, MountedFile, Namespace};
 use crate::diagnostic::Diagnostic;
+use crate::digest::digest;
 use crate::filter::JwtKeys;
 use crate::name::{AppName, Domain, EnvironmentName, ImageRef, NetworkName, SecretName, ServiceName, VolumeName};
+use crate::power::is_free;
 use crate::secret::Need;
 use crate::spec::{
     Dependency, HealthTest, Healthcheck, Limits, Mount, MountSource, Network, Probe, Program, PublishedPort, PullPolicy, Restart, Route,
@@ -28,6 +30,8 @@ const STOP_GRACE_MS: u64 = 10_000;
 const DRAIN_MS: u64 = 30_000;
 const ROUTE_TIMEOUT_MS: u64 = 60_000;
 const ROUTE_IDLE_MS: u64 = 3_600_000;
+/// Largest mounted file whose content is watched, bytes.
+const MAX_WATCHED: usize = 256 * 1024;
 
 /// The spec of an app. `None` when a service lacks what it needs, which was complained about.
 pub(crate) fn resolve(name: &AppName, app: &App<'_>, values: &Values<'_>, report: &mut Report) -> Option<Spec> {
@@ -230,7 +234,8 @@ impl Resolver<'_> {
             SourceFile::Memory(options) => Some((m.target.clone(), options.clone())),
             _ => None,
         });
-        Container { tmpfs: memory.collect(), ..file.container.clone() }
+        let no_healthcheck = matches!(file.healthcheck, HealthFile::Disabled);
+        Container { tmpfs: memory.collect(), no_healthcheck, ..file.container.clone() }
     }
 
     /// Other names of a service: those it gives itself on a network, its container's, and those by which others link to it.
@@ -274,6 +279,20 @@ impl Resolver<'_> {
         }
     }
 
+    /// Digest of a mounted file of the project. One that the program may write and that is no text is its data, and changes by
+    /// itself.
+    fn content(&self, path: &str, read_only: bool) -> String {
+        if !is_free(self.app.project_dir, path) {
+            return String::new();
+        }
+        match self.app.reader.read(path) {
+            Ok(bytes) if bytes.len() <= MAX_WATCHED && (read_only || std::str::from_utf8(&bytes).is_ok()) => {
+                digest(&bytes).short().to_owned()
+            }
+            _ => String::new(),
+        }
+    }
+
     /// `None` for an entry of `tmpfs:`, which the engine is told in its own way.
     fn mount(&self, file: &MountFile) -> Option<Mount> {
         let options = &file.options;
@@ -285,6 +304,7 @@ impl Resolver<'_> {
                 create: options.create,
                 relabel: options.relabel.clone(),
                 propagation: options.propagation,
+                content: self.content(&path::absolute(self.app.project_dir, source), file.read_only),
             },
             SourceFile::Tmpfs(size_bytes) => MountSource::Tmpfs { size_bytes: *size_bytes, mode: options.mode },
             SourceFile::Memory(_) => return None,

@@ -4,7 +4,7 @@ use super::planner::{Input, Mode, Policy};
 use super::{Gated, NewReplica, Stopped};
 use crate::name::{ReplicaId, ServiceName};
 use crate::observed::{Replica, ReplicaState};
-use crate::spec::{Gate, Probe, Restart, RuntimeKind, Service, UpdateOrder};
+use crate::spec::{Gate, Probe, Program, Restart, RuntimeKind, Service, UpdateOrder};
 use std::collections::BTreeSet;
 
 /// One service's difference.
@@ -31,7 +31,13 @@ impl<'a> Delta<'a> {
             if right && serving.contains(id) && delta.keep.len() < wanted {
                 delta.keep.insert(id.clone());
             } else if right && replica.release == input.release && !serving.contains(id) && delta.keep.len() + delta.new.len() < wanted {
-                delta.new.push(NewReplica { id: id.clone(), service: name.clone(), revision: revision.clone(), port: replica.port });
+                delta.new.push(NewReplica {
+                    id: id.clone(),
+                    service: name.clone(),
+                    revision: revision.clone(),
+                    port: replica.port,
+                    takes: None,
+                });
             } else {
                 delta.old.insert(id.clone());
             }
@@ -44,9 +50,49 @@ impl<'a> Delta<'a> {
                 continue;
             }
             let port = (input.spec.runtime == RuntimeKind::Process && service.port.is_some()).then(|| free_port(policy, ports));
-            delta.new.push(NewReplica { id, service: name.clone(), revision: revision.clone(), port });
+            delta.new.push(NewReplica { id, service: name.clone(), revision: revision.clone(), port, takes: None });
         }
+        delta.hand_on(input);
         delta
+    }
+
+    /// Pairs new replicas with old ones that have volumes without a name, those that serve first: as Compose does, the
+    /// data goes on in the replica that takes the place of the old one.
+    fn hand_on(&mut self, input: &Input<'_>) {
+        let mut from: Vec<&ReplicaId> = self.old.iter().filter(|id| !self.left_behind(id, input).is_empty()).collect();
+        let serving = input.serving.names.get(self.name);
+        from.sort_by_key(|id| !serving.is_some_and(|s| s.contains(*id)));
+        let from: Vec<ReplicaId> = from.into_iter().cloned().collect();
+        for (new, old) in self.new.iter_mut().zip(from) {
+            new.takes = Some(old);
+        }
+    }
+
+    /// Paths of an old replica's volumes without a name that a replica of this template has as well.
+    fn left_behind(&self, id: &ReplicaId, input: &Input<'_>) -> BTreeSet<String> {
+        let image = match &self.service.template.program {
+            Program::Image { pinned: Some(image), .. } => input.observed.about.get(image),
+            _ => None,
+        };
+        let wanted: BTreeSet<&str> = self.service.unnamed(image).collect();
+        let has = input.observed.replicas.get(id).map(|r| &r.unnamed);
+        has.into_iter().flatten().filter(|path| wanted.contains(path.as_str())).cloned().collect()
+    }
+
+    /// Paths of the data that its new replicas take over from old ones.
+    pub(super) fn handed_on(&self, input: &Input<'_>) -> BTreeSet<String> {
+        self.new.iter().filter_map(|n| n.takes.as_ref()).flat_map(|old| self.left_behind(old, input)).collect()
+    }
+
+    /// Old replicas whose data in volumes without a name nobody takes over, and where they have it.
+    pub(super) fn lost(&self, input: &Input<'_>) -> Vec<(ReplicaId, BTreeSet<String>)> {
+        let taken: BTreeSet<&ReplicaId> = self.new.iter().filter_map(|n| n.takes.as_ref()).collect();
+        let has = |id: &ReplicaId| {
+            let all = input.observed.replicas.get(id).map(|r| r.unnamed.clone()).unwrap_or_default();
+            let goes_on = if taken.contains(id) { self.left_behind(id, input) } else { BTreeSet::new() };
+            all.difference(&goes_on).cloned().collect::<BTreeSet<String>>()
+        };
+        self.old.iter().map(|id| (id.clone(), has(id))).filter(|(_, paths)| !paths.is_empty()).collect()
     }
 
     /// Something must be done.
@@ -56,7 +102,8 @@ impl<'a> Delta<'a> {
 
     /// The new ones may not run beside the old ones, and there are such.
     pub(super) fn stops_first(&self, input: &Input<'_>) -> bool {
-        matches!(self.service.order, UpdateOrder::StopFirst { .. }) && !self.new.is_empty() && !self.stopped_first(input).is_empty()
+        let one_writer = matches!(self.service.order, UpdateOrder::StopFirst { .. }) || !self.handed_on(input).is_empty();
+        one_writer && !self.new.is_empty() && !self.stopped_first(input).is_empty()
     }
 
     /// The old replicas that a stop-first update stops and an undo starts again.

@@ -43,16 +43,34 @@ pub fn plan_down(input: &Input<'_>, volumes: bool) -> Plan {
     if !observed.replicas.is_empty() {
         steps.push(Step::Remove { replicas: observed.replicas.keys().cloned().collect() });
     }
-    // What somebody else made stays, and nobody is told that it goes.
-    let own = |key: &&NetworkName| input.spec.networks.get(*key).is_none_or(|n| !n.external);
-    let networks: BTreeSet<NetworkName> = observed.networks.keys().filter(own).cloned().collect();
+    let mut notes = Vec::new();
+    for (id, replica) in observed.replicas.iter().filter(|(_, r)| !r.unnamed.is_empty() && !r.job) {
+        let paths = replica.unnamed.iter().cloned().collect::<Vec<_>>().join(", ");
+        notes.push(format!("what {id} has at {paths} is in a volume without a name and goes with it"));
+    }
+    // What others made is theirs to remove.
+    let external = |key: &NetworkName| input.spec.networks.get(key).is_some_and(|n| n.external);
+    let own = observed.networks.iter().filter(|(key, _)| !external(key));
+    let (used, free): (Vec<_>, Vec<_>) = own.partition(|(_, network)| !network.others.is_empty());
+    let networks: BTreeSet<NetworkName> = free.into_iter().map(|(key, _)| key.clone()).collect();
+    for (key, network) in used {
+        let by = network.others.iter().cloned().collect::<Vec<_>>().join(", ");
+        notes.push(format!("network {key} is kept: {by} uses it; `docker network rm` removes it afterwards"));
+    }
     if input.spec.runtime == RuntimeKind::Docker && !networks.is_empty() {
         steps.push(Step::RemoveNetworks { networks });
     }
-    let own = |key: &&VolumeName| input.spec.volumes.get(*key).is_none_or(|v| !v.external);
-    let doomed: BTreeSet<VolumeName> = observed.volumes.iter().filter(own).cloned().collect();
-    if volumes && !doomed.is_empty() {
-        steps.push(Step::RemoveVolumes { volumes: doomed });
+    if volumes {
+        let external = |key: &VolumeName| input.spec.volumes.get(key).is_some_and(|v| v.external);
+        let (stay, go): (BTreeSet<VolumeName>, BTreeSet<VolumeName>) =
+            observed.volumes.iter().cloned().partition(|key| external(key) || observed.adopted.contains(key));
+        for key in stay {
+            let name = input.spec.volumes.get(&key).map_or_else(|| key.to_string(), |v| v.external_name.clone());
+            notes.push(format!("volume {name} is kept: Landfall did not make it; `docker volume rm {name}` deletes it and its data"));
+        }
+        if !go.is_empty() {
+            steps.push(Step::RemoveVolumes { volumes: go });
+        }
     }
     steps.push(Step::Commit);
     Plan {
@@ -61,6 +79,6 @@ pub fn plan_down(input: &Input<'_>, volumes: bool) -> Plan {
         revision: input.spec.revision(),
         before: input.before.clone(),
         steps,
-        notes: Vec::new(),
+        notes,
     }
 }

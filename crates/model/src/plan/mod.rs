@@ -6,10 +6,12 @@
 mod delta;
 mod display;
 mod down;
+mod made;
 mod planner;
 mod undo;
 
 pub use down::plan_down;
+pub use made::{Difference, differences};
 pub use planner::{Input, Mode, Policy, plan};
 pub use undo::undo;
 
@@ -153,6 +155,9 @@ pub struct NewReplica {
     pub revision: Revision,
     /// Port assigned to it (process runtime).
     pub port: Option<u16>,
+    /// The old replica whose volumes without a name it goes on with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub takes: Option<ReplicaId>,
 }
 
 /// A job to be run.

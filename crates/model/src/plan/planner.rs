@@ -166,6 +166,13 @@ impl Draft<'_> {
             })
             .collect();
         if !images.is_empty() {
+            let unknown = spec.services.iter().filter(|(_, s)| s.waits_for_image());
+            let names = unknown.map(|(n, _)| n.to_string()).collect::<Vec<_>>().join(", ");
+            if !names.is_empty() {
+                self.notes.push(format!(
+                    "the gate of {names} is known once the image is here: its HEALTHCHECK, if it has one; its VOLUMEs are seen then too"
+                ));
+            }
             self.steps.push(Step::Pull { images });
         }
         if spec.runtime == RuntimeKind::Docker {
@@ -206,6 +213,13 @@ impl Draft<'_> {
     fn replace_in_place(&mut self, delta: &Delta<'_>) {
         if let UpdateOrder::StopFirst { reason } = &delta.service.order {
             self.notes.push(format!("{} is down while it is replaced: {reason}", delta.name));
+        } else {
+            let paths = delta.handed_on(self.input).into_iter().collect::<Vec<_>>().join(", ");
+            self.notes.push(format!(
+                "{} is down while it is replaced: its volume at {paths} has no name and goes on with the new replica; mount a named \
+                 volume there, or tmpfs where nothing is to be kept",
+                delta.name
+            ));
         }
         let old_serves =
             |set: &BTreeMap<ServiceName, BTreeSet<ReplicaId>>| set.get(delta.name).is_some_and(|ids| !ids.is_disjoint(&delta.old));
@@ -287,6 +301,10 @@ impl Draft<'_> {
         }
         if self.input.mode == Mode::Release {
             self.steps.push(Step::Commit);
+        }
+        for (id, paths) in deltas.values().flat_map(|d| d.lost(self.input)) {
+            let paths = paths.into_iter().collect::<Vec<_>>().join(", ");
+            self.notes.push(format!("what {id} has at {paths} is in a volume without a name and goes with it"));
         }
         let mut old: Vec<(ReplicaId, ServiceName)> =
             deltas.values().flat_map(|d| d.old.iter().map(|id| (id.clone(), d.name.clone()))).collect();

@@ -47,6 +47,10 @@ pub enum MountSource {
         /// What happens to mounts below it.
         #[serde(default, skip_serializing_if = "is_default")]
         propagation: Propagation,
+        /// Digest of a file of the project: a replica keeps the file it began with, also when another has taken its name, so a
+        /// change makes a new one. Empty for directories, and for what is not watched.
+        #[serde(default, skip_serializing_if = "is_default")]
+        content: String,
     },
     /// Memory.
     Tmpfs {

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
 
 mod outage;
+mod shared;
 
 use landfall_model::container::Container;
 use landfall_model::name::{ReleaseNumber, ReplicaId, ServiceName};
@@ -119,8 +120,9 @@ impl World {
             port: None,
             restarts: 0,
             started_ms: 0,
+            unnamed: BTreeSet::new(),
         };
-        let network = ObservedNetwork { gateway: None, subnet: None, interface: None };
+        let network = ObservedNetwork::default();
         let replicas = &mut self.observed.replicas;
         match step {
             Step::EnsureNetworks { networks, .. } => self.observed.networks.extend(networks.iter().map(|n| (n.clone(), network.clone()))),

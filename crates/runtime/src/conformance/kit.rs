@@ -100,6 +100,7 @@ impl Kit {
             volumes: BTreeMap::from([volume]),
             dns: Vec::new(),
             port: None,
+            takes: None,
             project_dir: self.project_dir.clone(),
         }
     }

@@ -3,7 +3,7 @@
 //! Pure, so that the whole mapping is tested without an engine. Words of the user (arguments, environment, labels) are passed on as they
 //! are, in JSON; nothing is ever put into a shell.
 
-use super::{detail, file};
+use super::{about, detail};
 use crate::{Launch, RuntimeError};
 use bollard::models::{
     ContainerCreateBody, EndpointSettings, HealthConfig, HostConfig, HostConfigLogConfig, Mount, MountType, MountVolumeOptions,
@@ -11,7 +11,7 @@ use bollard::models::{
 };
 use landfall_model::container::Namespace;
 use landfall_model::spec::{HealthTest, MountSource, Network, Program, Restart};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// Labels that say what a container, network or volume is. What has no [`APP`] is not Landfall's.
 pub(crate) mod label {
@@ -31,6 +31,8 @@ pub(crate) mod label {
     /// On a network or volume: its key in the spec.
     pub(crate) const NETWORK: &str = "landfall.network";
     pub(crate) const VOLUME: &str = "landfall.volume";
+    /// On a network: JSON, all that was asked for when it was made.
+    pub(crate) const OPTIONS: &str = "landfall.options";
 }
 
 /// The networks a launch joins, by key, in name order: the first is the one it is made with.
@@ -63,8 +65,8 @@ pub(crate) fn body(launch: &Launch) -> Result<ContainerCreateBody, RuntimeError>
         exposed_ports: Some(template.ports.iter().map(|p| port_key(p.port, p.udp)).collect()),
         stop_signal: template.stop_signal.clone(),
         stop_timeout: Some(signed(template.stop_grace_ms.div_ceil(1000))),
-        // A job has nothing to be healthy for, and its image's own check must not call it unhealthy.
-        healthcheck: if launch.job {
+        // A job has nothing to be healthy for, and its image's own check must not call it unhealthy; nor where the file turns checks off.
+        healthcheck: if launch.job || template.container.no_healthcheck {
             Some(HealthConfig { test: Some(vec!["NONE".into()]), ..HealthConfig::default() })
         } else {
             healthcheck(launch)
@@ -89,13 +91,7 @@ fn host(launch: &Launch) -> Result<HostConfig, RuntimeError> {
         let binding = PortBinding { host_ip: Some(port.host_ip.clone()), host_port: Some(port.host_port.to_string()) };
         ports.entry(port_key(port.port, port.udp)).or_default().get_or_insert_default().push(binding);
     }
-    let mut mounts =
-        template.mounts.iter().filter(|m| detail::bind(m).is_none()).map(|m| mount(launch, m)).collect::<Result<Vec<_>, _>>()?;
-    mounts.extend(file::carriers(template).into_iter().map(|target| Mount {
-        typ: Some(MountType::VOLUME),
-        target: Some(target),
-        ..Mount::default()
-    }));
+    let mounts = template.mounts.iter().filter(|m| detail::bind(m).is_none()).map(|m| mount(launch, m)).collect::<Result<Vec<_>, _>>()?;
     let mut host = HostConfig {
         network_mode: Some(match joined(launch)?.first() {
             Some(network) => network.external_name.clone(),
@@ -124,6 +120,29 @@ fn host(launch: &Launch) -> Result<HostConfig, RuntimeError> {
     };
     detail::fill(&mut host, &template.container);
     Ok(host)
+}
+
+/// Gives volumes without a name another container's: those the body asks for fresh, and those of the image, whose paths are
+/// `image`. Where the body mounts something else, that stays. Such a volume goes with the last container that has it.
+pub(crate) fn hand_on(body: &mut ContainerCreateBody, has: &BTreeMap<String, String>, image: &BTreeSet<String>) {
+    let Some(host) = body.host_config.as_mut() else { return };
+    let binds: Vec<String> = host.binds.iter().flatten().filter_map(|b| b.split(':').nth(1)).map(about::trimmed).collect();
+    let memory: Vec<String> = host.tmpfs.iter().flatten().map(|(target, _)| about::trimmed(target)).collect();
+    let mounts = host.mounts.get_or_insert_default();
+    for (target, volume) in has {
+        let at = mounts.iter_mut().find(|m| m.target.as_deref().map(about::trimmed).as_ref() == Some(target));
+        match at {
+            Some(mount) if mount.typ == Some(MountType::VOLUME) && mount.source.is_none() => mount.source = Some(volume.clone()),
+            Some(_) => {}
+            None if image.contains(target) && !binds.contains(target) && !memory.contains(target) => mounts.push(Mount {
+                typ: Some(MountType::VOLUME),
+                source: Some(volume.clone()),
+                target: Some(target.clone()),
+                ..Mount::default()
+            }),
+            None => {}
+        }
+    }
 }
 
 /// Empty text is the engine's own choice.

@@ -100,7 +100,7 @@ fn access(host: &mut HostConfig, container: &Container) {
 /// A bind as one line, when it needs what only a line can say to an engine of 20.10: that its source is made, or relabelled. A path with a
 /// colon cannot be said so and goes without.
 pub(crate) fn bind(mount: &Mount) -> Option<String> {
-    let MountSource::Bind { path, create, relabel, propagation } = &mount.source else { return None };
+    let MountSource::Bind { path, create, relabel, propagation, .. } = &mount.source else { return None };
     if path.contains(':') || mount.target.contains(':') || !*create && relabel.is_empty() {
         return None;
     }

@@ -2,55 +2,107 @@
 //!
 //! They go through the engine's archive call instead of being bound from files of the host: owner and mode come out as asked even when the agent is
 //! not root, SELinux has nothing to say, a rollback finds the old values in the old containers, and what is left of them goes with the
-//! container. A file that the container could not see there, because its root cannot be written or memory is mounted over it, is carried by a
-//! volume without a name at its directory, which goes with the container as well. A secret without an owner belongs to the user the container runs as
+//! container. A file that the container could not see there, because its root cannot be written or memory is mounted over it, lies in a
+//! volume of the engine, from which it is mounted alone and read-only; the volume goes with the container as well. A secret without an owner belongs to the user the container runs as
 //! ([`user`]), because nobody else has any business with it.
 
 use super::user;
+use crate::docker::container::label;
 use crate::docker::engine::{Engine, MAKE};
+use crate::docker::image;
 use crate::{Launch, RuntimeError};
-use bollard::query_parameters::UploadToContainerOptionsBuilder;
+use bollard::models::{ContainerCreateBody, HostConfig, Mount, MountType, VolumeCreateRequest};
+use bollard::query_parameters::{CreateContainerOptionsBuilder, RemoveContainerOptionsBuilder, UploadToContainerOptionsBuilder};
 use bytes::Bytes;
 use landfall_model::container::MountedFile;
 use landfall_model::spec::{MountSource, Template};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::HashMap;
 
 /// Bytes of a block of an archive.
 const BLOCK: usize = 512;
 
-/// Directories that need a volume of their own for the files below them.
-pub(crate) fn carriers(template: &Template) -> BTreeSet<String> {
+/// Where the volume is while its files are written.
+const WRITTEN: &str = "/landfall-files";
+
+/// Files that would not be seen where they belong if they were written into the container.
+fn hidden(template: &Template) -> Vec<&MountedFile> {
     let memory = template.mounts.iter().filter(|m| matches!(m.source, MountSource::Tmpfs { .. })).map(|m| m.target.as_str());
     let memory: Vec<&str> = memory.chain(template.container.tmpfs.keys().map(String::as_str)).collect();
     let hidden = |file: &&MountedFile| template.read_only || memory.iter().any(|m| below(m, &file.target));
-    template.container.files.iter().filter(hidden).map(|file| parent(&file.target).to_owned()).collect()
+    template.container.files.iter().filter(hidden).collect()
 }
 
-/// Writes the files of a container that was made and not started.
+/// The volume of a container's hidden files.
+pub(crate) fn volume(container: &str) -> String {
+    format!("{container}-files")
+}
+
+/// Keeps the hidden files of a container that is about to be made, and answers how each is mounted. They are written through a
+/// container that is never started, because only the engine may write there.
+pub(crate) async fn keep(engine: &Engine, container: &str, launch: &Launch, image: &str) -> Result<Vec<Mount>, RuntimeError> {
+    let files = hidden(&launch.template);
+    // What is said of an image that is not here is said when the container itself is made.
+    if files.is_empty() || image::about_of(engine, image).await?.is_none() {
+        return Ok(Vec::new());
+    }
+    let doing = format!("write the secrets and configs of `{}`", launch.id);
+    let (client, name) = (engine.client().await?, volume(container));
+    let labels = HashMap::from([(label::APP.to_owned(), launch.app.to_string())]);
+    let request = VolumeCreateRequest { name: Some(name.clone()), labels: Some(labels), ..VolumeCreateRequest::default() };
+    let kept = engine.ask(&doing, MAKE, client.create_volume(request)).await?;
+    // What an agent that died left of an earlier attempt has the same name.
+    let remove = || RemoveContainerOptionsBuilder::new().force(true).build();
+    engine.look(&doing, client.remove_container(&name, Some(remove()))).await?;
+    let at = |target: &str, source: &str, typ| Mount {
+        typ: Some(typ),
+        source: Some(source.to_owned()),
+        target: Some(target.to_owned()),
+        ..Mount::default()
+    };
+    let body = ContainerCreateBody {
+        image: Some(image.to_owned()),
+        cmd: Some(vec!["none".into()]),
+        user: launch.template.user.clone(),
+        host_config: Some(HostConfig {
+            network_mode: Some("none".into()),
+            mounts: Some(vec![at(WRITTEN, &name, MountType::VOLUME)]),
+            ..HostConfig::default()
+        }),
+        ..ContainerCreateBody::default()
+    };
+    let options = CreateContainerOptionsBuilder::new().name(&name).build();
+    engine.ask(&doing, MAKE, client.create_container(Some(options), body)).await?;
+    let written = async {
+        let user = if files.iter().any(|f| f.of_user) { user::of(engine, &name, &launch.id).await? } else { None };
+        let numbered: Vec<MountedFile> =
+            files.iter().enumerate().map(|(i, f)| MountedFile { target: format!("{WRITTEN}/{i}"), ..(*f).clone() }).collect();
+        let options = UploadToContainerOptionsBuilder::new().path(WRITTEN).build();
+        let body = bollard::body_full(Bytes::from(archive(WRITTEN, &numbered.iter().collect::<Vec<_>>(), user)));
+        engine.ask(&doing, MAKE, client.upload_to_container(&name, Some(options), body)).await
+    };
+    let written = written.await;
+    engine.look(&doing, client.remove_container(&name, Some(remove()))).await?;
+    written?;
+    let mount = |(i, file): (usize, &&MountedFile)| {
+        let source = format!("{}/{i}", kept.mountpoint);
+        Mount { read_only: Some(true), ..at(&file.target, &source, MountType::BIND) }
+    };
+    Ok(files.iter().enumerate().map(mount).collect())
+}
+
+/// Writes the other files of a container that was made and not started.
 pub(crate) async fn write(engine: &Engine, container: &str, launch: &Launch) -> Result<(), RuntimeError> {
-    let carriers = carriers(&launch.template);
-    let mut at: BTreeMap<&str, Vec<&MountedFile>> = BTreeMap::new();
-    for file in &launch.template.container.files {
-        let directory = carriers.get(parent(&file.target)).map_or("/", String::as_str);
-        at.entry(directory).or_default().push(file);
+    let hidden: Vec<&str> = hidden(&launch.template).into_iter().map(|f| f.target.as_str()).collect();
+    let files: Vec<&MountedFile> = launch.template.container.files.iter().filter(|file| !hidden.contains(&file.target.as_str())).collect();
+    if files.is_empty() {
+        return Ok(());
     }
-    let wanted = launch.template.container.files.iter().any(|file| file.of_user);
-    let user = if wanted { user::of(engine, container, &launch.id).await? } else { None };
+    let user = if files.iter().any(|file| file.of_user) { user::of(engine, container, &launch.id).await? } else { None };
     let client = engine.client().await?;
-    for (directory, files) in at {
-        let options = UploadToContainerOptionsBuilder::new().path(directory).build();
-        let body = bollard::body_full(Bytes::from(archive(directory, &files, user)));
-        let doing = format!("write the secrets and configs of `{}`", launch.id);
-        engine.ask(&doing, MAKE, client.upload_to_container(container, Some(options), body)).await?;
-    }
-    Ok(())
-}
-
-fn parent(path: &str) -> &str {
-    match path.rsplit_once('/') {
-        Some(("", _)) | None => "/",
-        Some((parent, _)) => parent,
-    }
+    let options = UploadToContainerOptionsBuilder::new().path("/").build();
+    let body = bollard::body_full(Bytes::from(archive("/", &files, user)));
+    let doing = format!("write the secrets and configs of `{}`", launch.id);
+    engine.ask(&doing, MAKE, client.upload_to_container(container, Some(options), body)).await
 }
 
 fn below(base: &str, path: &str) -> bool {

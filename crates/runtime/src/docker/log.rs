@@ -116,11 +116,16 @@ fn entries(output: LogOutput) -> (String, Vec<LogEntry>) {
     let bytes = output.into_bytes();
     let text = String::from_utf8_lossy(&bytes);
     let (stamp, text) = text.split_once(' ').unwrap_or(("", &text));
+    // The engine keeps a long line in pieces, of which only the last ends it.
+    let goes_on = !terminal && !text.ends_with('\n');
     let text = text.strip_suffix('\n').unwrap_or(text);
     // A terminal turns the end of a line into two characters.
     let text = text.strip_suffix('\r').filter(|_| terminal).unwrap_or(text);
     let at_ms = milliseconds(stamp);
-    let entries = pieces(text).map(|line| LogEntry { at_ms, stderr, line: line.to_owned() }).collect();
+    let mut entries: Vec<LogEntry> = pieces(text).map(|line| LogEntry { at_ms, stderr, line: line.to_owned(), partial: true }).collect();
+    if let Some(last) = entries.last_mut() {
+        last.partial = goes_on;
+    }
     (stamp.to_owned(), entries)
 }
 
@@ -145,7 +150,7 @@ mod tests {
         let frame = LogOutput::StdErr { message: "2024-05-01T10:00:00.123456789Z a b\n".into() };
         let (stamp, entries) = entries(frame);
         assert_eq!(stamp, "2024-05-01T10:00:00.123456789Z");
-        assert_eq!(entries, [LogEntry { at_ms: 1_714_557_600_123, stderr: true, line: "a b".into() }]);
+        assert_eq!(entries, [LogEntry { at_ms: 1_714_557_600_123, stderr: true, line: "a b".into(), partial: false }]);
     }
 
     #[test]
@@ -157,6 +162,12 @@ mod tests {
                 .map(|e| e.line.len())
                 .collect::<Vec<_>>()
         };
+        let marks = |text: &str| {
+            let (_, entries) = entries(LogOutput::StdOut { message: format!("2024-05-01T10:00:00.1Z {text}").into() });
+            entries.into_iter().map(|e| e.partial).collect::<Vec<_>>()
+        };
+        assert_eq!((marks("a\n"), marks("a")), (vec![false], vec![true]), "what has no end goes on");
+        assert_eq!(marks(&format!("{}\n", "x".repeat(MAX_LOG_LINE + 3))), [true, false]);
         assert_eq!(of(""), [0]);
         assert_eq!(of(&"x".repeat(MAX_LOG_LINE + 3)), [MAX_LOG_LINE, 3]);
         assert_eq!(of(&"é".repeat(MAX_LOG_LINE)).iter().sum::<usize>(), 2 * MAX_LOG_LINE);

@@ -5,6 +5,7 @@
 //! of API 1.41 (Docker 20.10) or newer on a Unix socket. It refuses to touch containers, networks and volumes without its own label, except to
 //! join and mount what the file names.
 
+mod about;
 mod container;
 mod credential;
 mod detail;
@@ -15,17 +16,19 @@ mod image;
 mod log;
 mod network;
 mod observe;
+mod stranger;
 mod survey;
 mod unpack;
 mod user;
+mod volume;
 
 pub use image::{BUILD_LOG, Build, Images, PullLimits};
 pub use survey::{EngineSurvey, Published, Seen, survey};
 
-use crate::{Exit, Launch, LogEntry, Runtime, RuntimeError, Session, listener, signal};
+use crate::{Exit, Launch, LogEntry, Runtime, RuntimeError, Session, Stranger, listener, signal};
 use async_trait::async_trait;
 use bollard::errors::Error;
-use bollard::models::{ContainerInspectResponse, ContainerUpdateBody};
+use bollard::models::{ContainerCreateBody, ContainerInspectResponse, ContainerUpdateBody};
 use bollard::query_parameters::{
     CreateContainerOptionsBuilder, InspectContainerOptions, KillContainerOptionsBuilder, ListContainersOptionsBuilder,
     RemoveContainerOptionsBuilder, StartContainerOptions, StopContainerOptionsBuilder, WaitContainerOptionsBuilder,
@@ -35,7 +38,7 @@ use engine::{CALL, Engine, MAKE, not_started, status, words};
 use futures_util::stream::{self, BoxStream, StreamExt as _, TryStreamExt as _};
 use landfall_model::image::Login;
 use landfall_model::name::{AppName, ImageId, ImageRef, NetworkName, ReplicaId, VolumeName};
-use landfall_model::observed::{Observed, ReplicaState};
+use landfall_model::observed::{ImageAbout, Observed, ReplicaState};
 use landfall_model::spec::{Network, Program, PullPolicy, Restart, RuntimeKind, Volume};
 use network::Known;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -113,7 +116,15 @@ impl DockerRuntime {
     /// Makes the container unless there is one; then it must be the one that is meant.
     async fn create(&self, launch: &Launch) -> Result<ContainerInspectResponse, RuntimeError> {
         let name = name(&launch.app, &launch.id);
-        let body = container::body(launch)?;
+        let mut body = container::body(launch)?;
+        if self.inspect(&name).await?.is_none() {
+            let image = body.image.clone().unwrap_or_default();
+            let files = file::keep(&self.engine, &name, launch, &image).await?;
+            body.host_config.get_or_insert_default().mounts.get_or_insert_default().extend(files);
+        }
+        if let Some(old) = &launch.takes {
+            self.hand_on(launch, old, &mut body).await?;
+        }
         let client = self.engine.client().await?;
         let options = CreateContainerOptionsBuilder::new().name(&name).build();
         let doing = format!("make `{}`", launch.id);
@@ -128,6 +139,16 @@ impl DockerRuntime {
             return Ok(found);
         }
         Err(RuntimeError::failed(format!("make `{}`", launch.id), format!("there is a container `{name}` that Landfall did not make")))
+    }
+
+    /// Mounts the old replica's volumes without a name where the new one has such as well, instead of fresh ones. One that
+    /// is gone by now has none.
+    async fn hand_on(&self, launch: &Launch, old: &ReplicaId, body: &mut ContainerCreateBody) -> Result<(), RuntimeError> {
+        let Some(found) = self.inspect(&name(&launch.app, old)).await?.filter(|c| owned(c, &launch.app, old)) else { return Ok(()) };
+        let image = body.image.clone().unwrap_or_default();
+        let about = image::about_of(&self.engine, &image).await?.unwrap_or_default();
+        container::hand_on(body, &observe::unnamed(&found), &about.volumes);
+        Ok(())
     }
 
     fn not_made(&self, launch: &Launch, error: Error) -> RuntimeError {
@@ -229,15 +250,20 @@ impl Runtime for DockerRuntime {
         }
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner).get(app).cloned().unwrap_or_default();
         let here = stream::iter(images.iter().cloned()).map(|image| async move {
-            let id = image::look(&self.engine, &image).await?;
-            Ok::<_, RuntimeError>((image, id))
+            let found = image::inspect(&self.engine, &image).await?;
+            Ok::<_, RuntimeError>((image, found))
         });
-        let here: Vec<(ImageRef, Option<ImageId>)> = here.buffer_unordered(SIDE_BY_SIDE).try_collect().await?;
+        let here: Vec<(ImageRef, Option<(ImageId, ImageAbout)>)> = here.buffer_unordered(SIDE_BY_SIDE).try_collect().await?;
+        let own: BTreeSet<String> = found.iter().filter_map(|c| c.id.clone()).collect();
+        let volumes = volume::observe(&self.engine, app, &known.volumes).await?;
         Ok(Observed {
             replicas: found.iter().filter_map(observe::replica).collect(),
-            images: here.into_iter().filter_map(|(image, id)| Some((image, id?))).collect(),
-            volumes: network::observe_volumes(&self.engine, app, &known.volumes).await?,
-            networks: network::observe(&self.engine, app, &known.networks).await?,
+            about: here.iter().filter_map(|(_, found)| found.clone()).collect(),
+            images: here.into_iter().filter_map(|(image, found)| Some((image, found?.0))).collect(),
+            volumes: volumes.made.keys().cloned().collect(),
+            volume_options: volumes.made,
+            adopted: volumes.adopted,
+            networks: network::observe(&self.engine, app, (&known.networks, &own)).await?,
             busy_ports: BTreeSet::new(),
         })
     }
@@ -271,7 +297,7 @@ impl Runtime for DockerRuntime {
     }
 
     async fn ensure_volume(&self, app: &AppName, key: &VolumeName, volume: &Volume) -> Result<(), RuntimeError> {
-        network::ensure_volume(&self.engine, app, key, volume).await?;
+        volume::ensure(&self.engine, app, key, volume).await?;
         self.learn(app, |known| drop(known.volumes.insert(key.clone(), volume.external_name.clone())));
         Ok(())
     }
@@ -354,25 +380,33 @@ impl Runtime for DockerRuntime {
         let client = self.engine.client().await?;
         let until = Instant::now() + MAKE;
         loop {
-            let Some(found) = self.inspect(&name).await? else { return Ok(()) };
+            let Some(found) = self.inspect(&name).await? else {
+                return volume::forget(&self.engine, std::iter::once(file::volume(&name))).await;
+            };
             if !owned(&found, app, id) {
                 return Ok(());
             }
+            let volumes = observe::unnamed(&found).into_values().chain([file::volume(&name)]);
             let options = RemoveContainerOptionsBuilder::new().force(true).v(true).build();
             match tokio::time::timeout(MAKE, client.remove_container(found.id.as_deref().unwrap_or(&name), Some(options))).await {
                 Ok(Err(e)) if status(&e) == Some(404) => return Ok(()),
                 // Being removed by an earlier call: done when it is gone.
                 Ok(Err(e)) if network::conflict(&e) && Instant::now() < until => tokio::time::sleep(Duration::from_millis(100)).await,
-                Ok(answer) => return answer.map_err(|e| self.engine.explain(&format!("remove `{id}`"), e)),
+                Ok(Ok(())) => return volume::forget(&self.engine, volumes).await,
+                Ok(Err(e)) => return Err(self.engine.explain(&format!("remove `{id}`"), e)),
                 Err(_) => return Err(RuntimeError::TimedOut { doing: format!("removal of `{id}`"), seconds: MAKE.as_secs() }),
             }
         }
     }
 
     async fn remove_volume(&self, app: &AppName, key: &VolumeName, volume: &Volume) -> Result<(), RuntimeError> {
-        network::remove_volume(&self.engine, app, key, volume).await?;
+        volume::remove(&self.engine, app, key, volume).await?;
         self.learn(app, |known| drop(known.volumes.remove(key)));
         Ok(())
+    }
+
+    async fn strangers(&self, networks: &BTreeSet<String>, volumes: &BTreeSet<String>) -> Result<Vec<Stranger>, RuntimeError> {
+        stranger::strangers(&self.engine, networks, volumes).await
     }
 
     async fn volume_bytes(&self, _app: &AppName, _key: &VolumeName, volume: &Volume) -> Option<u64> {

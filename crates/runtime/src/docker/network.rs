@@ -1,20 +1,17 @@
-//! Networks and volumes: made once, labelled, and only removed when the label says that they are this app's.
+//! Networks: made once, labelled, and only removed when the label says that they are this app's.
 //!
-//! A network or volume of the wanted name that somebody else made (usually `docker compose`, before Landfall came) is used as it is: the data in
-//! it is what the user wants to keep. It is never removed. What `observe` cannot see by label, external ones and those found unlabelled, it
+//! A network of the wanted name that somebody else made (usually `docker compose`, before Landfall came) is used as it is. It is never removed. What `observe` cannot see by label, external ones and those found unlabelled, it
 //! sees through what was asked for in this process or is written on the app's containers.
 
 use crate::RuntimeError;
 use crate::docker::container::{label, said};
 use crate::docker::engine::{CALL, Engine, MAKE, status, words};
 use crate::docker::observe;
-use bollard::models::{
-    ContainerInspectResponse, Ipam, IpamConfig, NetworkConnectRequest, NetworkCreateRequest, NetworkInspect, VolumeCreateRequest,
-};
-use bollard::query_parameters::{InspectNetworkOptions, ListNetworksOptionsBuilder, ListVolumesOptionsBuilder, RemoveVolumeOptions};
+use bollard::models::{ContainerInspectResponse, Ipam, IpamConfig, NetworkConnectRequest, NetworkCreateRequest, NetworkInspect};
+use bollard::query_parameters::{InspectNetworkOptions, ListNetworksOptionsBuilder};
 use landfall_model::name::{AppName, NetworkName, VolumeName};
 use landfall_model::observed::ObservedNetwork;
-use landfall_model::spec::{Network, Subnet, Volume};
+use landfall_model::spec::{Network, Subnet};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// Makes a network unless there is one of that name.
@@ -37,7 +34,7 @@ pub(crate) async fn ensure(engine: &Engine, app: &AppName, key: &NetworkName, ne
         enable_ipv6: Some(network.ipv6),
         options: Some(network.options.clone().into_iter().collect()),
         ipam: Some(addresses(network)),
-        labels: Some(labels(app, &network.labels, (label::NETWORK, key.as_str()))),
+        labels: Some(network_labels(app, key, network)?),
         ..NetworkCreateRequest::default()
     };
     let client = engine.client().await?;
@@ -45,9 +42,17 @@ pub(crate) async fn ensure(engine: &Engine, app: &AppName, key: &NetworkName, ne
 }
 
 /// The user's own labels, and ours over them.
-fn labels(app: &AppName, users: &BTreeMap<String, String>, (what, key): (&str, &str)) -> HashMap<String, String> {
+pub(crate) fn labels(app: &AppName, users: &BTreeMap<String, String>, (what, key): (&str, &str)) -> HashMap<String, String> {
     let own = [(label::APP.to_owned(), app.to_string()), (what.to_owned(), key.to_owned())];
     users.iter().filter(|(k, _)| !k.starts_with("landfall.")).map(|(k, v)| (k.clone(), v.clone())).chain(own).collect()
+}
+
+/// With all that is asked for: the engine fills in what it was not told, and cannot tell later which is which.
+fn network_labels(app: &AppName, key: &NetworkName, network: &Network) -> Result<HashMap<String, String>, RuntimeError> {
+    let mut labels = labels(app, &network.labels, (label::NETWORK, key.as_str()));
+    let asked = serde_json::to_string(network).map_err(|e| RuntimeError::failed(format!("label network `{key}`"), e))?;
+    labels.insert(label::OPTIONS.to_owned(), asked);
+    Ok(labels)
 }
 
 fn addresses(network: &Network) -> Ipam {
@@ -96,11 +101,11 @@ pub(crate) async fn remove(engine: &Engine, app: &AppName, key: &NetworkName, ne
     engine.look(&format!("remove network `{key}`"), client.remove_network(&id)).await.map(drop)
 }
 
-/// The app's networks: those labelled, and those of `known`, key → external name.
+/// The app's networks: those labelled, and those of `known`, key → external name. `own` are the ids of its containers.
 pub(crate) async fn observe(
     engine: &Engine,
     app: &AppName,
-    known: &BTreeMap<NetworkName, String>,
+    (known, own): (&BTreeMap<NetworkName, String>, &BTreeSet<String>),
 ) -> Result<BTreeMap<NetworkName, ObservedNetwork>, RuntimeError> {
     let client = engine.client().await?;
     let wanted = format!("{}={app}", label::APP);
@@ -112,74 +117,23 @@ pub(crate) async fn observe(
         if let (Some(key), Some(id)) = (network.labels.as_ref().and_then(key_of), network.id)
             && let Some(about) = engine.look("look at a network", client.inspect_network(&id, None::<InspectNetworkOptions>)).await?
         {
-            found.insert(key, observe::network(&about));
+            let other = known.get(&key).is_some_and(|name| about.name.as_ref() != Some(name));
+            if !other || !found.contains_key(&key) {
+                found.insert(key, observe::network(&about, own));
+            }
         }
     }
     for (key, name) in known {
         if !found.contains_key(key)
             && let Some(about) = by_name(engine, name).await?
         {
-            found.insert(key.clone(), observe::network(&about));
+            found.insert(key.clone(), observe::network(&about, own));
         }
     }
     Ok(found)
 }
 
-/// Makes a volume unless there is one of that name.
-pub(crate) async fn ensure_volume(engine: &Engine, app: &AppName, key: &VolumeName, volume: &Volume) -> Result<(), RuntimeError> {
-    let client = engine.client().await?;
-    let name = &volume.external_name;
-    if engine.look(&format!("look at volume `{name}`"), client.inspect_volume(name)).await?.is_some() {
-        return Ok(());
-    }
-    if volume.external {
-        return Err(RuntimeError::failed(
-            format!("use external volume `{name}`"),
-            "it does not exist; make it with `docker volume create`",
-        ));
-    }
-    let request = VolumeCreateRequest {
-        name: Some(name.clone()),
-        driver: Some(if volume.driver.is_empty() { "local".to_owned() } else { volume.driver.clone() }),
-        driver_opts: Some(volume.options.clone().into_iter().collect()),
-        labels: Some(labels(app, &volume.labels, (label::VOLUME, key.as_str()))),
-        ..VolumeCreateRequest::default()
-    };
-    engine.ask(&format!("make volume `{key}`"), MAKE, client.create_volume(request)).await.map(drop)
-}
-
-/// Deletes a volume of the app and its data; one that is absent or not the app's is left as it is.
-pub(crate) async fn remove_volume(engine: &Engine, app: &AppName, key: &VolumeName, volume: &Volume) -> Result<(), RuntimeError> {
-    let client = engine.client().await?;
-    let name = &volume.external_name;
-    let found = engine.look(&format!("look at volume `{name}`"), client.inspect_volume(name)).await?;
-    if volume.external || !found.is_some_and(|v| owned(Some(&v.labels), app)) {
-        return Ok(());
-    }
-    engine.look(&format!("delete volume `{key}`"), client.remove_volume(name, None::<RemoveVolumeOptions>)).await.map(drop)
-}
-
-/// Keys of the app's volumes: those labelled, and those of `known`, key → external name.
-pub(crate) async fn observe_volumes(
-    engine: &Engine,
-    app: &AppName,
-    known: &BTreeMap<VolumeName, String>,
-) -> Result<BTreeSet<VolumeName>, RuntimeError> {
-    let client = engine.client().await?;
-    let wanted = format!("{}={app}", label::APP);
-    let options = ListVolumesOptionsBuilder::new().filters(&HashMap::from([("label", vec![wanted])])).build();
-    let listed = engine.ask("list volumes", CALL, client.list_volumes(Some(options))).await?;
-    let mut found: BTreeSet<VolumeName> =
-        listed.volumes.into_iter().flatten().filter_map(|v| v.labels.get(label::VOLUME)?.parse().ok()).collect();
-    for (key, name) in known {
-        if !found.contains(key) && engine.look("look at a volume", client.inspect_volume(name)).await?.is_some() {
-            found.insert(key.clone());
-        }
-    }
-    Ok(found)
-}
-
-fn owned(labels: Option<&HashMap<String, String>>, app: &AppName) -> bool {
+pub(crate) fn owned(labels: Option<&HashMap<String, String>>, app: &AppName) -> bool {
     labels.and_then(|l| l.get(label::APP)).map(String::as_str) == Some(app.as_str())
 }
 

@@ -1,11 +1,13 @@
 //! From the engine's answers to what the planner reads.
 
+use crate::docker::about;
 use crate::docker::container::label;
-use bollard::models::{ContainerInspectResponse, ContainerState, ContainerStateStatusEnum, NetworkInspect};
+use bollard::models::{ContainerInspectResponse, ContainerState, ContainerStateStatusEnum, IpamConfig, NetworkInspect};
 use landfall_model::digest::Revision;
 use landfall_model::name::{InterfaceName, NetworkName, ReleaseNumber, ReplicaId};
 use landfall_model::observed::{ObservedNetwork, Replica, ReplicaState};
-use std::collections::{BTreeMap, HashMap};
+use landfall_model::spec::{Network, Subnet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
 
 /// The option of a network that names its bridge.
@@ -29,8 +31,21 @@ pub(crate) fn replica(found: &ContainerInspectResponse) -> Option<(ReplicaId, Re
         port: get(label::PORT).and_then(|p| p.parse().ok()),
         restarts: found.restart_count.and_then(|n| u32::try_from(n).ok()).unwrap_or(0),
         started_ms: state.started_at.as_deref().map_or(0, milliseconds),
+        unnamed: unnamed(found).into_keys().collect(),
     };
     Some((get(label::REPLICA)?.parse().ok()?, replica))
+}
+
+/// Volumes of a container that the file has no name for, by where they are mounted: those of its image, and `volumes:`
+/// entries without a source. Where secrets lie is no data.
+pub(crate) fn unnamed(found: &ContainerInspectResponse) -> BTreeMap<String, String> {
+    let labels = found.config.as_ref().and_then(|c| c.labels.as_ref());
+    let volumes = labels.and_then(|l| serde_json::from_str::<BTreeMap<String, String>>(l.get(label::VOLUMES)?).ok());
+    let named: BTreeSet<String> = volumes.unwrap_or_default().into_values().collect();
+    let mounts = found.mounts.iter().flatten().filter(|m| m.typ.as_deref() == Some("volume"));
+    let pairs = mounts.filter_map(|m| Some((about::trimmed(m.destination.as_deref()?), m.name.clone()?)));
+    let made_up = |name: &str| name.len() == 64 && name.bytes().all(|b| b.is_ascii_hexdigit());
+    pairs.filter(|(target, name)| made_up(name) && !named.contains(name) && !target.starts_with("/run/secrets")).collect()
 }
 
 /// What a container does.
@@ -61,13 +76,18 @@ fn addresses(found: &ContainerInspectResponse, networks: &BTreeMap<NetworkName, 
 }
 
 /// A network as names are answered in it. Of several subnets the first IPv4 one counts: replicas are known by IPv4 addresses.
-pub(crate) fn network(found: &NetworkInspect) -> ObservedNetwork {
+pub(crate) fn network(found: &NetworkInspect, own: &BTreeSet<String>) -> ObservedNetwork {
     let configs = found.ipam.as_ref().and_then(|i| i.config.as_deref()).unwrap_or_default();
     let is_v4 = |subnet: &Option<String>| subnet.as_deref().is_some_and(|s| !s.contains(':'));
     let config = configs.iter().find(|c| is_v4(&c.subnet)).or_else(|| configs.first());
     // Some engines write the gateway with the subnet's length.
     let gateway = config.and_then(|c| c.gateway.as_deref()?.split('/').next()?.parse().ok());
-    ObservedNetwork { gateway, subnet: config.and_then(|c| c.subnet.clone()), interface: interface(found) }
+    let asked = found.labels.as_ref().and_then(|l| serde_json::from_str::<Network>(l.get(label::OPTIONS)?).ok());
+    let exact = asked.is_some();
+    let joined = found.containers.iter().flatten().filter(|(id, _)| !own.contains(*id));
+    let others = joined.map(|(id, about)| about.name.clone().unwrap_or_else(|| id.clone())).collect();
+    let subnet = config.and_then(|c| c.subnet.clone());
+    ObservedNetwork { gateway, subnet, interface: interface(found), made: Some(made(found, asked)), others, exact }
 }
 
 /// The bridge the engine makes for a network: named by an option, or by the network's id.
@@ -78,6 +98,36 @@ fn interface(found: &NetworkInspect) -> Option<InterfaceName> {
     match found.options.as_ref().and_then(|o| o.get(BRIDGE_NAME)) {
         Some(name) => name.parse().ok(),
         None => format!("br-{}", found.id.as_deref()?.get(..BRIDGE_ID)?).parse().ok(),
+    }
+}
+
+/// A network of the engine in the words of the file. What can be seen counts, also where it was asked for otherwise.
+fn made(found: &NetworkInspect, asked: Option<Network>) -> Network {
+    let given = |(k, _): &(&String, &String)| !k.starts_with("landfall.") && !k.starts_with("com.docker.");
+    let ipam = found.ipam.clone().unwrap_or_default();
+    let all = |map: Option<HashMap<String, String>>| map.unwrap_or_default().into_iter().collect::<BTreeMap<_, _>>();
+    let text = |text: Option<String>| text.unwrap_or_default();
+    let subnet = |c: IpamConfig| Subnet {
+        subnet: text(c.subnet),
+        range: text(c.ip_range),
+        gateway: text(c.gateway).split('/').next().unwrap_or_default().to_owned(),
+        reserved: all(c.auxiliary_addresses),
+    };
+    let seen = Network {
+        external_name: text(found.name.clone()),
+        external: false,
+        internal: found.internal.unwrap_or(false),
+        attachable: found.attachable.unwrap_or(false),
+        ipv6: found.enable_ipv6.unwrap_or(false),
+        options: all(found.options.clone()),
+        labels: found.labels.iter().flatten().filter(given).map(|(k, v)| (k.clone(), v.clone())).collect(),
+        ipam_driver: ipam.driver.filter(|driver| driver != "default").unwrap_or_default(),
+        ipam_options: all(ipam.options),
+        subnets: ipam.config.unwrap_or_default().into_iter().map(subnet).collect(),
+    };
+    match asked {
+        Some(asked) => Network { external_name: seen.external_name, internal: seen.internal, ..asked },
+        None => seen,
     }
 }
 

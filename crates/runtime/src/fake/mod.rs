@@ -217,6 +217,7 @@ fn replica(made: &Made, kind: RuntimeKind) -> Replica {
         port: launch.port,
         restarts: made.restarts,
         started_ms: made.started_ms,
+        unnamed: BTreeSet::new(),
     }
 }
 
@@ -248,7 +249,7 @@ impl Runtime for FakeRuntime {
         self.check(Call::Observe, &[app.as_str()])?;
         let world = self.world();
         let gateway = world.gateway.unwrap_or(IpAddr::V4(Ipv4Addr::new(10, 0, 255, 254)));
-        let network = || ObservedNetwork { gateway: Some(gateway), subnet: Some("10.0.0.0/16".into()), interface: None };
+        let network = || ObservedNetwork { gateway: Some(gateway), subnet: Some("10.0.0.0/16".into()), ..ObservedNetwork::default() };
         Ok(Observed {
             replicas: world
                 .replicas
@@ -260,6 +261,7 @@ impl Runtime for FakeRuntime {
             volumes: world.volumes.iter().filter(|(a, _)| a == app).map(|(_, key)| key.clone()).collect(),
             networks: world.networks.iter().filter(|(a, _)| a == app).map(|(_, key)| (key.clone(), network())).collect(),
             busy_ports: world.busy_ports.clone(),
+            ..Observed::default()
         })
     }
 

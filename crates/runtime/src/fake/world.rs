@@ -189,7 +189,7 @@ impl World {
         let at_ms = self.now_ms;
         let end = (0..=MAX_LOG_LINE.min(line.len())).rev().find(|i| line.is_char_boundary(*i)).unwrap_or(0);
         if let Some(made) = self.replicas.get_mut(key) {
-            made.log.push(LogEntry { at_ms, stderr, line: line.get(..end).unwrap_or_default().to_owned() });
+            made.log.push(LogEntry { at_ms, stderr, line: line.get(..end).unwrap_or_default().to_owned(), partial: false });
         }
     }
 }

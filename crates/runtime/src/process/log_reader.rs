@@ -212,11 +212,13 @@ fn last_lines(file: &mut File, wanted: u64) -> io::Result<(u64, u64)> {
 fn entry(line: &[u8]) -> Option<LogEntry> {
     let mut fields = line.splitn(3, |b| *b == b' ');
     let at_ms = std::str::from_utf8(fields.next()?).ok()?.parse().ok()?;
-    let stderr = fields.next()? == b"e";
+    let stream = fields.next()?;
+    let stderr = stream.eq_ignore_ascii_case(b"e");
+    let partial = stream.first().is_some_and(u8::is_ascii_uppercase);
     let text = String::from_utf8_lossy(fields.next()?);
     // Replacing invalid bytes makes text longer: up to three bytes for one.
     let end = (0..=MAX_LOG_LINE.min(text.len())).rev().find(|i| text.is_char_boundary(*i)).unwrap_or(0);
-    Some(LogEntry { at_ms, stderr, line: text.get(..end).unwrap_or_default().to_owned() })
+    Some(LogEntry { at_ms, stderr, line: text.get(..end).unwrap_or_default().to_owned(), partial })
 }
 
 #[cfg(test)]
@@ -297,5 +299,6 @@ mod tests {
         line.extend(vec![0xff; MAX_LOG_LINE]);
         let entry = entry(&line).unwrap();
         assert!(entry.stderr && entry.line.len() <= MAX_LOG_LINE && entry.line.starts_with('\u{fffd}'));
+        assert!(!entry.partial && super::entry(b"7 O x").unwrap().partial && !super::entry(b"7 O x").unwrap().stderr);
     }
 }

@@ -30,7 +30,18 @@ impl LogWriter {
 
     /// Adds one line, which holds no newline.
     pub(crate) fn line(&mut self, at_ms: u64, stderr: bool, text: &[u8]) -> io::Result<()> {
-        let mut bytes = format!("{at_ms} {} ", if stderr { 'e' } else { 'o' }).into_bytes();
+        self.piece(at_ms, (stderr, false), text)
+    }
+
+    /// Adds a piece of a line, which goes on in the next one of its stream or ends with it: a capital letter says that it goes on.
+    fn piece(&mut self, at_ms: u64, (stderr, goes_on): (bool, bool), text: &[u8]) -> io::Result<()> {
+        let stream = match (stderr, goes_on) {
+            (true, false) => 'e',
+            (false, false) => 'o',
+            (true, true) => 'E',
+            (false, true) => 'O',
+        };
+        let mut bytes = format!("{at_ms} {stream} ").into_bytes();
         bytes.extend_from_slice(text);
         bytes.push(b'\n');
         if self.size > 0 && self.size + bytes.len() as u64 > self.policy.max_bytes {
@@ -96,7 +107,11 @@ pub(crate) fn carry(mut pipe: impl Read, stderr: bool, log: &SharedLog) {
             Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
             Err(_) => break,
         };
-        split(&mut held, &buffer[..n], |line| add(log, stderr, line));
+        split(&mut held, &buffer[..n], |line, goes_on| {
+            let mut log = log.lock().unwrap_or_else(PoisonError::into_inner);
+            // As in `add`.
+            let _ = log.piece(now_ms(), (stderr, goes_on), line);
+        });
     }
     if !held.is_empty() {
         add(log, stderr, &held);
@@ -104,19 +119,20 @@ pub(crate) fn carry(mut pipe: impl Read, stderr: bool, log: &SharedLog) {
 }
 
 /// Hands on every whole line of `held` and `new`; a line longer than [`MAX_LOG_LINE`] in pieces. What is left stays in `held`.
-fn split(held: &mut Vec<u8>, mut new: &[u8], mut line: impl FnMut(&[u8])) {
+fn split(held: &mut Vec<u8>, mut new: &[u8], mut line: impl FnMut(&[u8], bool)) {
     while !new.is_empty() {
         let room = MAX_LOG_LINE - held.len();
         let end = new.iter().take(room + 1).position(|b| *b == b'\n');
-        let (part, rest, whole) = match end {
-            Some(i) => (&new[..i], &new[i + 1..], true),
-            None if new.len() > room => (&new[..room], &new[room..], true),
-            None => (new, &[][..], false),
+        // The piece, what comes after it, and whether the line goes on when it is handed on.
+        let (part, rest, goes_on) = match end {
+            Some(i) => (&new[..i], &new[i + 1..], Some(false)),
+            None if new.len() > room => (&new[..room], &new[room..], Some(true)),
+            None => (new, &[][..], None),
         };
         held.extend_from_slice(part);
         new = rest;
-        if whole {
-            line(held);
+        if let Some(goes_on) = goes_on {
+            line(held, goes_on);
             held.clear();
         }
     }
@@ -129,7 +145,7 @@ mod tests {
     fn lines(chunks: &[&[u8]]) -> (Vec<Vec<u8>>, Vec<u8>) {
         let (mut held, mut out) = (Vec::new(), Vec::new());
         for chunk in chunks {
-            split(&mut held, chunk, |l| out.push(l.to_vec()));
+            split(&mut held, chunk, |l, _| out.push(l.to_vec()));
         }
         (out, held)
     }

@@ -182,8 +182,9 @@ impl ProcessRuntime {
             replicas,
             images: BTreeMap::new(),
             volumes: volume::of_app(&self.volumes(), app),
-            networks: networks.into_iter().map(|key| (key, ObservedNetwork { gateway: None, subnet: None, interface: None })).collect(),
+            networks: networks.into_iter().map(|key| (key, ObservedNetwork::default())).collect(),
             busy_ports: listener::busy_ports(),
+            ..Observed::default()
         })
     }
 }
@@ -219,6 +220,7 @@ fn observe_replica(dir: &ReplicaDir) -> io::Result<Option<Replica>> {
         port: record.port,
         restarts: state.as_ref().map_or(0, |s| s.restarts),
         started_ms: state.as_ref().map_or(0, |s| s.started_ms),
+        unnamed: BTreeSet::new(),
     }))
 }
 

@@ -58,7 +58,7 @@ impl Bench {
 }
 
 pub(crate) fn bind(path: &str, create: bool) -> MountSource {
-    MountSource::Bind { path: path.into(), create, relabel: String::new(), propagation: Propagation::Rprivate }
+    MountSource::Bind { path: path.into(), create, relabel: String::new(), propagation: Propagation::Rprivate, content: String::new() }
 }
 
 pub(crate) fn engine() -> Docker {

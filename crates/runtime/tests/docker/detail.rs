@@ -49,11 +49,11 @@ async fn secrets_and_configs_are_files_with_owner_and_mode() {
             ];
             assert_eq!(said(b, launch.clone(), look).await, wanted);
             // A root that cannot be written, and memory over the place of secrets.
-            launch.template.container.files.pop();
             launch.template.read_only = true;
             launch.template.container.tmpfs = BTreeMap::from([("/run".into(), "size=1m".into())]);
-            let look = "cat /run/secrets/key; echo; cat /etc/app/settings.yaml; touch /x 2>/dev/null || echo sealed";
-            assert_eq!(said(b, launch, look).await, ["s3cret ä", "port: 1", "sealed"]);
+            let look = "cat /run/secrets/key; echo; cat /etc/app/settings.yaml; cat /top >/dev/null && echo top; stat -c '%u:%g %a' /run/secrets/key; \
+                        for at in /x /etc/app/x /etc/app/settings.yaml /top; do touch $at 2>/dev/null || echo sealed; done";
+            assert_eq!(said(b, launch, look).await, ["s3cret ä", "port: 1", "top", "1000:1001 400", "sealed", "sealed", "sealed", "sealed"]);
         })
         .await;
 }
@@ -91,10 +91,14 @@ async fn a_restart_keeps_the_files_and_removal_takes_them() {
             let mut out = String::new();
             tokio::io::AsyncReadExt::read_to_string(&mut session.stdout, &mut out).await.unwrap();
             assert_eq!(out, "kept");
-            let carrier = b.inspect(&launch).await.mounts.unwrap().into_iter().find(|m| m.destination.as_deref() == Some("/run/secrets"));
-            let carrier = carrier.unwrap().name.unwrap();
-            b.rt.remove(&b.kit.app, &launch.id).await.unwrap();
-            assert!(engine().inspect_volume(&carrier).await.is_err(), "a secret outlived its container");
+            let mounts = b.inspect(&launch).await.mounts.unwrap();
+            let at = |target: &str| mounts.iter().find(|m| m.destination.as_deref() == Some(target));
+            assert!(at("/run/secrets").is_none(), "its directory is no mount: {mounts:?}");
+            let mounted = at("/run/secrets/key").unwrap();
+            assert_eq!((mounted.typ.as_deref(), mounted.rw), (Some("bind"), Some(false)));
+            let kept = format!("{}-{}-files", launch.app, launch.id);
+            assert!(engine().inspect_volume(&kept).await.is_ok());
+            assert!(engine().inspect_volume(&kept).await.is_err(), "a secret outlived its container");
         })
         .await;
 }

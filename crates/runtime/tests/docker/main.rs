@@ -6,6 +6,7 @@
 
 mod bench;
 mod detail;
+mod shared;
 mod unpack;
 
 use bench::{IMAGE, bench, bind, engine};

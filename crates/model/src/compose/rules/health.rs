@@ -12,8 +12,8 @@ pub(super) const RULES: &[Rule] = &[
     warning(
         "no-health-check",
         [
-            "A service that others rely on has no health check",
-            "It counts as up as soon as its program runs or its port opens, so a release switches to one that is still starting, or that answers nothing but errors.",
+            "A service that others rely on names no health check",
+            "It counts as up as soon as its program runs or its port opens, so a release switches to one that is still starting, or that answers nothing but errors; unless its image has a `HEALTHCHECK`, which is seen on the server only.",
             "Add `x-landfall: { health: { path: /health } }`, or a `healthcheck`.",
             "services:\n  web:\n    image: acme/web:1.4\n    x-landfall: { port: 8000, routes: [/] }\n",
             "services:\n  web:\n    image: acme/web:1.4\n    x-landfall: { port: 8000, routes: [/], health: { path: /health } }\n",
@@ -132,7 +132,8 @@ fn none(view: &View<'_>, service: &Service<'_>, out: &mut Findings) {
     if is_asked(service) || is_disabled(service) || !is_relied_on(view, service) {
         return;
     }
-    let message = format!("`{}` has no health check", service.name);
+    // What an image has is seen when it is on the server.
+    let message = format!("`{}` names no health check, and its image may have none", service.name);
     match service.engine.map(|e| e.id) {
         Some(super::engine::Id::Postgres) => {
             out.hinted(service.place, message, "write `healthcheck: { test: [CMD, pg_isready, -U, postgres], interval: 10s }`");

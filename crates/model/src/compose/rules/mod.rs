@@ -21,6 +21,7 @@ mod secrets;
 mod start;
 mod storage;
 mod suppress;
+mod upstream;
 mod url;
 mod view;
 
@@ -121,7 +122,7 @@ impl Findings {
 }
 
 /// Tables of rules, in the order of the pages.
-const GROUPS: [&[Rule]; 11] = [
+const GROUPS: [&[Rule]; 12] = [
     secrets::RULES,
     env::RULES,
     image::RULES,
@@ -132,6 +133,7 @@ const GROUPS: [&[Rule]; 11] = [
     network::RULES,
     limits::RULES,
     edge::RULES,
+    upstream::RULES,
     app::RULES,
 ];
 

@@ -67,7 +67,7 @@ pub(super) const RULES: &[Rule] = &[
         "anonymous-volume",
         [
             "A volume has no name",
-            "Each new container gets a new, empty one, and the old ones stay on the disk with nobody knowing what is in them.",
+            "It goes on with the replica that takes the place of the old one, which is therefore stopped first, and is deleted with the last one: by `down`, or with fewer replicas.",
             "Give it a name, or use `tmpfs` for what need not be kept.",
             "services:\n  web:\n    image: acme/web:1.4\n    volumes: ['/app/cache']\n",
             "services:\n  web:\n    image: acme/web:1.4\n    volumes: ['cache:/app/cache']\nvolumes: { cache: }\n",

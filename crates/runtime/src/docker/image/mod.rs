@@ -14,11 +14,13 @@ pub use pull::PullLimits;
 pub(crate) use pull::{no_image, pull};
 
 use crate::RuntimeError;
+use crate::docker::about;
 use crate::docker::engine::Engine;
 use bytes::Bytes;
 use futures_util::stream::BoxStream;
 use landfall_model::image::Login;
 use landfall_model::name::{ImageId, ImageRef, RegistryHost};
+use landfall_model::observed::ImageAbout;
 use std::sync::Arc;
 
 /// The images of one engine.
@@ -79,7 +81,18 @@ impl Images {
 
 /// What a reference stands for here.
 pub(crate) async fn look(engine: &Engine, image: &ImageRef) -> Result<Option<ImageId>, RuntimeError> {
+    Ok(inspect(engine, image).await?.map(|(id, _)| id))
+}
+
+/// Likewise, with what the image says of its containers.
+pub(crate) async fn inspect(engine: &Engine, image: &ImageRef) -> Result<Option<(ImageId, ImageAbout)>, RuntimeError> {
     let client = engine.client().await?;
     let found = engine.look(&format!("look at image `{image}`"), client.inspect_image(image.as_str())).await?;
-    Ok(found.and_then(|i| i.id).and_then(|id| id.parse().ok()))
+    Ok(found.and_then(|i| Some((i.id.as_ref()?.parse().ok()?, about::of(&i)))))
+}
+
+/// What an image says, by its name or id as the engine writes it.
+pub(crate) async fn about_of(engine: &Engine, image: &str) -> Result<Option<ImageAbout>, RuntimeError> {
+    let client = engine.client().await?;
+    Ok(engine.look(&format!("look at image `{image}`"), client.inspect_image(image)).await?.map(|i| about::of(&i)))
 }
