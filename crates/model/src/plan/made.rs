@@ -18,7 +18,7 @@ pub struct Difference {
     pub key: String,
     /// One line for every option: what it is and what the file says.
     pub options: Vec<String>,
-    /// Nothing works differently for it: labels.
+    /// Nothing works differently for it: labels, and who may join a bridge.
     pub harmless: bool,
 }
 
@@ -40,7 +40,12 @@ pub fn differences(input: &Input<'_>) -> Vec<Difference> {
             one(&mut out, ("network", key, false), vec![line("name", &name, &wanted.external_name)]);
         } else if let Some(made) = found.made.as_ref().filter(|m| m.external_name == wanted.external_name) {
             one(&mut out, ("network", key, false), network(made, wanted, found.exact));
-            one(&mut out, ("network", key, true), pairs("label", &own(&made.labels), &own(&wanted.labels), found.exact));
+            let mut told = pairs("label", &own(&made.labels), &own(&wanted.labels), found.exact);
+            // A bridge does not ask. Networks of older versions of Compose all have it.
+            if made.attachable != wanted.attachable {
+                told.push(line("attachable", &made.attachable, &wanted.attachable));
+            }
+            one(&mut out, ("network", key, true), told);
         }
     }
     for (key, wanted) in volumes.iter().filter(|(_, v)| !v.external) {
@@ -73,7 +78,6 @@ fn network(made: &Network, wanted: &Network, exact: bool) -> Vec<String> {
     let mut out = Vec::new();
     let mut flag = |option, is: bool, want: bool| out.extend((is != want).then(|| line(option, &is, &want)));
     flag("internal", made.internal, wanted.internal);
-    flag("attachable", made.attachable, wanted.attachable);
     flag("enable_ipv6", made.ipv6, wanted.ipv6);
     out.extend(pairs("driver_opts", &made.options, &wanted.options, exact));
     let driver = |name: &str| if name.is_empty() { "default".to_owned() } else { name.to_owned() };

@@ -184,14 +184,14 @@ mod tests {
             "IPAM": { "Config": [ { "Subnet": "fd00::/64", "Gateway": "fd00::1" }, { "Subnet": "172.18.0.0/16", "Gateway": "172.18.0.1" } ] }
         }))
         .unwrap();
-        assert_eq!(network(&found).gateway, Some(IpAddr::from([172, 18, 0, 1])));
+        assert_eq!(network(&found, &BTreeSet::new()).gateway, Some(IpAddr::from([172, 18, 0, 1])));
     }
 
     #[test]
     fn a_network_is_known_by_its_bridge() {
         let interface = |driver: &str, options: serde_json::Value| {
             let found = serde_json::json!({ "Id": "a1b2c3d4e5f60718293a", "Driver": driver, "Options": options });
-            network(&serde_json::from_value(found).unwrap()).interface.map(String::from)
+            network(&serde_json::from_value(found).unwrap(), &BTreeSet::new()).interface.map(String::from)
         };
         assert_eq!(interface("bridge", serde_json::json!({})).as_deref(), Some("br-a1b2c3d4e5f6"));
         assert_eq!(interface("bridge", serde_json::json!({ BRIDGE_NAME: "docker0" })).as_deref(), Some("docker0"));
