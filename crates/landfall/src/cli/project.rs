@@ -29,6 +29,9 @@ pub struct ProjectArgs {
     /// Named variant of the app, as `x-landfall.environments` declares it
     #[arg(short, long, value_name = "NAME")]
     pub environment: Option<EnvironmentName>,
+    /// Read files that the project names outside of its repository, too
+    #[arg(long)]
+    pub allow_outside: bool,
 }
 
 /// Which app, for verbs that only need its name.
@@ -81,6 +84,7 @@ impl ProjectArgs {
         self.profiles = outer.profiles.into_iter().chain(self.profiles.drain(..)).collect();
         self.project_directory = self.project_directory.take().or(outer.project_directory);
         self.project_name = self.project_name.take().or(outer.project_name);
+        self.allow_outside |= outer.allow_outside;
         self.environment = self.environment.take().or(outer.environment);
     }
 }

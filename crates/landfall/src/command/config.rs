@@ -1,13 +1,14 @@
 //! `landfall config`: the files as they are understood, with everything filled in; what `docker compose config` prints.
 //!
-//! It prints whatever Compose would take, also what Landfall refuses to deploy: the question is what the file says. The complaints go to standard
-//! error all the same.
+//! It prints whatever Compose would take, also what Landfall refuses to deploy: the question is what the file says. What only Landfall objects to is
+//! no error here: one line says how many objections there are, and `landfall check` shows them. Warnings go to standard error.
 
 use super::Context;
 use crate::cli::{Config, Format};
 use crate::error::{Outcome, Plain};
-use crate::project::Project;
+use crate::project::{Project, count};
 use landfall_model::compose::Model;
+use landfall_model::diagnostic::Severity;
 use std::process::ExitCode;
 
 /// Prints it, or the complaints.
@@ -24,7 +25,12 @@ pub fn run(context: &Context, args: &Config) -> Outcome<ExitCode> {
         return Err(project.bad(&output).into());
     };
     if !args.quiet {
-        context.printer.diagnostics(&output.diagnostics, &output.sources);
+        let (errors, warnings): (Vec<_>, Vec<_>) = output.diagnostics.iter().cloned().partition(|d| d.severity == Severity::Error);
+        context.printer.diagnostics(&warnings, &output.sources);
+        if !errors.is_empty() {
+            let errors = count(errors.len(), "error");
+            context.printer.warning(&format!("Docker Compose accepts this, but Landfall does not: `landfall check` shows {errors}"));
+        }
     }
     let text = match names(args, model)? {
         Some(names) => names.into_iter().map(|name| name + "\n").collect(),

@@ -1,9 +1,10 @@
 //! Files as they are on disk, for the compiler, which reads none itself.
 //!
-//! Only regular files are read, and no more of one than the compiler takes: a pipe or a device might never end. Standard input is read once and
+//! Only regular files inside of the [`Fence`] are read, and no more of one than the compiler takes: a pipe or a device might never end. Standard input is read once and
 //! kept, because a project may be resolved twice in one run.
 
-use super::find::STDIN;
+use super::fence::Fence;
+use super::find::{STDIN, clean};
 use landfall_model::compose::{FileProblem, Files, MAX_TEXT};
 use std::cell::OnceCell;
 use std::io::Read;
@@ -13,13 +14,14 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, Clone)]
 pub struct Disk {
     cwd: PathBuf,
+    fence: Fence,
     stdin: OnceCell<Vec<u8>>,
 }
 
 impl Disk {
     /// Relative to where the command was typed.
-    pub fn new(cwd: &Path) -> Self {
-        Self { cwd: cwd.to_owned(), stdin: OnceCell::new() }
+    pub fn new(cwd: &Path, fence: Fence) -> Self {
+        Self { cwd: cwd.to_owned(), fence, stdin: OnceCell::new() }
     }
 }
 
@@ -46,6 +48,9 @@ impl Files for Disk {
             let bytes = bounded(std::io::stdin().lock())?;
             return Ok(self.stdin.get_or_init(|| bytes).clone());
         }
+        if self.is_outside(path) {
+            return Err(FileProblem::Outside);
+        }
         let path = self.cwd.join(path);
         let meta = std::fs::metadata(&path).map_err(|e| problem(&e))?;
         if meta.is_dir() {
@@ -58,7 +63,12 @@ impl Files for Disk {
     }
 
     fn exists(&self, path: &str) -> bool {
-        self.cwd.join(path).exists()
+        // What lies outside is refused whether it is there or not, so that nobody learns which.
+        self.is_outside(path) || self.cwd.join(path).exists()
+    }
+
+    fn is_outside(&self, path: &str) -> bool {
+        path != STDIN && !self.fence.permits(&clean(&self.cwd.join(path)))
     }
 }
 
@@ -79,5 +89,9 @@ impl Files for Instead<'_> {
 
     fn exists(&self, path: &str) -> bool {
         self.disk.exists(path)
+    }
+
+    fn is_outside(&self, path: &str) -> bool {
+        self.disk.is_outside(path)
     }
 }

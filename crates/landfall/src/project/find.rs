@@ -5,6 +5,7 @@
 //! Compose does: a link stays a link, and a project directory need not exist. Refused: paths that are no UTF-8, for a Compose file cannot say them.
 
 use super::Disk;
+use super::fence::Fence;
 use crate::cli::ProjectArgs;
 use crate::error::{Outcome, Plain};
 use landfall_model::compose::{Input, environment};
@@ -34,6 +35,8 @@ pub struct Found {
     pub env_files: Option<Vec<String>>,
     /// Variables of the process, and those of a `.env` that named the files.
     pub env: BTreeMap<String, String>,
+    /// What the project may read.
+    pub fence: Fence,
     /// What the user should know: which of several files was taken.
     pub notes: Vec<String>,
 }
@@ -64,6 +67,9 @@ impl Finder<'_> {
         }
         named.extend(args.files.iter().map(|file| self.file(file)));
         let (mut notes, mut pass) = (Vec::new(), 1);
+        // What a `.env` names was not typed by who runs the command, and moves no fence.
+        let typed = self.typed(&named, args)?;
+        let mut fence = None;
         loop {
             let found = match (&only_in, named.is_empty(), self.named_outside()) {
                 (_, false, _) => Ok(named.clone()),
@@ -77,14 +83,24 @@ impl Finder<'_> {
             let beside = || files.iter().find(|file| file.as_os_str() != STDIN).and_then(|file| file.parent()).map(Path::to_owned);
             let dir = typed_dir.clone().or_else(|| only_in.clone()).or_else(beside).unwrap_or_else(|| self.cwd.to_owned());
             let env_files = self.env_files(args)?;
+            let fence = fence.get_or_insert_with(|| Fence::around(&dir, &typed, args.allow_outside));
             // The `.env` that was found may name the files itself; then they are looked for once more, and the one beside them is read as well.
-            if pass == 1 && named.is_empty() && only_in.is_none() && self.learn(&dir, env_files.as_deref())? {
+            if pass == 1 && named.is_empty() && only_in.is_none() && self.learn(&dir, env_files.as_deref(), fence)? {
                 (pass, notes) = (2, Vec::new());
                 continue;
             }
             let files = found?.iter().map(|path| shown(path, self.cwd)).collect::<Outcome<_>>()?;
-            return Ok(Found { files, cwd: text(self.cwd)?, dir: text(&dir)?, env_files, env: self.env, notes });
+            let fence = fence.clone();
+            return Ok(Found { files, cwd: text(self.cwd)?, dir: text(&dir)?, env_files, env: self.env, fence, notes });
         }
+    }
+
+    /// Files that are named on the command line or by variables of the process.
+    fn typed(&self, named: &[PathBuf], args: &ProjectArgs) -> Outcome<Vec<PathBuf>> {
+        let env_files = self.env_files(args)?.unwrap_or_default();
+        let outside = self.named_outside().unwrap_or_default();
+        let all = named.iter().cloned().chain(outside).chain(env_files.iter().map(|file| self.absolute(Path::new(file))));
+        Ok(all.collect())
     }
 
     /// COMPOSE_FILE; relative to where the command was typed.
@@ -112,11 +128,11 @@ impl Finder<'_> {
     }
 
     /// Takes over the variables of the `.env` there when one of them names the files.
-    fn learn(&mut self, dir: &Path, env_files: Option<&[String]>) -> Outcome<bool> {
+    fn learn(&mut self, dir: &Path, env_files: Option<&[String]>, fence: &Fence) -> Outcome<bool> {
         if self.env.contains_key("COMPOSE_FILE") {
             return Ok(false);
         }
-        let (project_dir, cwd, reader) = (text(dir)?, text(self.cwd)?, Disk::new(self.cwd));
+        let (project_dir, cwd, reader) = (text(dir)?, text(self.cwd)?, Disk::new(self.cwd, fence.clone()));
         let input = Input {
             files: &[],
             cwd: &cwd,

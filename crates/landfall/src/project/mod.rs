@@ -4,6 +4,7 @@
 
 mod disk;
 mod facts;
+mod fence;
 mod find;
 pub mod source;
 
@@ -64,12 +65,13 @@ impl Project {
         // A variable that is no UTF-8 cannot be written into a file that is.
         let env = std::env::vars_os().filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?))).collect();
         let found = Finder { cwd: &settings.cwd, env }.find(path, args)?;
+        let disk = Disk::new(&settings.cwd, found.fence.clone());
         Ok(Self {
             dir: PathBuf::from(&found.dir),
             found,
             name: args.project_name.clone(),
             profiles: args.profiles.clone(),
-            disk: Disk::new(&settings.cwd),
+            disk,
             environment: args.environment.clone(),
             facts: None,
         })

@@ -85,7 +85,8 @@ impl App<'_> {
                         .hint("write the program that builds it: `x-landfall: { build: [make] }`");
                 }
                 let argv = service.entrypoint.iter().chain(&service.command).flat_map(|c| &c.value).next();
-                if argv.is_none_or(String::is_empty) && !(service.command_given && service.command.is_none()) {
+                let idle = super::shape::is_idle(service);
+                if argv.is_none_or(String::is_empty) && !idle && !(service.command_given && service.command.is_none()) {
                     report
                         .error("no-command", service.place, format!("`{name}` has no `command`"))
                         .hint("write `command: [./program, argument]`");

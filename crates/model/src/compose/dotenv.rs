@@ -3,11 +3,10 @@
 //! The format of Compose: `KEY=value` or `KEY: value` per line, `export` before it allowed, `#` comments, 'single' and "double" quotes over
 //! several lines, `\n` and the like in the latter, variables in unquoted and double-quoted values, a bare `KEY` takes the value from outside.
 //! What follows a closing quote on its line is read as the next assignment. `raw` files have none of that: what stands after `=` is the value.
-//! No message shows a value.
+//! No message shows a value, nor what stands left of a `=`: that may be a part of one.
 
 use super::interpolate::Variables;
 use super::report::{Place, Report};
-use super::yaml::shorten;
 use std::collections::BTreeMap;
 
 /// Most variables of one file.
@@ -140,8 +139,8 @@ impl Reader<'_> {
                 '_' | '.' | '-' | '[' | ']' => {}
                 c if is_blank(c) || c.is_alphanumeric() => {}
                 _ => {
-                    let message = format!("`{}` cannot stand in a variable's name", c.escape_debug());
-                    return Err((message, "write one `NAME=value` per line; a remark begins with `#`"));
+                    let message = "this line is no `NAME=value`: a variable's name has letters, digits and `_`".to_owned();
+                    return Err((message, "write one `NAME=value` per line, and a value of several lines in quotes"));
                 }
             }
         }
@@ -149,7 +148,7 @@ impl Reader<'_> {
         let Some((at, delimiter)) = end else { return Ok((String::new(), true)) };
         let key = self.rest()[..at].trim_end().to_owned();
         if key.contains(' ') {
-            return Err((format!("`{}` is no variable name: it has a space", shorten(&key)), "write one `NAME=value` per line"));
+            return Err(("this line is no `NAME=value`: a variable's name has no space".to_owned(), "write one `NAME=value` per line"));
         }
         self.pos += at + 1;
         self.skip_blanks();
@@ -160,7 +159,7 @@ impl Reader<'_> {
         let (key, has_value) = self.key()?;
         let value = match self.rest().chars().next().filter(|_| has_value) {
             _ if !has_value => self.layers.iter().find_map(|l| l.get(&key)).cloned(),
-            Some(quote @ ('"' | '\'')) => self.quoted(&key, quote, report)?,
+            Some(quote @ ('"' | '\'')) => self.quoted(quote, report)?,
             _ => {
                 let line = self.line_rest();
                 let value = line.split_once(" #").map_or(line, |(value, _)| value).trim_end().to_owned();
@@ -183,7 +182,7 @@ impl Reader<'_> {
         self.variables.expand_in(&layers, text, place, report)
     }
 
-    fn quoted(&mut self, key: &str, quote: char, report: &mut Report) -> Result<Option<String>, Wrong> {
+    fn quoted(&mut self, quote: char, report: &mut Report) -> Result<Option<String>, Wrong> {
         let (mut inner, mut escaped, mut end) = (String::new(), false, None);
         for (at, c) in self.rest().char_indices().skip(1) {
             if c == quote && !escaped {
@@ -200,7 +199,7 @@ impl Reader<'_> {
             inner.push(c);
         }
         let Some(end) = end else {
-            return Err((format!("the value of `{}` has no closing {quote}", shorten(key)), "close the quote"));
+            return Err((format!("the value that begins here has no closing {quote}"), "close the quote"));
         };
         let place = self.here(end + 1);
         self.pos += end + 1;
@@ -212,7 +211,7 @@ impl Reader<'_> {
         let (key, value) = line.split_once('=').map_or((line.as_str(), None), |(key, value)| (key, Some(value.to_owned())));
         let key = key.trim();
         if key.is_empty() || key.contains(char::is_whitespace) {
-            return Err((format!("`{}` is no variable name", shorten(key)), "write one `NAME=value` per line"));
+            return Err(("this line is no `NAME=value`: a variable's name has no space".to_owned(), "write one `NAME=value` per line"));
         }
         if let Some(value) = value.or_else(|| self.layers.iter().find_map(|l| l.get(key)).cloned()) {
             self.out.insert(key.to_owned(), value);

@@ -13,7 +13,7 @@ use super::typed::decode::EXTENSIONS;
 use super::typed::number::boolean;
 use super::typed::number::sprint;
 use super::yaml::shorten;
-use super::{FileProblem, Input, MAX_TEXT, path};
+use super::{FileProblem, Input, MAX_TEXT, fence, path};
 use crate::diagnostic::Diagnostic;
 use crate::spec::EnvValue;
 use std::collections::BTreeMap;
@@ -128,6 +128,10 @@ pub(crate) fn unreadable(name: &str, problem: &FileProblem, place: Option<Place>
     let shown = place.filter(|p| p.end > p.start).map_or_else(|| shorten(name), |p| report.written(p, name));
     let message = format!("cannot read `{shown}`: {problem}");
     let span = place.and_then(|p| report.span(p));
+    if *problem == FileProblem::Outside {
+        report.push(Diagnostic::error(fence::CODE, span, message)).hint(fence::HINT);
+        return;
+    }
     let hint = match problem {
         FileProblem::NotFound => "check the path; it is relative to the project directory",
         FileProblem::TooLarge => "files Landfall reads are at most 1 MiB",

@@ -22,6 +22,7 @@ mod duration;
 mod env;
 mod environment;
 pub mod extension;
+mod fence;
 mod file;
 mod filter;
 mod front;
@@ -34,6 +35,7 @@ mod interpolate;
 mod jwt;
 mod landfall;
 mod load;
+mod mask;
 mod merge;
 mod model;
 mod mount;
@@ -91,6 +93,10 @@ pub trait Files {
     fn read(&self, path: &str) -> Result<Vec<u8>, FileProblem>;
     /// Whether something is there: a file or a directory.
     fn exists(&self, path: &str) -> bool;
+    /// Whether a path, with its links followed, lies outside of what the project may read; then `read` refuses it and `exists` says yes.
+    fn is_outside(&self, _path: &str) -> bool {
+        false
+    }
 }
 
 /// Why a file could not be read.
@@ -105,6 +111,9 @@ pub enum FileProblem {
     /// It is larger than [`MAX_TEXT`].
     #[error("it is larger than 1 MiB")]
     TooLarge,
+    /// It lies outside of what the project may read, also by a link.
+    #[error("it lies outside of the repository")]
+    Outside,
     /// The system's words for anything else.
     #[error("{0}")]
     Other(String),
@@ -146,7 +155,7 @@ pub struct Output {
     pub model: Option<Model>,
     /// Complaints, in the order a reader meets them.
     pub diagnostics: Vec<Diagnostic>,
-    /// Texts of the Compose files by name, for excerpts. Files of variables are not among them: they hold passwords.
+    /// Texts of the Compose files by name, for excerpts, with the values of secrets replaced by `*`. Files of variables are not among them.
     pub sources: BTreeMap<String, String>,
     /// `x-landfall.build`: what the command line runs in the project directory before it looks at a service's program.
     pub builds: BTreeMap<ServiceName, Vec<String>>,
@@ -210,6 +219,7 @@ fn compile(input: &Input<'_>, loaded: Loaded, output: &mut Output, report: &mut 
     output.environments = environment::shown(&file.landfall.environments);
     let app = App { file: &file, enabled: &enabled, runtime, project_dir: input.project_dir, reader: input.reader };
     app.check(report);
+    fence::check(&file.services, input.reader, report);
     let mut environments = env::environments(&enabled);
     contract::check(&file.landfall.env, &model.variables, &environments, report);
     let known = |name: &str| file.landfall.env.iter().any(|rule| rule.name.value.as_str() == name);

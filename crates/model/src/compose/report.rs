@@ -5,9 +5,11 @@
 //! a hostile file must not make a hostile answer. A place gets one error: what a later stage finds there, or warns of, follows from what
 //! the first one said.
 
+use super::mask;
 use crate::diagnostic::{Diagnostic, Severity, Span};
 use crate::visible::visible;
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 
 /// Most complaints one run reports.
 pub(crate) const MAX_DIAGNOSTICS: usize = 1000;
@@ -44,6 +46,8 @@ struct File {
     text: String,
     /// False for files of variables: an excerpt of one would show passwords.
     shown: bool,
+    /// What may not be shown of it all the same: values of secrets.
+    masked: Vec<Range<usize>>,
 }
 
 /// The complaints so far, and the files they are about.
@@ -77,7 +81,8 @@ impl Noted<'_> {
 impl Report {
     /// Adds a file whose places will be named. `shown`: its text may be printed in excerpts.
     pub(crate) fn add_file(&mut self, name: &str, text: String, shown: bool) -> u16 {
-        self.files.push(File { name: name.to_owned(), text, shown });
+        let masked = if shown { mask::ranges(&text) } else { Vec::new() };
+        self.files.push(File { name: name.to_owned(), text, shown, masked });
         u16::try_from(self.files.len() - 1).unwrap_or(u16::MAX)
     }
 
@@ -166,10 +171,10 @@ impl Report {
         self.failed
     }
 
-    /// A value for a message: as the file writes it at `place`, or `…` when it stands there only because a variable was put in.
+    /// A value for a message: as the file writes it at `place`, or `…` when it stands there only because a variable was put in, or is a secret.
     pub(crate) fn written(&self, place: Place, text: &str) -> String {
         let raw = self.text(place.file).get(place.start as usize..place.end as usize).unwrap_or("");
-        if raw.contains(text) { super::yaml::shorten(text) } else { "…".into() }
+        if raw.contains(text) && !self.is_masked(place) { super::yaml::shorten(text) } else { "…".into() }
     }
 
     /// The part of a scalar's place that `offset..offset + len` of its text was written at, when the text stands in the file as it is (no
@@ -193,6 +198,12 @@ impl Report {
         self.text(place.file).get(place.start as usize..place.end as usize).unwrap_or("")
     }
 
+    /// True where a secret stands, or a part of one.
+    pub(crate) fn is_masked(&self, place: Place) -> bool {
+        let (start, end) = (place.start as usize, (place.end as usize).max(place.start as usize + 1));
+        self.files.get(usize::from(place.file)).is_some_and(|f| f.masked.iter().any(|m| m.start < end && start < m.end))
+    }
+
     /// True for a file whose text may be shown.
     pub(crate) fn is_shown(&self, file: u16) -> bool {
         self.files.get(usize::from(file)).is_some_and(|f| f.shown)
@@ -203,7 +214,7 @@ impl Report {
         (0..self.files.len()).filter_map(|i| u16::try_from(i).ok()).filter(|i| self.is_shown(*i)).collect()
     }
 
-    /// Complaints in reading order, and the texts excerpts may be taken from.
+    /// Complaints in reading order, and the texts excerpts may be taken from: without the secrets in them.
     pub(crate) fn finish(self) -> (Vec<Diagnostic>, BTreeMap<String, String>) {
         let mut diagnostics = self.diagnostics;
         crate::diagnostic::order(&mut diagnostics);
@@ -211,7 +222,7 @@ impl Report {
             let text = format!("more than {MAX_DIAGNOSTICS} complaints; the rest is left out");
             diagnostics.push(Diagnostic::error("too-many-complaints", None, text));
         }
-        let sources = self.files.into_iter().filter(|f| f.shown).map(|f| (f.name, f.text)).collect();
+        let sources = self.files.into_iter().filter(|f| f.shown).map(|f| (f.name, mask::apply(&f.text, &f.masked))).collect();
         (diagnostics, sources)
     }
 }

@@ -115,7 +115,7 @@ impl Resolver<'_> {
         }
         let depends_on = file.depends_on.iter().filter(|(other, _)| self.app.enabled.contains_key(other));
         let gate = shape::gate(file, runtime);
-        let unsaid = u32::from(!shape::is_files_only(file, runtime));
+        let unsaid = u32::from(!shape::is_files_only(file));
         Some(Service {
             template,
             replicas: file.deploy.replicas.as_ref().map_or(if job { 1 } else { unsaid }, |r| if job { r.value.min(1) } else { r.value }),
@@ -173,7 +173,11 @@ impl Resolver<'_> {
             return Some((Program::Image { reference, pinned: None, pull }, command));
         }
         let argv: Vec<String> = file.entrypoint.iter().flat_map(|e| e.value.clone()).chain(command.unwrap_or_default()).collect();
-        let (first, arguments) = argv.split_first()?;
+        let Some((first, arguments)) = argv.split_first() else {
+            // Nothing is run of a service that is there for its files.
+            let nothing = (Program::Executable { path: String::new(), sha256: None }, None);
+            return Some(nothing).filter(|_| shape::is_idle(file));
+        };
         let path = if first.contains('/') { path::absolute(self.app.project_dir, first) } else { first.clone() };
         Some((Program::Executable { path, sha256: None }, Some(arguments.to_vec())))
     }

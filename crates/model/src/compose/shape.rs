@@ -71,13 +71,15 @@ pub(crate) fn is_job(name: &ServiceName, service: &ServiceFile, enabled: &Enable
     }
 }
 
-/// Nothing of it is run: every route is answered by the proxy, and the image is there for the files.
-pub(crate) fn is_files_only(service: &ServiceFile, runtime: RuntimeKind) -> bool {
-    let routes = &service.landfall.routes;
-    let in_image = |answer: &Answer| matches!(answer, Answer::Files(files) if files.root.is_in_image());
-    runtime == RuntimeKind::Docker
-        && routes.iter().all(|r| r.filters.answer.is_some())
-        && routes.iter().filter_map(|r| r.filters.answer.as_ref()).any(in_image)
+/// Nothing of it is run: every route is answered by the proxy, and the service is there for the files, which lie in the project or in its image.
+pub(crate) fn is_files_only(service: &ServiceFile) -> bool {
+    let mut answers = service.landfall.routes.iter().map(|r| r.filters.answer.as_ref());
+    answers.clone().all(|answer| answer.is_some()) && answers.any(|answer| matches!(answer, Some(Answer::Files(_))))
+}
+
+/// Only there for its files, and no replica is asked for: it needs no program.
+pub(crate) fn is_idle(service: &ServiceFile) -> bool {
+    is_files_only(service) && service.deploy.replicas.as_ref().is_none_or(|r| r.value == 0)
 }
 
 /// Which comes first at an update, with a warning when the file wants what cannot be.

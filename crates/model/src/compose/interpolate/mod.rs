@@ -25,6 +25,8 @@ pub(crate) struct Variables {
     pub(crate) values: Arc<BTreeMap<String, String>>,
     /// Undefined ones: where first, and how often.
     pub(crate) undefined: BTreeMap<String, (Place, usize)>,
+    /// Where something that looks like one may be a part of a secret, so that its name is not told: by file and offset.
+    pub(crate) unnamed: BTreeMap<(u16, u32), Place>,
     spent: usize,
 }
 
@@ -35,17 +37,18 @@ impl Variables {
 
     /// The same with other values, for a part of the project that has its own.
     pub(crate) fn with_values(&self, values: BTreeMap<String, String>) -> Self {
-        Self { values: Arc::new(values), undefined: BTreeMap::new(), spent: self.spent }
+        Self { values: Arc::new(values), spent: self.spent, ..Self::default() }
     }
 
     /// The same, with nothing missed yet.
     pub(crate) fn same_values(&self) -> Self {
-        Self { values: Arc::clone(&self.values), undefined: BTreeMap::new(), spent: self.spent }
+        Self { values: Arc::clone(&self.values), spent: self.spent, ..Self::default() }
     }
 
     /// Takes over what was missed and spent by one made by [`Self::with_values`].
     pub(crate) fn absorb(&mut self, other: Self) {
         self.spent = other.spent;
+        self.unnamed.extend(other.unnamed);
         for (name, (place, count)) in other.undefined {
             self.undefined.entry(name).or_insert((place, 0)).1 += count;
         }
@@ -113,8 +116,13 @@ impl Variables {
         let good = problems.iter().all(|p| matches!(p.what, Wrong::Undefined(_)));
         for problem in problems {
             let at = report.within(place, text, problem.at, problem.len);
+            if matches!(problem.what, Wrong::Undefined(_)) && !may_be_named(text, &problem, at, report) {
+                self.unnamed.insert((at.file, at.start), at);
+                continue;
+            }
             // The reason may hold variables of its own; only one that stands in the file as it is may be shown.
             let what = match problem.what {
+                Wrong::Required(..) if report.is_masked(at) => Wrong::Required(String::new(), String::new()),
                 Wrong::Required(name, reason) if !text.contains(&reason) => Wrong::Required(name, String::new()),
                 other => other,
             };
@@ -132,6 +140,11 @@ impl Variables {
     fn complain(&mut self, what: Wrong, at: Place, report: &mut Report) {
         match what {
             Wrong::Undefined(name) => self.undefined.entry(name).or_insert((at, 0)).1 += 1,
+            Wrong::Required(name, _) if name.is_empty() => {
+                report
+                    .error("required-variable", at, "a variable in this value must have one")
+                    .hint("set it in `.env` or in the environment");
+            }
             Wrong::Required(name, reason) => {
                 let reason = if reason.is_empty() { String::new() } else { format!(": {}", shorten(&reason)) };
                 let hint = self.set_hint(&name);
@@ -151,6 +164,15 @@ impl Variables {
 
     /// Warns of each undefined variable once, but for those `known` speaks of in words of its own.
     pub(crate) fn warn_of_undefined(&self, known: impl Fn(&str) -> bool, report: &mut Report) {
+        for place in self.unnamed.values() {
+            let hint = if report.is_shown(place.file) {
+                "if the `$` belongs to the value, write `$$`; a variable is written `${NAME}`"
+            } else {
+                "if the `$` belongs to the value, put the value in single quotes, or write `$$`; in an `env_file`, `format: raw` does it for all"
+            };
+            let message = "`$` begins a variable here, which is not set and becomes empty";
+            report.warning("undefined-variable", *place, message).hint(hint);
+        }
         for (name, (place, count)) in self.undefined.iter().filter(|(name, _)| !known(name)) {
             if report.is_full() {
                 return;
@@ -160,6 +182,12 @@ impl Variables {
             report.warning("undefined-variable", *place, format!("the variable `{name}` is not set and becomes empty{places}")).hint(hint);
         }
     }
+}
+
+/// Whether an undefined variable may be called by its name. What follows a `$` inside of a password is a part of the password. In Compose files the
+/// values of secrets are known; in files of variables every value may be one, unless it is one `${NAME}` and nothing else.
+fn may_be_named(text: &str, problem: &Problem, at: Place, report: &Report) -> bool {
+    if report.is_shown(at.file) { !report.is_masked(at) } else { text.starts_with("${") && problem.at == 0 && problem.len == text.len() }
 }
 
 /// Makes the scalar what its key wants.

@@ -34,6 +34,7 @@ use crate::diagnostic::{Diagnostic, Severity};
 use std::collections::BTreeSet;
 use view::{Service, View};
 
+pub(crate) use secret::issued;
 pub use secret::weakness;
 
 /// What the caller knows beside the files.

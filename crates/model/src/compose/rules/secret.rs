@@ -194,7 +194,7 @@ fn is_placeholder(value: &str) -> bool {
 }
 
 /// A token in a form that only real ones have; the name of who gave it out.
-pub(super) fn issued(text: &str) -> Option<&'static str> {
+pub(crate) fn issued(text: &str) -> Option<&'static str> {
     const FORMS: [(&str, usize, &str); 15] = [
         ("AKIA", 20, "AWS access key"),
         ("ASIA", 20, "AWS access key"),

@@ -8,10 +8,9 @@
 use super::super::node::{Entry, Node, Value};
 use super::super::report::{Place, Report};
 use super::super::suggest::did_you_mean;
-use super::super::yaml::shorten;
+use super::super::yaml::{quoted, shorten};
 use crate::code::Code;
 use crate::diagnostic::Severity;
-use saphyr_parser::{Event, Parser, ScalarStyle};
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 
@@ -136,7 +135,8 @@ struct Comment {
 
 /// The comments of a file that speak to Landfall.
 fn comments(text: &str, file: u16, dockerfile: bool) -> Vec<Comment> {
-    let scalars = if dockerfile { Vec::new() } else { scalars(text) };
+    // A plain scalar ends before a comment.
+    let scalars = if dockerfile { Vec::new() } else { quoted(text) };
     let mut out: Vec<Comment> = Vec::new();
     let lines: Vec<&str> = text.split_inclusive('\n').collect();
     let mut offset = 0;
@@ -197,25 +197,6 @@ fn comment(raw: &str, (at, start): (usize, usize), here: Place, line: u32) -> Co
         from += piece.len() + 1;
     }
     Comment { codes, reason: reason.trim().to_owned(), place: part(at, raw.len() - at), line }
-}
-
-/// Bytes of the text that belong to quoted and block scalars, in order; a plain scalar ends before a comment.
-fn scalars(text: &str) -> Vec<(usize, usize)> {
-    let body = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let shift = text.len() - body.len();
-    let bytes: Vec<usize> = if body.is_ascii() { Vec::new() } else { body.char_indices().map(|(i, _)| i).collect() };
-    let byte =
-        |index: usize| shift + if bytes.is_empty() { index.min(body.len()) } else { bytes.get(index).copied().unwrap_or(body.len()) };
-    let mut out = Vec::new();
-    for event in Parser::new_from_str(body) {
-        let Ok((event, span)) = event else { break };
-        if let Event::Scalar(_, style, ..) = event
-            && style != ScalarStyle::Plain
-        {
-            out.push((byte(span.start.index()), byte(span.end.index())));
-        }
-    }
-    out
 }
 
 /// Pages of the complaints about suppressions.

@@ -1,11 +1,12 @@
-//! The scanner's events → nodes, on a stack of open collections.
+//! Events → nodes, on a stack of open collections.
 
+use super::event::{Event, Properties};
 use super::mark::{Mark, Tagged, Uses, plain};
-use super::place::{Offsets, properties_length, quoted_length};
+use super::place::Offsets;
+use super::scan::{Mark as Point, Style};
 use super::{Document, MAX_DEPTH, MAX_DOCUMENTS, MAX_EXPANDED, MAX_NODES, shorten, time};
 use crate::compose::node::{Entry, Kind, Node, Scalar, Value, kind_of_plain};
 use crate::compose::report::{Place, Report};
-use saphyr_parser::{Event, ScalarStyle, Tag};
 use std::collections::BTreeMap;
 
 /// What a tree costs.
@@ -83,21 +84,20 @@ impl<'r> Builder<'r> {
     }
 
     /// `None` when reading must stop.
-    pub(super) fn event(&mut self, event: Event<'_>, span: saphyr_parser::Span) -> Option<()> {
+    pub(super) fn event(&mut self, (event, start, end): (Event, Point, Point)) -> Option<()> {
         if self.report.is_full() {
             return None;
         }
-        let place = self.offsets.place(span.start, span.end);
+        let place = self.offsets.place(start, end);
         match event {
-            Event::Scalar(text, style, anchor, tag) => self.scalar(&text, (style, anchor, tag.as_deref()), place),
+            Event::Scalar(text, style, properties) => self.scalar(&text, (style, &properties), place),
             Event::Alias(anchor) => self.alias(anchor, place),
-            Event::SequenceStart(anchor, tag) => self.open(None, anchor, tag.as_deref(), place),
-            Event::MappingStart(anchor, tag) => {
+            Event::ListStart(properties) => self.open(None, &properties, place),
+            Event::MapStart(properties) => {
                 let map = MapFrame { entries: Vec::new(), seen: BTreeMap::new(), key: Key::Wanted, merges: Vec::new() };
-                self.open(Some(map), anchor, tag.as_deref(), place)
+                self.open(Some(map), &properties, place)
             }
-            Event::SequenceEnd | Event::MappingEnd => self.close(place),
-            _ => Some(()),
+            Event::End => self.close(place),
         }
     }
 
@@ -138,11 +138,11 @@ impl<'r> Builder<'r> {
     }
 
     /// What a tag says about merging, unless something around it says it already.
-    fn tag_of(&self, tag: Option<&Tag>) -> Tagged {
+    fn tag_of(&self, tag: Option<&str>) -> Tagged {
         let shielded = self.stack.iter().any(|f| f.tagged != Tagged::No);
-        match tag.filter(|t| !shielded && t.handle == "!").map(|t| t.suffix.as_str()) {
-            Some("reset") => Tagged::Reset,
-            Some("override") => Tagged::Override,
+        match tag.filter(|_| !shielded) {
+            Some("!reset") => Tagged::Reset,
+            Some("!override") => Tagged::Override,
             _ => Tagged::No,
         }
     }
@@ -157,30 +157,17 @@ impl<'r> Builder<'r> {
         None
     }
 
-    fn scalar(&mut self, text: &str, (style, anchor, tag): (ScalarStyle, usize, Option<&Tag>), place: Place) -> Option<()> {
+    fn scalar(&mut self, text: &str, (style, properties): (Style, &Properties), place: Place) -> Option<()> {
         let cost = Size { nodes: 1, bytes: text.len() };
         self.spend(cost, place)?;
-        // The scanner begins a scalar at its anchor or tag, and ends it where it found something else, with the blanks and remarks before it.
-        let raw = self.report.text(place.file).get(place.start as usize..place.end as usize).unwrap_or("");
-        let skipped = properties_length(raw);
-        let raw = &raw[skipped..];
-        let length = match style {
-            ScalarStyle::SingleQuoted | ScalarStyle::DoubleQuoted => quoted_length(raw),
-            _ => raw.trim_end().len(),
-        };
-        let start = place.start + skipped as u32;
-        let place = Place { start, end: start + length as u32, column: place.column + skipped as u32, ..place };
-        if let Some(at) = (style == ScalarStyle::DoubleQuoted).then(|| escaped_slash(raw)).flatten() {
-            let place = Place { start: start + at as u32, end: start + at as u32 + 2, ..place };
-            let column = place.column + raw[..at].chars().count() as u32;
-            let place = if raw[..at].contains('\n') { Place { start, ..place } } else { Place { column, ..place } };
-            self.report
-                .error("yaml-syntax", place, "`\\/` is no escape that Compose knows")
-                .hint("write `/`, or put the text in single quotes");
-        }
-        let plain = style == ScalarStyle::Plain;
+        // The end of a block is where something else begins.
+        let raw = self.report.raw(place);
+        let end = if style == Style::Block { place.start + raw.trim_end().len() as u32 } else { place.end };
+        let place = Place { end, ..place };
+        let plain = style == Style::Plain;
         // A lone `!` says nothing.
-        let tag = tag.filter(|t| !matches!((t.handle.as_str(), t.suffix.as_str()), ("!", "") | ("", "!" | "")));
+        let tag = properties.tag.as_deref().filter(|tag| *tag != "!");
+        let text_is_merge = text == "<<";
         let (kind, text) = match tag {
             Some(tag) => self.tagged(tag, text, place),
             None if plain => resolved(text),
@@ -188,14 +175,15 @@ impl<'r> Builder<'r> {
         };
         let tagged = self.tag_of(tag);
         let node = Node { place, value: Value::Scalar(Scalar { text, kind, substituted: false, spoiled: false }) };
-        self.keep(anchor, &node, cost, (tagged, usize::MAX))?;
-        self.add(node, tagged, plain && tag.is_none())
+        self.keep(properties.anchor, &node, cost, (tagged, usize::MAX))?;
+        let merges = text_is_merge && tag.map_or(plain, |tag| core(tag) == Some("merge"));
+        self.add(node, tagged, merges)
     }
 
     /// The value of a scalar with a tag. Those of YAML are demands; others leave the text as it is.
-    fn tagged(&mut self, tag: &Tag, text: &str, place: Place) -> (Kind, String) {
+    fn tagged(&mut self, tag: &str, text: &str, place: Place) -> (Kind, String) {
         let (kind, value) = resolved(text);
-        let wanted = if tag.is_yaml_core_schema() { tag.suffix.as_str() } else { "" };
+        let wanted = core(tag).unwrap_or("");
         let fits = match (wanted, kind) {
             ("", _) => {
                 self.warn_of_tag(tag, place);
@@ -215,18 +203,18 @@ impl<'r> Builder<'r> {
         })
     }
 
-    fn warn_of_tag(&mut self, tag: &Tag, place: Place) {
-        if tag.is_yaml_core_schema() || matches!((tag.handle.as_str(), tag.suffix.as_str()), ("!", "" | "reset" | "override") | ("", _)) {
+    fn warn_of_tag(&mut self, tag: &str, place: Place) {
+        if core(tag).is_some() || matches!(tag, "!" | "!reset" | "!override") {
             return;
         }
-        let name = shorten(&format!("{}{}", tag.handle, tag.suffix));
+        let name = shorten(tag);
         self.report
             .warning("unknown-tag", place, format!("the tag `{name}` has no meaning in a Compose file"))
             .hint("remove the tag; Compose files need none");
     }
 
     fn alias(&mut self, anchor: usize, place: Place) -> Option<()> {
-        // The scanner refuses unknown names, so one that is not kept is still open.
+        // The parser refuses unknown names, so one that is not kept is still open.
         let Some(target) = self.anchors.get(&anchor) else { return self.cycle(place) };
         let (cost, deep) = (target.cost, depth(&target.node));
         self.spend(cost, place)?;
@@ -267,7 +255,8 @@ impl<'r> Builder<'r> {
         None
     }
 
-    fn open(&mut self, map: Option<MapFrame>, anchor: usize, tag: Option<&Tag>, place: Place) -> Option<()> {
+    fn open(&mut self, map: Option<MapFrame>, properties: &Properties, place: Place) -> Option<()> {
+        let (anchor, tag) = (properties.anchor, properties.tag.as_deref());
         if self.stack.len() >= MAX_DEPTH {
             return self.too_deep(place);
         }
@@ -320,7 +309,7 @@ impl<'r> Builder<'r> {
     }
 
     /// Puts a finished node where it belongs.
-    fn add(&mut self, node: Node, tagged: Tagged, plain_word: bool) -> Option<()> {
+    fn add(&mut self, node: Node, tagged: Tagged, merges: bool) -> Option<()> {
         let gone = tagged == Tagged::Reset;
         if tagged != Tagged::No && !self.is_key_next() {
             self.mark(self.path(), tagged, node.place)?;
@@ -347,7 +336,7 @@ impl<'r> Builder<'r> {
             return Some(());
         };
         match std::mem::replace(&mut map.key, Key::Wanted) {
-            Key::Wanted => map.key = key(node, plain_word, self.report),
+            Key::Wanted => map.key = key(node, merges, self.report),
             Key::Named(name, ..) if gone && top && name == "name" => self.name = Some(node),
             Key::Named(name, key_place, merge) if !gone => {
                 if let Some(line) = map.seen.get(&name) {
@@ -368,7 +357,7 @@ impl<'r> Builder<'r> {
     }
 }
 
-fn key(node: Node, plain_word: bool, report: &mut Report) -> Key {
+fn key(node: Node, merge: bool, report: &mut Report) -> Key {
     let Value::Scalar(Scalar { text, kind, .. }) = node.value else {
         report
             .error("bad-key", node.place, "a key must be a single word, not a list or mapping")
@@ -389,19 +378,12 @@ fn key(node: Node, plain_word: bool, report: &mut Report) -> Key {
             return Key::Bad;
         }
     }
-    let merge = plain_word && text == "<<";
     Key::Named(text, node.place, merge)
 }
 
-/// Where `\/` stands in double quotes: YAML 1.2 has it and Compose's reader does not.
-fn escaped_slash(raw: &str) -> Option<usize> {
-    let mut bytes = raw.bytes().enumerate();
-    while let Some((at, byte)) = bytes.next() {
-        if byte == b'\\' && bytes.next().is_some_and(|(_, next)| next == b'/') {
-            return Some(at);
-        }
-    }
-    None
+/// The name of a tag of YAML itself.
+fn core(tag: &str) -> Option<&str> {
+    tag.strip_prefix("tag:yaml.org,2002:")
 }
 
 /// What an unquoted scalar is.

@@ -1,15 +1,16 @@
 //! YAML text → trees with places, one per document.
 //!
-//! The scanner's events are gathered on an explicit stack, so depth costs no machine stack. Aliases are expanded here (a copy keeps the places
+//! Tokens ([`scan`]) become events ([`event`]), which are gathered on an explicit stack, so depth costs no machine stack. Aliases are expanded here (a copy keeps the places
 //! of the original), merge keys are applied, `!reset` and `!override` are noted, and every bound is checked before memory is spent: a file of
 //! [`MAX_TEXT`] bytes, a nesting of [`MAX_DEPTH`], [`MAX_NODES`] nodes and [`MAX_EXPANDED`] bytes of text after aliases. Values are read as
-//! gopkg.in/yaml.v3 reads them, which is what Compose uses. Refused with a place: control characters (the scanner would take NUL for the end),
+//! gopkg.in/yaml.v3 reads them, which is what Compose uses. Refused with a place: control characters,
 //! repeated keys, keys that are no text.
 
 mod builder;
-mod lenient;
+mod event;
 mod mark;
 mod place;
+mod scan;
 mod time;
 
 pub(crate) use mark::Mark;
@@ -18,8 +19,9 @@ pub(crate) use time::rfc3339;
 use super::node::Node;
 use super::report::Report;
 use builder::Builder;
+use event::Parser;
 use place::Offsets;
-use saphyr_parser::Parser;
+use scan::Wrong;
 
 /// Longest file, bytes.
 pub const MAX_TEXT: usize = 1024 * 1024;
@@ -29,6 +31,12 @@ pub const MAX_DEPTH: usize = 64;
 pub const MAX_NODES: usize = 40_000;
 /// Most documents in one file.
 const MAX_DOCUMENTS: usize = 100;
+/// Most tokens of a text: several for each value.
+const MAX_TOKENS: usize = 400_000;
+/// There were more.
+const TOO_MANY: &str = "the file has more signs and values than any project needs";
+/// JSON and YAML 1.2 have it, Compose's reader does not.
+const SLASH: &str = "`\\/` is no escape that Compose knows";
 /// Most bytes of scalars and keys after aliases are expanded.
 pub const MAX_EXPANDED: usize = 4 * 1024 * 1024;
 
@@ -52,39 +60,51 @@ pub(crate) fn parse(text: &str, file: u16, report: &mut Report) -> Option<Vec<Do
         report.error("control-character", place, message).hint("save the file as UTF-8 text");
         return None;
     }
-    let (body, inserted) = lenient::rewrite(body);
-    let (body, offsets) = (&*body, offsets.after(inserted));
     let mut builder = Builder::new(offsets, report);
-    for event in Parser::new_from_str(body) {
-        match event {
-            Ok((event, span)) => builder.event(event, span)?,
-            Err(error) => {
-                let place = builder.offsets.place(*error.marker(), *error.marker());
-                if error.info().contains("recursion limit") {
-                    return builder.too_deep(place).and(None);
-                }
-                builder.report.error("yaml-syntax", place, format!("this is not YAML: {}", error.info())).hint(syntax_hint(
-                    body,
-                    error.marker().line(),
-                    error.info(),
-                ));
-                return None;
-            }
+    let (tokens, wrong) = scan::scan(body);
+    if let Some(wrong) = wrong {
+        return refuse(&mut builder, &wrong, body);
+    }
+    let mut parser = Parser::new(tokens);
+    loop {
+        match parser.next() {
+            Ok(Some(event)) => builder.event(event)?,
+            Ok(None) => break,
+            Err(wrong) => return refuse(&mut builder, &wrong, body),
         }
     }
     Some(builder.documents)
 }
 
+/// Bytes of a text that belong to quoted and block scalars, in order.
+pub(crate) fn quoted(text: &str) -> Vec<(usize, usize)> {
+    let body = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let shift = text.len() - body.len();
+    let is_text = |kind: &scan::Kind| matches!(kind, scan::Kind::Scalar(_, style) if *style != scan::Style::Plain);
+    let tokens = scan::scan(body).0;
+    tokens.iter().filter(|t| is_text(&t.kind)).map(|t| (t.start.byte + shift, t.end.byte + shift)).collect()
+}
+
+/// Complains about what is no YAML.
+fn refuse(builder: &mut Builder<'_>, wrong: &Wrong, body: &str) -> Option<Vec<Document>> {
+    let place = builder.offsets.place(wrong.at, wrong.at);
+    let hint = syntax_hint(body, wrong.at.line, wrong.why);
+    builder.report.error("yaml-syntax", place, format!("this is not YAML: {}", wrong.why)).hint(hint);
+    None
+}
+
 /// Neither printable (YAML 1.2 §5.1) nor harmless: C0 and C1 controls but tab and line breaks, and byte order marks inside the text.
 fn is_forbidden(c: char) -> bool {
-    (c.is_control() && !matches!(c, '\t' | '\n' | '\r' | '\u{85}')) || c == '\u{feff}'
+    (c.is_control() && !matches!(c, '\t' | '\n' | '\r' | '\u{85}')) || matches!(c, '\u{feff}' | '\u{fffe}' | '\u{ffff}')
 }
 
 fn syntax_hint(text: &str, line: usize, info: &str) -> &'static str {
-    let variable = text.lines().nth(line.saturating_sub(1)).is_some_and(|l| l.contains("${"));
-    if info.contains("flow") && variable {
+    let variable = text.lines().nth(line).is_some_and(|l| l.contains("${"));
+    if info == SLASH {
+        "write `/`, or put the text in single quotes"
+    } else if info.contains("is missing") && variable && text.contains(['{', '[']) {
         "put `${…}` in quotes inside `{ … }` and `[ … ]`"
-    } else if text.lines().any(|l| l.trim_start_matches(' ').starts_with('\t')) {
+    } else if info.contains("a tab") {
         "indent with spaces; YAML does not allow tabs"
     } else if info.contains("mapping values") {
         "quote the value: text that contains `: ` is read as a key"

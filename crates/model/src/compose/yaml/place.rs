@@ -1,43 +1,23 @@
 //! Where the scanner's events stand in the file, in the units everyone else uses.
 
-use super::lenient::Inserted;
+use super::scan::Mark;
 use crate::compose::report::Place;
-use saphyr_parser::Marker;
 
-/// Characters, which the scanner counts, to bytes, which everyone else does.
+/// A file, and what its text begins with.
 pub(super) struct Offsets {
     file: u16,
     /// Bytes of the byte order mark.
     shift: usize,
-    /// Byte offset of each character; empty for ASCII, where they are equal.
-    bytes: Vec<u32>,
-    length: usize,
-    /// What the scanner sees and the file has not.
-    inserted: Inserted,
 }
 
 impl Offsets {
     pub(super) fn new(text: &str, body: &str, file: u16) -> Self {
-        let bytes = if body.is_ascii() { Vec::new() } else { body.char_indices().map(|(i, _)| i as u32).collect() };
-        Self { file, shift: text.len() - body.len(), bytes, length: body.len(), inserted: Inserted::default() }
+        Self { file, shift: text.len() - body.len() }
     }
 
-    /// The same for a scanner that was given more than the file has.
-    pub(super) fn after(self, inserted: Inserted) -> Self {
-        Self { inserted, ..self }
-    }
-
-    fn byte(&self, index: usize) -> u32 {
-        let index = self.inserted.original(index);
-        let byte = if self.bytes.is_empty() { index.min(self.length) } else { self.bytes.get(index).map_or(self.length, |b| *b as usize) };
-        (byte + self.shift) as u32
-    }
-
-    pub(super) fn place(&self, start: Marker, end: Marker) -> Place {
-        let (first, last) = (self.byte(start.index()), self.byte(end.index()));
-        let blanks = self.inserted.at_line(start.index().saturating_sub(start.col()));
-        let column = start.col().saturating_sub(blanks) as u32 + 1;
-        Place { file: self.file, start: first, end: last.max(first), line: start.line() as u32, column }
+    pub(super) fn place(&self, start: Mark, end: Mark) -> Place {
+        let (first, last) = ((start.byte + self.shift) as u32, (end.byte + self.shift) as u32);
+        Place { file: self.file, start: first, end: last.max(first), line: start.line as u32 + 1, column: start.column as u32 + 1 }
     }
 
     /// For a complaint the scanner has not come to.
@@ -53,35 +33,4 @@ impl Offsets {
             column: before[line_start..].chars().count() as u32 + 1,
         }
     }
-}
-
-/// Bytes of `&anchor` and `!tag` before a scalar on their line; both are ASCII in every file that is read, or the place stays as it is.
-pub(super) fn properties_length(raw: &str) -> usize {
-    let mut at = 0;
-    while let Some(rest) = raw.get(at..).filter(|r| r.starts_with(['&', '!'])) {
-        let word = rest.find([' ', '\t', '\n', '\r']).unwrap_or(rest.len());
-        let blanks = rest[word..].bytes().take_while(|b| matches!(b, b' ' | b'\t')).count();
-        let after = &rest[word + blanks..];
-        if !rest[..word].is_ascii() || after.is_empty() || after.starts_with(['\n', '\r']) {
-            break;
-        }
-        at += word + blanks;
-    }
-    at
-}
-
-/// Bytes of a quoted scalar with its quotes. In single quotes a doubled one is text, in double quotes one after a backslash.
-pub(super) fn quoted_length(raw: &str) -> usize {
-    let bytes = raw.as_bytes();
-    let quote = bytes.first().copied().unwrap_or(b'"');
-    let mut at = 1;
-    while let Some(byte) = bytes.get(at) {
-        match byte {
-            b'\\' if quote == b'"' => at += 2,
-            b if *b == quote && quote == b'\'' && bytes.get(at + 1) == Some(&quote) => at += 2,
-            b if *b == quote => return at + 1,
-            _ => at += 1,
-        }
-    }
-    raw.len()
 }
