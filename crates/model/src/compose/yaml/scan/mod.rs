@@ -197,7 +197,7 @@ impl Scanner {
 
     /// Reads one token or a few; `false` after the last.
     fn next(&mut self) -> Result<bool, Wrong> {
-        self.to_next();
+        self.pass_blanks();
         self.unroll(self.column());
         if self.is_end(0) {
             self.unroll(-1);
@@ -272,7 +272,7 @@ impl Scanner {
     }
 
     /// Past blanks, remarks and line breaks. A tab is a blank where no key may begin.
-    fn to_next(&mut self) {
+    fn pass_blanks(&mut self) {
         loop {
             while self.at(0, ' ') || (self.at(0, '\t') && (self.in_flow() || !self.key_allowed)) {
                 self.skip();
