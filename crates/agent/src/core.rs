@@ -3,6 +3,7 @@
 use crate::certs::Kinds;
 use crate::clock::{Clock, WallClock, now_ms};
 use crate::error::{RequestError, SecretError, StepError, StoreError};
+use crate::grant::Guard;
 use crate::home::Home;
 use crate::secret::{Redactor, Secrets};
 use crate::stall::Stalls;
@@ -60,8 +61,8 @@ pub(crate) struct Core {
     pub(crate) table: Table,
     pub(crate) secrets: Secrets,
     pub(crate) policy: Policy,
-    /// The file of grants; see `grant`.
-    pub(crate) grants: PathBuf,
+    /// What needs a grant, and which there are.
+    pub(crate) guard: Guard,
     /// Where sites are shown to be: `https://localhost:8443`.
     pub(crate) https: Option<String>,
     pub(crate) http: Option<String>,
@@ -117,7 +118,7 @@ impl Core {
             table,
             secrets: Secrets::new(home.secret_key()),
             policy,
-            grants: home.grants(),
+            guard: Guard::new(home, false),
             https,
             http,
             clock: Arc::new(WallClock),

@@ -1,10 +1,12 @@
 //! What can go wrong in the agent, and how it crosses to the client.
 
 mod control;
+mod grant;
 mod image;
 mod shared;
 
 pub(crate) use control::ControlError;
+pub(crate) use grant::GrantError;
 pub(crate) use image::{LoginError, UploadError};
 pub(crate) use shared::SharedError;
 
@@ -15,9 +17,8 @@ use landfall_model::api::Failure;
 use landfall_model::name::{
     AppName, CertificateName, EnvKey, EnvironmentName, RegistryHost, ReleaseNumber, ReplicaId, RolloutId, SecretName, ServiceName,
 };
-use landfall_model::power::{Power, grant_line};
 use landfall_runtime::RuntimeError;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::error::Error;
 
 /// The agent could not start or go on.
@@ -91,6 +92,9 @@ pub(crate) enum StepError {
     /// With a secret.
     #[error(transparent)]
     Secret(#[from] SecretError),
+    /// It takes what is not granted any more.
+    #[error(transparent)]
+    Grant(#[from] GrantError),
     /// A replica did not pass its gate.
     #[error("{replica} did not pass its gate: {seen}")]
     Gate {
@@ -222,57 +226,6 @@ impl SecretError {
     }
 }
 
-/// A release takes of the server what its owner did not grant.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum GrantError {
-    /// It was not granted.
-    #[error("{app} takes what the owner of this server did not grant: {}", shown(powers))]
-    Missing {
-        /// Whose.
-        app: AppName,
-        /// By service.
-        powers: BTreeMap<ServiceName, BTreeSet<Power>>,
-        /// Where it would be granted.
-        file: String,
-    },
-    /// The file of grants cannot be believed or read.
-    #[error("the grants in {file} cannot be used: {why}")]
-    Unusable {
-        /// Which.
-        file: String,
-        /// Why.
-        why: String,
-    },
-}
-
-/// `web: privileged, cap:NET_ADMIN; db: gpus`.
-fn shown(powers: &BTreeMap<ServiceName, BTreeSet<Power>>) -> String {
-    let one = |(service, powers): (&ServiceName, &BTreeSet<Power>)| {
-        let powers: Vec<String> = powers.iter().map(Power::to_string).collect();
-        format!("{service}: {}", powers.join(", "))
-    };
-    powers.iter().map(one).collect::<Vec<_>>().join("; ")
-}
-
-impl GrantError {
-    fn failure(&self) -> Failure {
-        match self {
-            Self::Missing { app, powers, file } => {
-                let reasons: BTreeSet<&str> = powers.values().flatten().map(Power::reason).collect();
-                let words = powers.iter().map(|(service, powers)| (service, powers.iter().map(Power::to_string).collect()));
-                let grant = format!("if you own this server and trust this app, write into {file}: `{}`", grant_line(app, words));
-                chain("not-granted", self, reasons.into_iter().map(str::to_owned).chain([grant]).collect(), Vec::new())
-            }
-            Self::Unusable { file, .. } => chain(
-                "grants-unusable",
-                self,
-                vec![format!("the file must be the owner's own: `chown root {file} && chmod 600 {file}`")],
-                Vec::new(),
-            ),
-        }
-    }
-}
-
 /// A request to the API was refused.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum RequestError {
@@ -346,6 +299,16 @@ pub(crate) enum RequestError {
     /// What it wants is used by others, or was made otherwise.
     #[error(transparent)]
     Shared(#[from] SharedError),
+    /// Two apps would have one name in a network that both use.
+    #[error("`{name}` is already a service of app {by} in network `{network}`")]
+    NameTaken {
+        /// What both are called.
+        name: String,
+        /// The network, by its name on the server.
+        network: String,
+        /// Who has it.
+        by: AppName,
+    },
     /// The request itself is wrong.
     #[error("{0}")]
     Bad(String),
@@ -370,7 +333,7 @@ impl RequestError {
     /// HTTP status of the answer.
     pub(crate) fn status(&self) -> u16 {
         match self {
-            Self::Busy { .. } | Self::HostTaken { .. } | Self::VolumeTaken { .. } | Self::Shared(_) => 409,
+            Self::Busy { .. } | Self::HostTaken { .. } | Self::VolumeTaken { .. } | Self::NameTaken { .. } | Self::Shared(_) => 409,
             Self::NoApp(_)
             | Self::NoCertificate(_)
             | Self::NoAuthority
@@ -410,6 +373,12 @@ impl RequestError {
                 ),
             ),
             Self::Shared(e) => return e.failure(),
+            Self::NameTaken { .. } => (
+                "name-taken",
+                Some(
+                    "rename the service, or keep it out of the shared network: list under `networks:` only the services that other apps call",
+                ),
+            ),
             Self::Bad(_) => ("bad-request", None),
             Self::Grant(e) => return e.failure(),
             Self::NoLogin(_) => ("no-login", Some("`landfall registry list` lists the registries it knows")),
@@ -431,6 +400,7 @@ impl StepError {
             Self::Runtime(e) => chain(e.code(), e, e.hints(), e.log()),
             Self::Control(e) => e.failure(),
             Self::Secret(e) => e.failure(),
+            Self::Grant(e) => e.failure(),
             Self::Store(e) => chain("store-failed", e, vec!["is the disk full? `df -h` tells".into()], Vec::new()),
             Self::Login(e) => e.failure(),
             Self::Cert(e) => chain("certificate-failed", e, Vec::new(), Vec::new()),

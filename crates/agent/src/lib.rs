@@ -40,6 +40,7 @@ use crate::core::{Core, STORE_PATIENCE};
 use certs::Certs;
 use control::ProxyControl;
 use folder::Folders;
+use grant::Guard;
 use keys::KeySets;
 use landfall_model::api::{Accepted, Event, Failure, RolloutRequest, What};
 use landfall_model::certificate::CertificateStatus;
@@ -79,16 +80,21 @@ pub struct Surroundings {
     pub before_write: Option<BeforeWrite>,
     /// How long a rollout waits for a store that fails before it is given up.
     pub store_patience: Duration,
+    /// Programs of the process runtime need the owner's grant: they would have more rights than who asks for them.
+    pub grant_programs: bool,
 }
 
 impl Default for Surroundings {
     fn default() -> Self {
-        Self { clock: Arc::new(WallClock), roots: None, before_write: None, store_patience: STORE_PATIENCE }
+        Self { clock: Arc::new(WallClock), roots: None, before_write: None, store_patience: STORE_PATIENCE, grant_programs: false }
     }
 }
 
 /// Runs the agent until SIGTERM or SIGINT. Rollouts under way are left as their journal has them, and go on at the next start.
-pub fn run(settings: Settings) -> Result<(), AgentError> {
+///
+/// `single_user`: whoever asks it something is the user who started it, as under `landfall up`. Otherwise an agent that is root wants a grant for
+/// every program it would start as root. The home of a server is never a single user's.
+pub fn run(settings: Settings, single_user: bool) -> Result<(), AgentError> {
     let home = Home::new(&settings.home);
     let failed = |path: PathBuf| move |source| AgentError::Home { path: path.display().to_string(), source };
     let runtimes = Runtimes {
@@ -97,7 +103,9 @@ pub fn run(settings: Settings) -> Result<(), AgentError> {
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed(settings.home.clone()))?;
     runtime.block_on(async {
-        let agent = Agent::open(&settings, runtimes)?;
+        let own = single_user && home.path() != Path::new(SYSTEM_HOME);
+        let grant_programs = rustix::process::geteuid().is_root() && !own;
+        let agent = Agent::open_in(&settings, runtimes, Surroundings { grant_programs, ..Surroundings::default() })?;
         let mut terminate = signal(SignalKind::terminate()).map_err(failed(home.path().to_owned()))?;
         let mut interrupt = signal(SignalKind::interrupt()).map_err(failed(home.path().to_owned()))?;
         let listener = api::Listener::bind(&home.agent_socket()).map_err(failed(home.agent_socket()))?;
@@ -146,6 +154,7 @@ impl Agent {
         let table = Table::new(ProxyControl::new(home.proxy_socket()), certs, fetched, local_host);
         let mut core = Core::new(store, runtimes, table, (settings.http.clone(), settings.https.clone()), &home);
         core.clock = surroundings.clock;
+        core.guard = Guard::new(&home, surroundings.grant_programs);
         core.store_patience = surroundings.store_patience;
         // An agent that runs on a full disk can still say so, keep replicas alive, and go on when there is room.
         if let Err(e) = core.store.append(None, None, None, &What::AgentStarted { version: env!("CARGO_PKG_VERSION").to_owned() }) {

@@ -15,7 +15,7 @@ use landfall_model::route::{
     CertificateFiles, ChallengeAnswer, Endpoint, Folder, InternalListener, NameScope, RouteTable, Site, SiteRoute, Upstream, folder_key,
 };
 use landfall_model::spec::{Probe, RuntimeKind, Service, Spec, Tls};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -337,9 +337,13 @@ impl View<'_> {
         listeners.map(listener).collect()
     }
 
-    /// Which names containers of each network get answered.
+    /// Which names containers of each network get answered, and which containers those are.
     fn names(&self) -> Vec<NameScope> {
         let services = self.services();
+        let askers = self.askers();
+        let search = services.values().flat_map(|s| &s.template.container.dns_search);
+        let search: BTreeSet<String> =
+            search.map(|suffix| suffix.trim_matches('.').to_ascii_lowercase()).filter(|s| !s.is_empty()).collect();
         let scope = |(key, network): (&NetworkName, &ObservedNetwork)| {
             let named = services.iter().filter(|(_, s)| !s.job && s.template.networks.contains(key));
             let mut names: BTreeMap<String, Vec<IpAddr>> = BTreeMap::new();
@@ -348,12 +352,33 @@ impl View<'_> {
                 let addresses: Vec<IpAddr> =
                     replicas.filter(|r| r.state.is_running()).filter_map(|r| r.addresses.get(key).copied()).collect();
                 // Two services may share an alias; each replica of either answers to it.
-                for known in service.aliases.get(key).into_iter().flatten().cloned().chain([name.as_str().to_ascii_lowercase()]) {
+                for known in service.known_as(key).chain([name.as_str().to_ascii_lowercase()]) {
                     names.entry(known).or_default().extend(&addresses);
                 }
             }
-            Some(NameScope { listen: network.gateway?, names })
+            Some(NameScope {
+                listen: network.gateway?,
+                names,
+                app: self.row.name.to_string(),
+                subnet: network.subnet.clone(),
+                askers: askers.get(key).cloned().unwrap_or_default(),
+                internal: network.internal,
+                search: search.clone(),
+            })
         };
         self.observed.networks.iter().filter_map(scope).collect()
+    }
+
+    /// By network the addresses of all that runs of the app, jobs and what has not passed its gate included, each with the gateways of its networks.
+    fn askers(&self) -> BTreeMap<&NetworkName, BTreeMap<IpAddr, Vec<IpAddr>>> {
+        let mut askers: BTreeMap<&NetworkName, BTreeMap<IpAddr, Vec<IpAddr>>> = BTreeMap::new();
+        for replica in self.observed.replicas.values() {
+            let gateways = replica.addresses.keys().filter_map(|key| self.observed.networks.get(key)?.gateway);
+            let gateways: Vec<IpAddr> = gateways.collect();
+            for (key, address) in &replica.addresses {
+                askers.entry(key).or_default().insert(*address, gateways.clone());
+            }
+        }
+        askers
     }
 }

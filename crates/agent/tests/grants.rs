@@ -1,10 +1,11 @@
 //! A release that takes what the server's owner did not grant is refused before anything is touched, whatever its client says.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
-use landfall_agent::{Agent, Runtimes, Settings};
+use landfall_agent::{Agent, Runtimes, Settings, Surroundings};
 use landfall_model::api::{Accepted, Failure, RolloutRequest, Want};
 use landfall_model::compose::{FileProblem, Files, Input, resolve};
-use landfall_model::spec::{RuntimeKind, Spec};
+use landfall_model::spec::{Mount, MountSource, RuntimeKind, Spec, Subnet, Volume};
+use landfall_runtime::Owners;
 use landfall_runtime::fake::FakeRuntime;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -46,7 +47,9 @@ async fn release(home: &Path, spec: Spec) -> (Result<Accepted, Failure>, Vec<Str
     let runtime = Arc::new(FakeRuntime::new(RuntimeKind::Docker));
     let runtimes = Runtimes { docker: runtime.clone(), process: runtime.clone() };
     let settings = Settings { home: home.to_owned(), http: None, https: None, binary: "/bin/landfall".into() };
-    let agent = Agent::open(&settings, runtimes).unwrap();
+    // As the agent of a server that runs as root.
+    let surroundings = Surroundings { grant_programs: true, ..Surroundings::default() };
+    let agent = Agent::open_in(&settings, runtimes, surroundings).unwrap();
     let request = RolloutRequest {
         id: "rollout-1".parse().unwrap(),
         want: Want::Deploy { spec: Box::new(spec), given: std::collections::BTreeMap::new() },
@@ -117,4 +120,138 @@ async fn grants_that_anybody_could_have_written_are_not_believed() {
     std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o666)).unwrap();
     let (answer, _) = release(home.path(), spec("privileged: true", "/srv/shop")).await;
     assert_eq!(answer.unwrap_err().code, "grants-unusable");
+}
+
+/// The same app under the process runtime.
+fn programs(keys: &str) -> Spec {
+    let mut spec = spec(keys, "/srv/shop");
+    spec.runtime = RuntimeKind::Process;
+    spec
+}
+
+#[tokio::test]
+async fn a_program_that_would_run_as_root_is_a_power_whatever_it_is_started_for() {
+    let home = tempfile::tempdir().unwrap();
+    let mut job = programs("command: [/bin/sh]");
+    job.services.values_mut().next().unwrap().job = true;
+    let mut idle = programs("command: [/bin/sh]");
+    idle.services.values_mut().next().unwrap().replicas = 0;
+    let mut hook = programs("command: [/bin/sh]");
+    hook.tls = landfall_model::spec::Tls::Files { chain: "/etc/chain.pem".into(), key: "/etc/shadow".into() };
+    for (spec, wanted) in [
+        (programs("command: [/bin/sh]"), "web: process"),
+        // `landfall run` starts what has no replica.
+        (idle, "web: process"),
+        (job, "web: process"),
+        (hook, "tls: bind:/etc/chain.pem, bind:/etc/shadow"),
+    ] {
+        let (answer, journal) = release(home.path(), spec).await;
+        let failure = answer.unwrap_err();
+        assert_eq!((failure.code.as_str(), journal.len()), ("not-granted", 0), "{failure:?}");
+        assert!(failure.message.contains(wanted), "{failure:?}");
+    }
+    std::fs::write(home.path().join("grants.yaml"), "shop: { web: [process] }").unwrap();
+    let (answer, _) = release(home.path(), programs("command: [/bin/sh]")).await;
+    assert!(matches!(answer, Ok(Accepted::Rollout { .. })), "{answer:?}");
+}
+
+#[tokio::test]
+async fn who_runs_the_agent_for_himself_needs_no_grant_for_programs() {
+    let home = tempfile::tempdir().unwrap();
+    let runtime = Arc::new(FakeRuntime::new(RuntimeKind::Process));
+    let settings = Settings { home: home.path().to_owned(), http: None, https: None, binary: "/bin/landfall".into() };
+    let agent = Agent::open(&settings, Runtimes { docker: runtime.clone(), process: runtime }).unwrap();
+    let want = Want::Deploy { spec: Box::new(programs("command: [/bin/sh]")), given: BTreeMap::new() };
+    let answer = agent.begin(&"shop".parse().unwrap(), RolloutRequest { id: "rollout-1".parse().unwrap(), want }, "test").await;
+    assert!(answer.is_ok(), "{answer:?}");
+}
+
+/// What the agent says to a release beside what others made.
+async fn release_beside(home: &Path, spec: Spec, owners: Owners) -> Result<Accepted, Failure> {
+    let runtime = Arc::new(FakeRuntime::new(RuntimeKind::Docker));
+    runtime.set_owners(owners);
+    let settings = Settings { home: home.to_owned(), http: None, https: None, binary: "/bin/landfall".into() };
+    let agent = Agent::open(&settings, Runtimes { docker: runtime.clone(), process: runtime }).unwrap();
+    let want = Want::Deploy { spec: Box::new(spec), given: BTreeMap::new() };
+    agent.begin(&"shop".parse().unwrap(), RolloutRequest { id: "rollout-1".parse().unwrap(), want }, "test").await
+}
+
+#[tokio::test]
+async fn what_another_app_made_is_a_power_by_whatever_name_it_is_asked_for() {
+    let billing = || -> Owners {
+        let made = |name: &str, app: &str| BTreeMap::from([(name.to_owned(), app.parse().unwrap())]);
+        let mut owners = Owners { networks: made("billing_default", "billing"), volumes: made("billing_pgdata", "billing"), root: None };
+        owners.volumes.insert("shop_data".into(), "shop".parse().unwrap());
+        owners.root = Some("/data/docker".into());
+        owners
+    };
+    let mut other = spec("volumes: [/x]", "/srv/shop");
+    let volumes = |external: bool| {
+        let mut spec = spec("tty: true", "/srv/shop");
+        spec.volumes.insert("d".parse().unwrap(), Volume { external_name: "billing_pgdata".into(), external, ..Volume::default() });
+        let source = MountSource::Volume { name: "d".parse().unwrap(), no_copy: false };
+        spec.services.values_mut().next().unwrap().template.mounts.push(Mount { source, target: "/d".into(), read_only: true });
+        spec
+    };
+    let network = |external: bool| {
+        let mut spec = spec("tty: true", "/srv/shop");
+        let one = spec.networks.values_mut().next().unwrap();
+        (one.external_name, one.external) = ("billing_default".into(), external);
+        spec
+    };
+    let engines = spec("volumes: [./docker/volumes/billing_pgdata/_data:/d]", "/data");
+    for (taken, power) in [
+        (volumes(true), "volume:billing_pgdata"),
+        (volumes(false), "volume:billing_pgdata"),
+        (network(true), "network:billing_default"),
+        (network(false), "network:billing_default"),
+        (engines, "bind:/data/docker/volumes/billing_pgdata/_data"),
+    ] {
+        let home = tempfile::tempdir().unwrap();
+        let failure = release_beside(home.path(), taken.clone(), billing()).await.unwrap_err();
+        assert!(failure.code == "not-granted" && failure.message.contains(power), "{failure:?}");
+        std::fs::write(home.path().join("grants.yaml"), format!("shop: {{ web: [\"{power}\"] }}")).unwrap();
+        let answer = release_beside(home.path(), taken, billing()).await;
+        assert!(answer.is_ok(), "{power}: {answer:?}");
+    }
+    // Its own, and what no app made, is free.
+    let home = tempfile::tempdir().unwrap();
+    other.networks.values_mut().for_each(|n| (n.external, n.external_name) = (true, "made_by_hand".into()));
+    assert!(release_beside(home.path(), other, billing()).await.is_ok());
+}
+
+#[tokio::test]
+async fn nothing_below_what_a_container_may_write_is_free_to_bind() {
+    let project = tempfile::tempdir().unwrap();
+    let dir = project.path().canonicalize().unwrap().display().to_string();
+    for (keys, power) in [
+        ("volumes: [./:/app, ./data:/data]", Some(format!("bind:{dir}/data"))),
+        ("volumes: [./site:/app, ./site/a/b:/data:ro]", Some(format!("bind:{dir}/site/a/b"))),
+        ("volumes: [./site:/app:ro, ./site/a:/data]", None),
+        ("volumes: [./site:/app, ./site:/again, ./site2:/data]", None),
+    ] {
+        let home = tempfile::tempdir().unwrap();
+        let (answer, _) = release(home.path(), spec(keys, &dir)).await;
+        match power {
+            Some(power) => assert!(answer.unwrap_err().message.contains(&power), "{keys}"),
+            None => assert!(answer.is_ok(), "{keys}: {answer:?}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn ranges_of_the_host_and_of_the_internet_are_no_apps() {
+    let subnet = |range: &str| {
+        let mut spec = spec("tty: true", "/srv/shop");
+        let one = spec.networks.values_mut().next().unwrap();
+        one.subnets.push(Subnet { subnet: range.into(), ..Subnet::default() });
+        spec
+    };
+    for public in ["1.1.1.0/30", "0.0.0.0/0", "2001:db8::/64"] {
+        let home = tempfile::tempdir().unwrap();
+        let (answer, journal) = release(home.path(), subnet(public)).await;
+        assert!(answer.unwrap_err().message.contains(&format!("subnet:{public}")) && journal.is_empty());
+    }
+    let home = tempfile::tempdir().unwrap();
+    assert!(release(home.path(), subnet("10.213.77.0/24")).await.0.is_ok());
 }

@@ -2,7 +2,7 @@
 
 use crate::client::{Client, ClientError};
 use crate::error::{Outcome, Plain, Remote};
-use crate::output::{Printer, took};
+use crate::output::{Printer, harmless, took};
 use landfall_model::api::{Accepted, AppStatus, Failure, RolloutRequest, RolloutState, ServiceStatus, Want, What};
 use landfall_model::name::{AppName, ReleaseNumber, RolloutId};
 use std::io::Read as _;
@@ -94,7 +94,7 @@ fn left(status: &AppStatus) -> String {
     let routed = status.services.iter().filter(meant).any(|s| !s.routes.is_empty());
     let asked: Vec<&ServiceStatus> = status.services.iter().filter(meant).filter(|s| !routed || !s.routes.is_empty()).collect();
     let silent: Vec<String> = asked.iter().filter(|s| !serves(s)).map(|s| s.service.to_string()).collect();
-    let urls = status.urls.join(" ");
+    let urls = harmless(&status.urls.join(" "));
     if silent.is_empty() {
         return format!("release {release} still serves {urls}").trim_end().to_owned();
     }
@@ -133,7 +133,7 @@ pub async fn tell_serving(client: &Client, printer: &Printer, app: &AppName, end
             &serde_json::json!({ "app": app, "release": release, "changed": took_ms.is_some(), "took_ms": took_ms, "urls": status.urls }),
         );
     }
-    let urls = if status.urls.is_empty() { "without routes from outside".to_owned() } else { status.urls.join(" ") };
+    let urls = if status.urls.is_empty() { "without routes from outside".to_owned() } else { harmless(&status.urls.join(" ")) };
     match ended {
         Ended::Done { release, took_ms } => printer.done(&format!("Release {release} of {app} serves {urls} ({})", took(*took_ms))),
         Ended::Unchanged { release } => printer.done(&format!("nothing to change: release {release} of {app} serves {urls}")),

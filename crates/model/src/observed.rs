@@ -126,4 +126,7 @@ pub struct ObservedNetwork {
     /// `made` is all that was asked for then; otherwise it is what can be seen of it now.
     #[serde(default)]
     pub exact: bool,
+    /// It has no way out.
+    #[serde(default)]
+    pub internal: bool,
 }

@@ -50,7 +50,7 @@ pub struct Power {
 }
 
 /// Every kind, whether it has a value, and why it is no container's by default.
-const KINDS: [(&str, bool, &str); 13] = [
+const KINDS: [(&str, bool, &str); 18] = [
     ("bind", true, "the host's file system belongs to the host"),
     ("cap", true, "a capability beyond the engine's usual set reaches the host"),
     ("cgroup-parent", true, "it leaves the limits the owner set for containers"),
@@ -60,10 +60,15 @@ const KINDS: [(&str, bool, &str); 13] = [
     ("gpus", false, "devices belong to the host"),
     ("hook", true, "it is a program of the host, run with the agent's rights"),
     ("namespace", true, "it lets the container out into the host"),
+    ("network", true, "it is another app's network, whose services are reached in it"),
+    ("network-option", true, "it changes how the host's own network carries packets"),
     ("privileged", false, "a privileged container is root on the host"),
+    ("process", false, "Landfall runs as root here, and so do programs of the process runtime: whoever names one owns the server"),
     ("propagation", true, "it changes the host's own mounts"),
     ("runtime", true, "another runtime may build other walls, or none"),
     ("security", true, "it takes the container's walls away"),
+    ("subnet", true, "the host would look for these addresses among containers, and no longer where they are"),
+    ("volume", true, "it holds another app's data"),
 ];
 
 impl Power {
@@ -164,6 +169,21 @@ impl Spec {
         powers.into_iter().filter(|(_, powers)| !powers.is_empty()).collect()
     }
 
+    /// What each service takes under the process runtime where the agent is root and its clients need not be: its programs, whatever they are started
+    /// for, have every power there is.
+    pub fn powers_of_programs(&self) -> BTreeMap<ServiceName, BTreeSet<Power>> {
+        if self.runtime != RuntimeKind::Process {
+            return BTreeMap::new();
+        }
+        let mut powers: BTreeMap<ServiceName, BTreeSet<Power>> =
+            self.services.keys().map(|name| (name.clone(), BTreeSet::from([Power::of("process", "")]))).collect();
+        let tls = self.powers_of_tls();
+        if let (false, Ok(name)) = (tls.is_empty(), TLS.parse()) {
+            powers.entry(name).or_default().extend(tls);
+        }
+        powers
+    }
+
     /// What the app's certificates take: a hook runs on the host, and a key is read from it.
     fn powers_of_tls(&self) -> BTreeSet<Power> {
         match &self.tls {
@@ -192,6 +212,7 @@ impl Spec {
         let ipc = !matches!(template.container.ipc.as_str(), "" | "private" | "none" | "shareable");
         powers.extend(ipc.then(|| Power::of("namespace", Namespace::Ipc.as_str())));
         powers.extend(template.networks.iter().any(host).then(|| Power::of("namespace", Namespace::Network.as_str())));
+        powers.extend(template.networks.iter().filter_map(|key| self.networks.get(key)).flat_map(of_network));
         let open = |option: &&String| takes_walls_away(option);
         powers.extend(template.container.security.iter().filter(open).map(|option| Power::of("security", option)));
         powers
@@ -209,6 +230,40 @@ fn of_access(access: &Access) -> BTreeSet<Power> {
     powers.extend(access.host.iter().map(|n| Power::of("namespace", n.as_str())));
     powers.extend((!access.cgroup_parent.is_empty()).then(|| Power::of("cgroup-parent", &access.cgroup_parent)));
     powers.extend((!access.runtime.is_empty()).then(|| Power::of("runtime", &access.runtime)));
+    powers
+}
+
+/// Options of a bridge that only concern the network itself.
+const HARMLESS_OPTIONS: [&str; 5] = [
+    "com.docker.network.bridge.enable_icc",
+    "com.docker.network.bridge.enable_ip_masquerade",
+    "com.docker.network.bridge.host_binding_ipv4",
+    "com.docker.network.container_iface_prefix",
+    "com.docker.network.driver.mtu",
+];
+
+/// Ranges that are nobody's on the internet (RFC 1918, RFC 4193).
+const PRIVATE: [&str; 4] = ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7"];
+
+/// What a network that the app makes takes of the host's own.
+fn of_network(network: &Network) -> BTreeSet<Power> {
+    let mut powers = BTreeSet::new();
+    if network.external {
+        return powers;
+    }
+    let private = |subnet: &str| {
+        let subnet = subnet.parse::<crate::filter::Network>();
+        subnet.is_ok_and(|subnet| PRIVATE.iter().filter_map(|p| p.parse::<crate::filter::Network>().ok()).any(|p| p.covers(&subnet)))
+    };
+    let ranges = network.subnets.iter().map(|s| s.subnet.as_str()).filter(|s| !s.is_empty() && !private(s));
+    powers.extend(ranges.map(|subnet| Power::of("subnet", subnet)));
+    let harmless = |key: &str, value: &str| match key.strip_prefix("com.docker.network.bridge.gateway_mode_ipv") {
+        Some("4" | "6") => matches!(value, "nat" | "isolated"),
+        _ => HARMLESS_OPTIONS.contains(&key),
+    };
+    let options = network.options.iter().filter(|(key, value)| !harmless(key, value));
+    powers.extend(options.map(|(key, value)| Power::of("network-option", &format!("{key}={value}"))));
+    powers.extend((!network.ipam_driver.is_empty()).then(|| Power::of("driver", &network.ipam_driver)));
     powers
 }
 
@@ -334,6 +389,37 @@ mod tests {
         assert_eq!(power(&[("type", "overlay"), ("o", "lowerdir=/etc"), ("device", "overlay")]).as_deref(), Some("driver:overlay"));
         // `type: nfs` with `o: bind` would be a bind all the same.
         assert_eq!(power(&[("type", "nfs"), ("o", "bind"), ("device", "/etc")]).as_deref(), Some("bind:/etc"));
+    }
+
+    #[test]
+    fn a_network_takes_no_addresses_and_no_rules_of_the_host_unseen() {
+        let powers = |change: &dyn Fn(&mut Network)| {
+            let mut network = Network::default();
+            change(&mut network);
+            of_network(&network).into_iter().map(|p| p.to_string()).collect::<Vec<_>>()
+        };
+        let subnet = |text: &str| powers(&|n| n.subnets.push(crate::spec::Subnet { subnet: text.into(), ..Default::default() }));
+        for private in ["", "10.1.0.0/16", "172.31.0.0/24", "192.168.7.0/24", "fd00:7::/64"] {
+            assert!(subnet(private).is_empty(), "{private}");
+        }
+        for public in
+            ["1.1.1.0/30", "0.0.0.0/0", "172.0.0.0/8", "10.0.0.0/7", "169.254.169.0/24", "127.0.0.0/24", "2001:db8::/64", "::/0", "x"]
+        {
+            assert_eq!(subnet(public), [format!("subnet:{public}")]);
+        }
+        let option = |key: &str, value: &str| powers(&|n| drop(n.options.insert(key.into(), value.into())));
+        assert!(option("com.docker.network.driver.mtu", "1400").is_empty());
+        assert!(option("com.docker.network.bridge.gateway_mode_ipv4", "nat").is_empty());
+        for (key, value) in [
+            ("com.docker.network.bridge.gateway_mode_ipv4", "nat-unprotected"),
+            ("com.docker.network.bridge.gateway_mode_ipv6", "routed"),
+            ("com.docker.network.bridge.name", "br-lan"),
+            ("com.docker.network.bridge.trusted_host_interfaces", "eth0"),
+            ("whatever.comes.next", "1"),
+        ] {
+            assert_eq!(option(key, value), [format!("network-option:{key}={value}")]);
+        }
+        assert_eq!(powers(&|n| n.ipam_driver = "dhcp".into()), ["driver:dhcp"]);
     }
 
     #[test]

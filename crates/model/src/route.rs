@@ -8,7 +8,7 @@ use crate::filter::{FilesRoot, Filters};
 use crate::front::Front;
 use crate::name::{Domain, InterfaceName, PathMatch};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 
 /// Everything the proxy needs to know.
@@ -149,13 +149,28 @@ pub struct InternalListener {
     pub upstream: String,
 }
 
-/// The names one container network can ask for.
+/// The names that one app has in one container network, and who asks for them. Several apps may have replicas in one network.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NameScope {
     /// The host's address in that network, where the questions arrive (port 53, UDP and TCP).
     pub listen: IpAddr,
-    /// Service name in lower case → addresses of its ready replicas.
+    /// Service name in lower case → addresses of its ready replicas, which may be none.
     pub names: BTreeMap<String, Vec<IpAddr>>,
+    /// Whose names they are. Empty in tables of earlier versions, as is all that follows.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub app: String,
+    /// Addresses of the network, `10.1.0.0/16`: questions from elsewhere are not answered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subnet: Option<String>,
+    /// The app's replicas in the network, and for each the gateways of all networks it has joined.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub askers: BTreeMap<IpAddr, Vec<IpAddr>>,
+    /// There is no way out of the network, so nothing is asked outside for it.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub internal: bool,
+    /// Suffixes that the app's containers put to names (`dns_search`).
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub search: BTreeSet<String>,
 }
 
 /// A certificate on disk.

@@ -181,6 +181,11 @@ impl Service {
         })
     }
 
+    /// Names beside its own that it has in a network.
+    pub fn known_as(&self, network: &NetworkName) -> impl Iterator<Item = String> {
+        self.aliases.get(network).into_iter().flatten().map(|alias| alias.to_ascii_lowercase())
+    }
+
     /// It has such routes.
     pub fn serves_files(&self) -> bool {
         self.files().next().is_some()

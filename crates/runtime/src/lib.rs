@@ -24,6 +24,7 @@ use landfall_model::observed::Observed;
 use landfall_model::spec::{EnvValue, Network, PullPolicy, RuntimeKind, Template, Volume};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 
@@ -103,6 +104,17 @@ pub struct LogEntry {
 /// Longest piece of a log line handed on; a longer line is several entries, all but the last of them marked.
 pub const MAX_LOG_LINE: usize = 16 * 1024;
 
+/// Who made networks and volumes, by their names on the host, and what is nobody's but the runtime's.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Owners {
+    /// The app that made a network.
+    pub networks: BTreeMap<String, AppName>,
+    /// The app that made a volume.
+    pub volumes: BTreeMap<String, AppName>,
+    /// The directory in which the runtime keeps everything, the content of volumes included.
+    pub root: Option<PathBuf>,
+}
+
 /// A command running inside a replica.
 pub struct Session {
     /// To its standard input; dropping it is end of file.
@@ -157,6 +169,11 @@ pub trait Runtime: Send + Sync {
 
     /// Writes the files of a directory of an image that is here, as a tar archive whose names begin with the directory's own.
     async fn files(&self, image: &ImageId, path: &str, into: &mut (dyn AsyncWrite + Send + Unpin)) -> Result<(), RuntimeError>;
+
+    /// Of these networks and volumes, those that an app made, as their labels say.
+    async fn owners(&self, _networks: &BTreeSet<&str>, _volumes: &BTreeSet<&str>) -> Result<Owners, RuntimeError> {
+        Ok(Owners::default())
+    }
 
     /// Makes a network unless it exists.
     async fn ensure_network(&self, app: &AppName, key: &NetworkName, network: &Network) -> Result<(), RuntimeError>;

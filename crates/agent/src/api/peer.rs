@@ -12,16 +12,19 @@ use axum::serve::IncomingStream;
 use landfall_model::hello::{Caller, MAX_CALLER};
 use rustix::fs::{Gid, chown};
 use rustix::net::{RecvFlags, recv};
+use std::collections::HashMap;
 use std::fs::Permissions;
 use std::io::ErrorKind;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::Path;
-use std::sync::Arc;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
 use std::time::Duration;
-use tokio::io::{AsyncReadExt as _, Interest};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, Interest, ReadBuf};
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::{Semaphore, mpsc};
-use tokio::time::timeout;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::time::{Instant, timeout};
 
 /// Members of this group may speak to the agent of a server.
 pub const GROUP: &str = "landfall";
@@ -29,8 +32,14 @@ pub const GROUP: &str = "landfall";
 /// Where they do.
 pub const SHARED_SOCKET: &str = "/run/landfall/agent.sock";
 
-/// Connections that have not said their first word yet.
-const WAITING: usize = 128;
+/// Connections of one user that have not said their first word yet. Each user has places of its own: one who fills them keeps nobody else out.
+const WAITING: usize = 32;
+
+/// Connections of one user at the same time.
+const OPEN: usize = 256;
+
+/// Between two lines in the log about one user who has too many.
+const TOLD_EVERY: Duration = Duration::from_secs(60);
 
 /// How long they may take for it.
 const FIRST_WORD: Duration = Duration::from_secs(10);
@@ -57,6 +66,11 @@ impl Peer {
 }
 
 impl Peer {
+    /// The user it runs as.
+    pub(crate) fn uid(&self) -> u32 {
+        self.uid
+    }
+
     /// From where it speaks.
     pub(crate) fn from(&self) -> String {
         self.caller.as_ref().map_or_else(|| "this machine".to_owned(), Caller::to_string)
@@ -75,9 +89,41 @@ enum Admits {
 /// The API's sockets. Connections of users who may not are closed at once.
 pub(crate) struct Listener {
     own: u32,
-    admitted: mpsc::Receiver<(UnixStream, Peer)>,
-    admit: mpsc::Sender<(UnixStream, Peer)>,
+    admitted: mpsc::Receiver<(Connection, Peer)>,
+    admit: mpsc::Sender<(Connection, Peer)>,
+    places: Arc<Places>,
+}
+
+/// A connection, which holds a place of its user for as long as it lives.
+pub(crate) struct Connection {
+    stream: UnixStream,
+    _open: OwnedSemaphorePermit,
+}
+
+/// Who has how many places left.
+#[derive(Default)]
+struct Places(Mutex<HashMap<u32, Share>>);
+
+/// One user's.
+struct Share {
     waiting: Arc<Semaphore>,
+    open: Arc<Semaphore>,
+    told: Option<Instant>,
+}
+
+impl Places {
+    /// A place for a connection and one for its first word; `None` when the user has none left.
+    fn take(&self, uid: u32) -> Option<(OwnedSemaphorePermit, OwnedSemaphorePermit)> {
+        let mut shares = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let new = || Share { waiting: Arc::new(Semaphore::new(WAITING)), open: Arc::new(Semaphore::new(OPEN)), told: None };
+        let share = shares.entry(uid).or_insert_with(new);
+        let taken = Arc::clone(&share.open).try_acquire_owned().ok().zip(Arc::clone(&share.waiting).try_acquire_owned().ok());
+        if taken.is_none() && share.told.is_none_or(|told| told.elapsed() >= TOLD_EVERY) {
+            share.told = Some(Instant::now());
+            tracing::warn!(uid, open = OPEN, silent = WAITING, "a connection was closed: this user has as many as one user may have");
+        }
+        taken
+    }
 }
 
 impl Listener {
@@ -85,7 +131,7 @@ impl Listener {
     pub(crate) fn bind(path: &Path) -> std::io::Result<Self> {
         let (admit, admitted) = mpsc::channel(1);
         let own = rustix::process::geteuid().as_raw();
-        let listener = Self { own, admitted, admit, waiting: Arc::new(Semaphore::new(WAITING)) };
+        let listener = Self { own, admitted, admit, places: Arc::default() };
         listener.listen(socket(path, 0o600)?, Admits::User(own));
         Ok(listener)
     }
@@ -104,17 +150,18 @@ impl Listener {
     }
 
     fn listen(&self, socket: UnixListener, admits: Admits) {
-        let (admit, waiting) = (self.admit.clone(), Arc::clone(&self.waiting));
+        let (admit, places) = (self.admit.clone(), Arc::clone(&self.places));
         tokio::spawn(async move {
-            while let Ok(permit) = Arc::clone(&waiting).acquire_owned().await {
+            loop {
                 let (stream, peer) = accept(&socket, admits).await;
+                let Some((open, waiting)) = places.take(peer.uid) else { continue };
                 let admit = admit.clone();
                 tokio::spawn(async move {
                     // One that says nothing, or something broken, is closed: there is no request to answer.
                     let greeted = timeout(FIRST_WORD, greet(stream, peer)).await;
-                    drop(permit);
-                    if let Ok(Ok(connection)) = greeted {
-                        let _ = admit.send(connection).await;
+                    drop(waiting);
+                    if let Ok(Ok((stream, peer))) = greeted {
+                        let _ = admit.send((Connection { stream, _open: open }, peer)).await;
                     }
                 });
             }
@@ -180,11 +227,39 @@ pub(crate) fn group() -> Option<Gid> {
     entries.find_map(|mut entry| entry.next().filter(|name| *name == GROUP).and_then(|_| entry.nth(1)?.parse().ok())).map(Gid::from_raw)
 }
 
+impl AsyncRead for Connection {
+    fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<std::io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(context, buffer)
+    }
+}
+
+impl AsyncWrite for Connection {
+    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<std::io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(context, bytes)
+    }
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        pieces: &[std::io::IoSlice<'_>],
+    ) -> Poll<std::io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(context, pieces)
+    }
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+}
+
 impl axum::serve::Listener for Listener {
-    type Io = UnixStream;
+    type Io = Connection;
     type Addr = Peer;
 
-    async fn accept(&mut self) -> (UnixStream, Peer) {
+    async fn accept(&mut self) -> (Connection, Peer) {
         match self.admitted.recv().await {
             Some(admitted) => admitted,
             // Cannot be: we hold a sender.
@@ -247,6 +322,36 @@ mod tests {
         client.write_all(b"GET").await.unwrap();
         listener.accept().await;
         drop(silent);
+    }
+
+    #[test]
+    fn one_user_takes_no_places_of_another() {
+        let places = Places::default();
+        let silent: Vec<_> = (0..WAITING).map(|_| places.take(1001).unwrap()).collect();
+        assert!(places.take(1001).is_none(), "as many as one may have");
+        let root = places.take(0);
+        assert!(root.is_some(), "root does not wait for them");
+        // Those that have spoken keep only their place among the open ones.
+        let open: Vec<_> = silent.into_iter().map(|(open, _)| open).collect();
+        let more: Vec<_> = (open.len()..OPEN).map(|_| places.take(1001).unwrap().0).collect();
+        assert!(places.take(1001).is_none());
+        drop((open, more));
+        assert!(places.take(1001).is_some(), "what has ended is given back");
+    }
+
+    #[tokio::test]
+    async fn more_silent_connections_than_a_user_may_have_are_closed_and_spoken_ones_are_served() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("s");
+        let mut listener = Listener::bind(&path).unwrap();
+        let mut silent = Vec::new();
+        for _ in 0..WAITING {
+            silent.push(UnixStream::connect(&path).await.unwrap());
+        }
+        let mut over = UnixStream::connect(&path).await.unwrap();
+        assert!(matches!(over.read(&mut [0]).await, Ok(0) | Err(_)), "it is closed");
+        silent.pop().unwrap().write_all(b"GET").await.unwrap();
+        listener.accept().await;
     }
 
     /// Needs root: it becomes somebody else.

@@ -8,7 +8,7 @@ use crate::error::RequestError;
 use crate::rollout;
 use axum::extract::{ConnectInfo, Path, State};
 use axum::{Extension, Json};
-use landfall_model::api::{Accepted, Planned, RolloutRequest};
+use landfall_model::api::{Accepted, Planned, RolloutRequest, Want};
 use std::sync::Arc;
 
 pub(super) async fn plan(
@@ -17,6 +17,7 @@ pub(super) async fn plan(
     Path(app): Path<String>,
     Json(request): Json<RolloutRequest>,
 ) -> Result<Json<Planned>, RequestError> {
+    owns_project(&core, &request, &peer)?;
     Ok(Json(rollout::plan_only(&core, &named(&app)?, request, &peer.who()).await?))
 }
 
@@ -28,5 +29,14 @@ pub(super) async fn begin(
     Json(request): Json<RolloutRequest>,
 ) -> Result<Json<Accepted>, RequestError> {
     note.write(request.want.to_string(), Some(request.id.clone()));
+    owns_project(&core, &request, &peer)?;
     Ok(Json(rollout::begin(&core, &named(&app)?, request, &peer.who()).await?))
+}
+
+/// A new release says where its project is; an old one was asked when it was new.
+fn owns_project(core: &Core, request: &RolloutRequest, peer: &Peer) -> Result<(), RequestError> {
+    match &request.want {
+        Want::Deploy { spec, .. } => Ok(core.guard.check_project(spec, peer.uid())?),
+        Want::Renew { .. } | Want::Rollback { .. } | Want::Down { .. } => Ok(()),
+    }
 }

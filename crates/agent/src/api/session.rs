@@ -4,6 +4,7 @@ use super::audit::Note;
 use super::named;
 use crate::core::Core;
 use crate::error::RequestError;
+use crate::grant::Around;
 use crate::rollout;
 use axum::Extension;
 use axum::body::Body;
@@ -43,6 +44,9 @@ pub(super) async fn exec(
     let (upgrade, ask) = parts(request).await?;
     note.write(words("exec", &ask), None);
     let row = core.store.app(&app)?.ok_or_else(|| RequestError::NoApp(app.clone()))?;
+    if let Some(spec) = core.current_spec(&row)? {
+        core.guard.check_service(&spec, &ask.service, &Around::look::<RequestError>(&core, &spec).await?)?;
+    }
     let mut serving = row.serving.names.get(&ask.service).into_iter().flatten();
     let replica = match ask.replica.clone() {
         Some(replica) => replica,

@@ -28,6 +28,8 @@ pub(super) struct Monitor {
     /// Apps that were put into the table at the start, before the proxy was told of any.
     primed: BTreeSet<AppName>,
     repairs: BTreeMap<AppName, Repairs>,
+    /// Starts of replicas whose binds were looked at.
+    judged: BTreeMap<(AppName, ReplicaId), u64>,
     /// Deaths already told of.
     dead: BTreeSet<(AppName, ReplicaId)>,
 }
@@ -39,7 +41,7 @@ struct Repairs {
 
 impl Monitor {
     pub(super) fn new(core: Arc<Core>) -> Self {
-        Self { core, primed: BTreeSet::new(), repairs: BTreeMap::new(), dead: BTreeSet::new() }
+        Self { core, primed: BTreeSet::new(), repairs: BTreeMap::new(), judged: BTreeMap::new(), dead: BTreeSet::new() }
     }
 
     /// One look at everything. What fails is tried again at the next.
@@ -99,8 +101,26 @@ impl Monitor {
         let part = self.core.table.part(&View { row, sites: &spec, specs: &[&spec], observed: &observed, earlier: &earlier })?;
         self.core.table.swap(&row.name, part).await?;
         self.tell_of_deaths(row, &observed);
+        self.judge(row, &spec, &observed).await;
         self.repair(row, &spec, &observed).await;
         Ok(())
+    }
+
+    /// The engine starts containers by itself, after a boot or when one died, and follows the links of their binds again. One that leads where it may
+    /// not is stopped.
+    async fn judge(&mut self, row: &AppRow, spec: &Spec, observed: &Observed) {
+        self.judged.retain(|(app, id), _| *app != row.name || observed.replicas.contains_key(id));
+        for (id, replica) in observed.replicas.iter().filter(|(_, r)| r.state.is_running()) {
+            if self.judged.insert((row.name.clone(), id.clone()), replica.started_ms) == Some(replica.started_ms) {
+                continue;
+            }
+            let Some(power) = self.core.guard.strayed(spec, &replica.service) else { continue };
+            let reason = format!("it was stopped: a link leads to what was not granted, {power}");
+            self.core.tell(&row.name, None, None, &What::ReplicaDied { replica: id.clone(), reason });
+            if let Err(error) = self.core.runtimes.get(row.runtime).stop(&row.name, id, None, Duration::ZERO).await {
+                tracing::error!(app = %row.name, replica = %id, %error, "a replica whose bind leads out of its project cannot be stopped");
+            }
+        }
     }
 
     fn tell_of_deaths(&mut self, row: &AppRow, observed: &Observed) {

@@ -3,6 +3,7 @@
 use super::{drain, gate, hint, launch};
 use crate::core::Core;
 use crate::error::StepError;
+use crate::grant::Around;
 use crate::lines::Lines;
 use crate::registry;
 use crate::store::{Kind, RolloutRow};
@@ -47,6 +48,7 @@ impl Executor<'_> {
             Step::Drain { replicas } => drain::drain(self, replicas).await,
             Step::Stop { replicas } => self.stop(replicas).await?,
             Step::StartAgain { replicas } => {
+                self.may_start_again(replicas).await?;
                 try_join_all(replicas.iter().map(|id| self.runtime().start_again(&self.spec.app, id))).await?;
             }
             Step::Remove { replicas } => {
@@ -141,7 +143,8 @@ impl Executor<'_> {
     async fn start(&self, replicas: &[NewReplica]) -> Result<(), StepError> {
         self.names_answered().await?;
         try_join_all(replicas.iter().map(|replica| self.launch_replica(replica))).await?;
-        Ok(())
+        // Now they have addresses, by which they are known when they ask for names.
+        self.names_answered().await
     }
 
     async fn launch_replica(&self, replica: &NewReplica) -> Result<(), StepError> {
@@ -160,6 +163,21 @@ impl Executor<'_> {
         }
     }
 
+    /// A container that is started again looks its binds up again, so they are judged again, by the spec that made it.
+    async fn may_start_again(&self, replicas: &BTreeSet<ReplicaId>) -> Result<(), StepError> {
+        let app = self.core.store.app(&self.spec.app)?;
+        let previous = app.map(|app| self.core.current_spec(&app)).transpose()?.flatten();
+        let observed = self.core.observe(self.spec).await?;
+        for replica in replicas.iter().filter_map(|id| observed.replicas.get(id)) {
+            let made = |spec: &&Spec| spec.services.get(&replica.service).is_some_and(|s| s.template.revision() == replica.revision);
+            let specs = || previous.iter().chain([self.spec]);
+            if let Some(spec) = specs().find(made).or_else(|| specs().find(|s| s.services.contains_key(&replica.service))) {
+                self.core.guard.check_service(spec, &replica.service, &Around::look::<StepError>(self.core, spec).await?)?;
+            }
+        }
+        Ok(())
+    }
+
     async fn launch(&self, name: &ServiceName, id: &ReplicaId, revision: &Revision) -> Result<Launch, StepError> {
         launch::launch(self.core, self.spec, self.row.release, (name, id, revision)).await
     }
@@ -170,6 +188,7 @@ impl Executor<'_> {
         launch.job = true;
         launch.argv = job.argv.clone();
         self.runtime().start(&launch).await?;
+        self.names_answered().await?;
         let limit = Duration::from_millis(job.deadline_ms);
         let ended = match timeout(limit, self.runtime().wait(&self.spec.app, &job.id)).await {
             Ok(exit) => match exit? {

@@ -2,6 +2,7 @@
 
 use crate::core::Core;
 use crate::error::{RequestError, StepError};
+use crate::grant::Around;
 use landfall_model::api::ExecRequest;
 use landfall_model::digest::Revision;
 use landfall_model::name::{EnvKey, NameError, ReleaseNumber, ReplicaId, ServiceName};
@@ -18,13 +19,20 @@ pub(super) async fn launch(
     (name, id, revision): (&ServiceName, &ReplicaId, &Revision),
 ) -> Result<Launch, StepError> {
     let mut template = spec.services.get(name).ok_or_else(|| StepError::Unknown(name.clone()))?.template.clone();
+    core.guard.check_service(spec, name, &Around::look::<StepError>(core, spec).await?)?;
     core.secrets.fill(&core.store, &spec.app, &mut template)?;
     let joined = spec.networks.iter().filter(|(key, _)| template.networks.contains(*key));
     let networks: BTreeMap<_, _> = joined.map(|(key, network)| (key.clone(), network.clone())).collect();
     let mut dns = Vec::new();
     if spec.runtime == RuntimeKind::Docker {
         let observed = core.runtimes.get(spec.runtime).observe(&spec.app, &BTreeSet::new()).await?;
-        dns.extend(networks.keys().filter_map(|key| observed.networks.get(key)?.gateway));
+        let gateways = networks.iter().filter_map(|(key, network)| {
+            let seen = observed.networks.get(key)?;
+            Some(((seen.internal, network.external, key), seen.gateway?))
+        });
+        // The engine asks the first that answers: one with a way out, and of those one of the app's own.
+        let ordered: BTreeMap<_, _> = gateways.collect();
+        dns.extend(ordered.into_values());
     }
     Ok(Launch {
         app: spec.app.clone(),
@@ -57,6 +65,7 @@ pub(crate) async fn one_off(core: &Arc<Core>, spec: &Spec, ask: &ExecRequest) ->
         StepError::Runtime(e) => RequestError::Runtime(e),
         StepError::Store(e) => RequestError::Store(e),
         StepError::Secret(e) => RequestError::Secret(e),
+        StepError::Grant(e) => RequestError::Grant(e),
         other => RequestError::Runtime(RuntimeError::failed(format!("run in {}", ask.service), other)),
     })?;
     launch.job = true;

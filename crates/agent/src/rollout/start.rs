@@ -4,15 +4,15 @@ use super::{drive, pin, shared};
 use crate::clock::now_ms;
 use crate::core::Core;
 use crate::error::RequestError;
-use crate::grant;
+use crate::grant::Around;
 use crate::secret::Pinned;
 use crate::store::{AppRow, Kind, RolloutRow};
 use landfall_model::api::{Accepted, Planned, RolloutRequest, RolloutState, Want, What};
-use landfall_model::name::{AppName, Domain, ReleaseNumber, RolloutId};
+use landfall_model::name::{AppName, Domain, NetworkName, ReleaseNumber, RolloutId, ServiceName};
 use landfall_model::observed::Observed;
 use landfall_model::plan::{Input, Mode, Plan, plan, plan_down};
-use landfall_model::spec::{RuntimeKind, Spec};
-use std::collections::BTreeMap;
+use landfall_model::spec::{RuntimeKind, Service, Spec};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
@@ -145,9 +145,10 @@ async fn consider(core: &Arc<Core>, name: &AppName, request: RolloutRequest, who
     let observed = core.observe(&spec).await?;
     pin(&mut spec, &observed, &BTreeMap::new());
     if !down {
-        grant::check(&core.grants, name, &spec)?;
+        core.guard.check(&spec, &Around::look::<RequestError>(core, &spec).await?)?;
         hosts_are_free(core, name, &spec)?;
         volumes_are_free(core, name, &spec)?;
+        names_are_free(core, name, &spec)?;
         assign_internal_ports(&mut app, &spec, &observed, core.policy.first_port);
     }
     let previous = core.current_spec(&app)?;
@@ -284,6 +285,31 @@ fn volumes_are_free(core: &Core, name: &AppName, spec: &Spec) -> Result<(), Requ
         }
     }
     Ok(())
+}
+
+/// In a network that several apps use a name means one service: others there could not say which of two they want.
+fn names_are_free(core: &Core, name: &AppName, spec: &Spec) -> Result<(), RequestError> {
+    let mine = names_in_networks(spec);
+    if spec.runtime != RuntimeKind::Docker || mine.is_empty() {
+        return Ok(());
+    }
+    for other in core.store.apps()?.into_iter().filter(|a| a.name != *name && a.runtime == RuntimeKind::Docker) {
+        let Some(theirs) = core.current_spec(&other)? else { continue };
+        if let Some((network, known)) = names_in_networks(&theirs).intersection(&mine).next().cloned() {
+            return Err(RequestError::NameTaken { name: known, network, by: other.name });
+        }
+    }
+    Ok(())
+}
+
+/// Names that services have, with the networks, by their names outside the app, in which they have them.
+fn names_in_networks(spec: &Spec) -> BTreeSet<(String, String)> {
+    let joined = |(name, service): (&ServiceName, &Service)| {
+        let names = |key: &NetworkName| service.known_as(key).chain([name.as_str().to_ascii_lowercase()]).collect::<Vec<_>>();
+        let networks = service.template.networks.iter().filter_map(|key| Some((names(key), spec.networks.get(key)?)));
+        networks.flat_map(|(names, network)| names.into_iter().map(|n| (network.external_name.to_string(), n))).collect::<Vec<_>>()
+    };
+    spec.services.iter().filter(|(_, service)| !service.job).flat_map(joined).collect()
 }
 
 /// A service of the process runtime keeps the port by which others know it for as long as the app exists.

@@ -36,7 +36,7 @@ async fn show_remote(context: &Context, server: &ServerAddress) -> Outcome<ExitC
     if printer.is_json() {
         printer.json(&serde_json::json!({ "server": server, "pem": authority.pem }))?;
     } else {
-        printer.text(&authority.pem)?;
+        printer.shown(&authority.pem)?;
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -3,7 +3,7 @@
 use super::Context;
 use crate::cli::{Agent, Proxy, Shim, ShimPart, Stage, Supervise};
 use crate::error::{Explain, Outcome, Plain};
-use crate::supervise::{Listeners, Lock, Start, Started, Supervisor};
+use crate::supervise::{Listeners, Lock, SINGLE_USER, Start, Started, Supervisor};
 use rustix::process::{Pid, Signal, getppid, set_parent_process_death_signal, setsid};
 use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
@@ -34,7 +34,8 @@ pub fn agent(context: &Context, args: Agent) -> Outcome<ExitCode> {
     crate::trace::to_stderr();
     let home = context.settings.home.path().to_owned();
     let settings = landfall_agent::Settings { home, http: args.http, https: args.https, binary: own_binary()? };
-    landfall_agent::run(settings).map_err(DaemonError::Agent)?;
+    let single_user = std::env::var_os(SINGLE_USER).is_some();
+    landfall_agent::run(settings, single_user).map_err(DaemonError::Agent)?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -15,11 +15,14 @@ use crate::tag;
 use landfall_model::api::Want;
 use landfall_model::build::ImageBuild;
 use landfall_model::name::{AppName, EnvironmentName, SecretName, ServiceName};
-use landfall_model::secret::{Environments, SecretValue};
+use landfall_model::secret::{Environments, MAX_VALUE, SecretValue};
 use landfall_model::spec::{RuntimeKind, Spec};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::process::ExitCode;
+
+/// Stands in a plan for the value that a program would say.
+const STAND_IN: &[u8] = b"9c41d07e: not asked for while planning";
 
 /// A project that may be deployed: its files have no errors.
 pub struct Ready {
@@ -187,7 +190,31 @@ impl Ready {
     pub async fn unbuilt(mut self, context: &Context, client: &Client) -> Outcome<(Want, Vec<ServiceName>)> {
         let mut unknown = program::digest(&mut self.spec, true)?;
         unknown.extend(build::settle(context, client, &mut self.spec, &self.images).await?);
-        let given = self.values().await?;
+        let given = self.known_values(context, client).await?;
         Ok((Want::Deploy { spec: Box::new(self.spec), given }, unknown))
+    }
+
+    /// The same as far as it is known without running anything: a plan may be made of files that nobody has read yet. What a program would say is taken
+    /// to be what the server has; where it has nothing, something stands for it that is never kept.
+    async fn known_values(&mut self, context: &Context, client: &Client) -> Outcome<BTreeMap<SecretName, SecretValue>> {
+        let mut given = std::mem::take(&mut self.given);
+        if self.sources.is_empty() {
+            return Ok(given);
+        }
+        let here: BTreeSet<SecretName> = client.secrets(&self.spec.app).await?.into_iter().map(|secret| secret.name).collect();
+        for name in self.sources.keys() {
+            given.remove(name);
+            if !here.contains(name) {
+                let least = self.spec.secrets.get(name).map_or(0, |need| need.min_length);
+                let length = usize::try_from(least).unwrap_or(MAX_VALUE).clamp(STAND_IN.len(), MAX_VALUE);
+                given.insert(name.clone(), SecretValue::new(STAND_IN.iter().copied().cycle().take(length).collect::<Vec<u8>>()));
+            }
+        }
+        let names: Vec<&str> = self.sources.keys().map(SecretName::as_str).collect();
+        context.printer.note(&format!(
+            "a plan runs no program: the value of {} is asked for by `deploy` and taken for unchanged here",
+            names.join(", ")
+        ));
+        Ok(given)
     }
 }

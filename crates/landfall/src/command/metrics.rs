@@ -10,7 +10,7 @@ pub async fn run(context: &Context) -> Outcome<ExitCode> {
     if context.printer.is_json() {
         context.printer.json(&metrics)?;
     } else {
-        context.printer.text(&metrics.to_prometheus())?;
+        context.printer.shown(&metrics.to_prometheus())?;
     }
     Ok(ExitCode::SUCCESS)
 }

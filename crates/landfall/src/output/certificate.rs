@@ -23,7 +23,7 @@ pub fn render(certs: &[CertificateStatus], now_ms: u64) -> String {
     for cert in certs {
         let Some(failure) = &cert.failure else { continue };
         let at = cert.failed_ms.map(|at| format!(" ({} ago)", span(now_ms.saturating_sub(at)))).unwrap_or_default();
-        text.push_str(&format!("\n{}{at} [{}]\n", paint(ERROR, harmless(&failure.message)), failure.code));
+        text.push_str(&format!("\n{}{at} [{}]\n", paint(ERROR, harmless(&failure.message)), harmless(&failure.code)));
         let lines = failure.causes.iter().map(|c| format!("  because: {}\n", harmless(c)));
         let log = failure.log.iter().map(|l| format!("  | {}\n", harmless(l)));
         let hints = failure.hints.iter().map(|h| format!("  try: {}\n", harmless(h)));

@@ -25,8 +25,8 @@ pub fn render(event: &Event) -> String {
 pub fn what(what: &What) -> String {
     match what {
         // Going down and repairing make no release.
-        What::RolloutStarted { purpose, .. } if purpose == "down" || purpose == "repair" => format!("{purpose} began"),
-        What::RolloutStarted { purpose, release } => format!("{purpose} began, to make release {release}"),
+        What::RolloutStarted { purpose, .. } if purpose == "down" || purpose == "repair" => format!("{} began", harmless(purpose)),
+        What::RolloutStarted { purpose, release } => format!("{} began, to make release {release}", harmless(purpose)),
         // The notes are among the lines and are no steps.
         What::Planned { lines } => format!("planned {}", count(lines.iter().filter(|line| !line.starts_with("note: ")).count(), "step")),
         What::StepStarted { index, of, undo, line, .. } => format!("{}step {} of {of}: {}", undoing(*undo), index + 1, harmless(line)),
@@ -46,7 +46,7 @@ pub fn what(what: &What) -> String {
         What::Called { action, refused: Some(code), .. } => {
             format!("{} {}", harmless(action), paint(ERROR, format!("refused: {}", harmless(code))))
         }
-        What::AgentStarted { version } => format!("agent {version} started"),
+        What::AgentStarted { version } => format!("agent {} started", harmless(version)),
         What::CertificateIssued { name, issuer, until_ms } => {
             format!(
                 "{} by {}, good until {}",

@@ -20,7 +20,7 @@ pub fn render(failure: &Failure, kind: Kind) -> String {
         "{} {} {}",
         paint(style, word),
         paint(STRONG, harmless(&failure.message)),
-        paint(FAINT, format!("[{}]", failure.code))
+        paint(FAINT, format!("[{}]", harmless(&failure.code)))
     );
     for cause in &failure.causes {
         let _ = writeln!(text, "  {} {}", paint(FAINT, "because"), harmless(cause));

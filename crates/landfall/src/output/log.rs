@@ -29,7 +29,8 @@ impl LogView {
         let text = if self.printer.to_terminal() { harmless(&line.line) } else { line.line.clone() };
         let prefix = self.prefix(line.replica.as_str());
         let at = if self.timestamps { format!("{} ", paint(FAINT, clock(line.at_ms))) } else { String::new() };
-        self.printer.line(&format!("{at}{prefix} {text}"))
+        // Into a file or another program goes what was written, as it was.
+        self.printer.text(&format!("{at}{prefix} {text}\n"))
     }
 
     /// `web-4-1  |`, as wide as the widest so far; replicas of one service share a colour.

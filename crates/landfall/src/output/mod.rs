@@ -34,7 +34,7 @@ pub use checked::Checked;
 pub use log::LogView;
 pub use progress::Progress;
 pub use size::bytes;
-pub use style::paint;
+pub use style::{harmless, paint};
 pub use time::took;
 pub use transfer::Transfer;
 
@@ -135,9 +135,14 @@ impl Printer {
         out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(|e| Problem::from(OutputClosed(e)))
     }
 
-    /// One line to standard output.
+    /// Text that quotes others, to standard output: nothing in it commands the terminal.
+    pub fn shown(&self, text: &str) -> Outcome {
+        self.text(&style::edge(text))
+    }
+
+    /// One line to standard output, likewise.
     pub fn line(&self, text: &str) -> Outcome {
-        self.text(&format!("{text}\n"))
+        self.shown(&format!("{text}\n"))
     }
 
     /// A whole value to standard output.
@@ -152,11 +157,15 @@ impl Printer {
 
     fn json_text(&self, text: serde_json::Result<String>) -> Outcome {
         let text = text.map_err(|e| crate::error::Plain::failed("json", "cannot write JSON").because(e))?;
-        self.line(&text)
+        self.text(&format!("{}\n", style::json_edge(&text)))
     }
 
     /// One line about the way there, to standard error. Nothing can be done when that fails.
     pub fn note(&self, text: &str) {
+        self.note_raw(&style::edge(text));
+    }
+
+    fn note_raw(&self, text: &str) {
         let mut err = AutoStream::new(std::io::stderr().lock(), self.err);
         let _ = err.write_all(format!("{text}\n").as_bytes());
     }
@@ -209,7 +218,7 @@ impl Printer {
         let failure = problem.failure();
         if self.json {
             let text = serde_json::json!({ "error": failure });
-            self.note(&text.to_string());
+            self.note_raw(&style::json_edge(&text.to_string()));
         } else {
             self.note(failure::render(&failure, problem.kind()).trim_end());
         }
@@ -263,12 +272,12 @@ impl Printer {
 
     /// What `landfall status` shows.
     pub fn status(&self, apps: &[AppStatus], now_ms: u64) -> Outcome {
-        self.text(&status::render(apps, now_ms))
+        self.shown(&status::render(apps, now_ms))
     }
 
     /// What `landfall certs` shows.
     pub fn certificates(&self, certs: &[CertificateStatus], now_ms: u64) -> Outcome {
-        self.text(&certificate::render(certs, now_ms))
+        self.shown(&certificate::render(certs, now_ms))
     }
 
     /// What `landfall registry list` shows.
@@ -277,17 +286,17 @@ impl Printer {
             vec![r.host.as_str().into(), style::harmless(&r.user).into(), time::date_clock(r.at_ms).into(), style::harmless(&r.who).into()]
         };
         let columns = [("REGISTRY", Align::Left), ("USER", Align::Left), ("SINCE", Align::Left), ("BY", Align::Left)];
-        self.text(&table::render(&columns, &registries.iter().map(row).collect::<Vec<_>>()))
+        self.shown(&table::render(&columns, &registries.iter().map(row).collect::<Vec<_>>()))
     }
 
     /// What `landfall releases` shows.
     pub fn releases(&self, releases: &[Release]) -> Outcome {
-        self.text(&release::render(releases))
+        self.shown(&release::render(releases))
     }
 
     /// What `landfall plan` shows.
     pub fn plan(&self, planned: &Planned) -> Outcome {
-        self.text(&plan::render(planned))
+        self.shown(&plan::render(planned))
     }
 
     /// What would be changed on a server.
@@ -296,13 +305,13 @@ impl Printer {
             return self.json_line(proposal);
         }
         let width = rustix::termios::tcgetwinsize(std::io::stdout()).map_or(usize::MAX, |size| usize::from(size.ws_col).clamp(40, 120));
-        self.text(&server::proposal(name, proposal, width))
+        self.shown(&server::proposal(name, proposal, width))
     }
 
     /// What an examination of a server found.
     pub fn examined(&self, name: &str, report: &Report, all: bool) -> Outcome {
         let width = rustix::termios::tcgetwinsize(std::io::stdout()).map_or(100, |size| usize::from(size.ws_col).clamp(60, 120));
-        if self.json { self.json(report) } else { self.text(&doctor::render(name, report, all, width)) }
+        if self.json { self.json(report) } else { self.shown(&doctor::render(name, report, all, width)) }
     }
 
     /// How changing it goes: where a line can be written over, what is under way is shown and then replaced by what is done.
@@ -319,10 +328,10 @@ impl Printer {
         };
         match tell {
             Tell::Begun { .. } if self.live => {
-                let _ = AutoStream::new(std::io::stderr().lock(), self.err).write_all(line.as_bytes());
+                let _ = AutoStream::new(std::io::stderr().lock(), self.err).write_all(style::edge(&line).as_bytes());
             }
             Tell::Begun { .. } => {}
-            _ if self.live => self.note(&format!("\r\x1b[K{line}")),
+            _ if self.live => self.note_raw(&format!("\r\x1b[K{}", style::edge(&line))),
             _ => self.note(&line),
         }
         Ok(())
@@ -347,7 +356,7 @@ impl Printer {
         match (self.json, secrets) {
             (true, _) => self.json(&secrets),
             (false, []) => self.line("there is no secret; `landfall secret set NAME` makes one"),
-            (false, _) => self.text(&secret::render(secrets)),
+            (false, _) => self.shown(&secret::render(secrets)),
         }
     }
 

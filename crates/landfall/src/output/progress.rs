@@ -63,7 +63,7 @@ impl Progress {
 
 /// The plain line of an event, if it is worth one: what is done is said when it is done, with how long it took.
 fn plain(what: &What, current: &Current) -> Option<String> {
-    let step = || format!("{}{}", if current.undo { "undo: " } else { "" }, current.line);
+    let step = || format!("{}{}", if current.undo { "undo: " } else { "" }, harmless(&current.line));
     match what {
         // The end is told by who asked for the rollout, with the address or the whole failure.
         What::StepStarted { .. } | What::RolloutEnded { .. } | What::Called { .. } => None,
@@ -105,7 +105,7 @@ impl Live {
         match what {
             What::StepStarted { index, of, undo, line, services } => {
                 let word = if *undo { paint(WARNING, "undo ") } else { String::new() };
-                self.head.set_message(format!("{word}[{}/{of}] {}", index + 1, deed(line)));
+                self.head.set_message(format!("{word}[{}/{of}] {}", index + 1, harmless(deed(line))));
                 for service in services {
                     self.row(service).bar.set_message(share(line, service));
                 }

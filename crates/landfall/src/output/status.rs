@@ -37,7 +37,7 @@ fn block(app: &AppStatus, now_ms: u64) -> String {
     };
     let mut text = format!("{}  {release}  {}\n", paint(STRONG, &app.app), paint(FAINT, format!("{} runtime", app.runtime)));
     for url in &app.urls {
-        text.push_str(&format!("  {url}\n"));
+        text.push_str(&format!("  {}\n", harmless(url)));
     }
     if let Some(rollout) = &app.rollout {
         text.push_str(&under_way(rollout, now_ms));
@@ -62,7 +62,7 @@ fn under_way(rollout: &RolloutStatus, now_ms: u64) -> String {
     let word = if rollout.state == RolloutState::Undoing { paint(WARNING, "undoing") } else { paint(STRONG, "under way") };
     let step = rollout.step.as_deref().map(|step| format!(" · {}", harmless(step))).unwrap_or_default();
     let since = span(now_ms.saturating_sub(rollout.started_ms));
-    format!("  {word}: {} to release {} by {}{step} · {since}\n", rollout.purpose, rollout.release, rollout.who)
+    format!("  {word}: {} to release {} by {}{step} · {since}\n", harmless(&rollout.purpose), rollout.release, harmless(&rollout.who))
 }
 
 /// Only what did not end well is worth a line: the release number tells the rest.
@@ -73,7 +73,13 @@ fn ended(rollout: &RolloutStatus) -> String {
         _ => return String::new(),
     };
     let why = rollout.failure.as_ref().map(|failure| format!(": {}", harmless(&failure.message))).unwrap_or_default();
-    format!("  {} {} to release {}, {}{why}\n", paint(ERROR, word), rollout.purpose, rollout.release, date_clock(rollout.started_ms))
+    format!(
+        "  {} {} to release {}, {}{why}\n",
+        paint(ERROR, word),
+        harmless(&rollout.purpose),
+        rollout.release,
+        date_clock(rollout.started_ms)
+    )
 }
 
 fn service_rows(service: &ServiceStatus, current: Option<ReleaseNumber>, now_ms: u64) -> Vec<Vec<Cell>> {

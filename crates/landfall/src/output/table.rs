@@ -1,6 +1,6 @@
 //! Tables: aligned columns, a faint heading, no borders.
 
-use super::style::{FAINT, paint};
+use super::style::{FAINT, harmless, paint};
 use anstyle::Style;
 
 /// How a column is aligned.
@@ -22,13 +22,13 @@ pub struct Cell {
 impl Cell {
     /// Text in a style.
     pub fn styled(style: Style, text: impl std::fmt::Display) -> Self {
-        Self { text: text.to_string(), style }
+        Self { text: harmless(&text.to_string()), style }
     }
 }
 
 impl<T: std::fmt::Display> From<T> for Cell {
     fn from(text: T) -> Self {
-        Self { text: text.to_string(), style: Style::new() }
+        Self { text: harmless(&text.to_string()), style: Style::new() }
     }
 }
 

@@ -79,7 +79,9 @@ table inet landfall {{
         ct state established,related accept
         ct state invalid drop
         iifname \"lo\" accept
-        # Containers: the proxy answers names on their networks' gateways.
+        # Containers: the proxy answers names on their own networks' gateways, and on nobody else's.
+        iifname \"docker0\" meta l4proto {{ tcp, udp }} th dport 53 fib daddr . iif type != local drop
+        iifname \"br-*\" meta l4proto {{ tcp, udp }} th dport 53 fib daddr . iif type != local drop
         iifname \"docker0\" accept
         iifname \"br-*\" accept
         # ICMP and ICMPv6, by which addresses of IPv6 are found and paths measured; a small system has no names for them.

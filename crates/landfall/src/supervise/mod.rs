@@ -33,6 +33,9 @@ use tokio::task::JoinHandle;
 
 /// How long the proxy lets connections finish when it is replaced or stopped.
 pub const PROXY_DRAIN: Duration = Duration::from_secs(30);
+/// Tells an agent that it works for the user who started it and for nobody else. A variable and no flag: after an upgrade an older agent may be
+/// started again, which would refuse a flag it does not know.
+pub const SINGLE_USER: &str = "LANDFALL_SINGLE_USER";
 /// How long the agent has to end after SIGTERM; its rollouts survive it, so it has nothing to finish.
 const AGENT_GRACE: Duration = Duration::from_secs(10);
 
@@ -174,7 +177,15 @@ fn agent_program(home: &Home, binary: PathBuf, record: &Record) -> Program {
             argv.extend([flag.into(), url.into()]);
         }
     }
-    Program { binary, argv, log: home.log("agent"), notify: None, watchdog: None, environment: Vec::new(), fds: Vec::new() }
+    Program {
+        binary,
+        argv,
+        log: home.log("agent"),
+        notify: None,
+        watchdog: None,
+        environment: vec![(SINGLE_USER, "1".into())],
+        fds: Vec::new(),
+    }
 }
 
 /// Runs the agent until told otherwise. `restart` ends it, and the next is started at once: it is another program after an upgrade.

@@ -20,6 +20,16 @@ impl Network {
         self.bits == 0
     }
 
+    /// True if all of `other` is of it.
+    pub fn covers(&self, other: &Network) -> bool {
+        self.bits <= other.bits && self.address.is_ipv4() == other.address.is_ipv4() && self.contains(other.address)
+    }
+
+    /// True if they have addresses in common.
+    pub fn overlaps(&self, other: &Network) -> bool {
+        self.covers(other) || other.covers(self)
+    }
+
     /// True if `client` is of it. An IPv4 client that came by an IPv6 socket is an IPv4 client.
     pub fn contains(&self, client: IpAddr) -> bool {
         match (self.address, client.to_canonical()) {

@@ -1,5 +1,6 @@
 //! What a replica finds in its file system besides its image, and the named volumes that outlive it.
 
+use super::network::engine_name;
 use crate::container::is_default;
 use crate::name::VolumeName;
 use serde::{Deserialize, Serialize};
@@ -92,6 +93,7 @@ impl Propagation {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Volume {
     /// The name outside the app: `<app>_<key>` unless the file says `name:`.
+    #[serde(deserialize_with = "engine_name")]
     pub external_name: String,
     /// Made by somebody else; never created or removed.
     pub external: bool,

@@ -92,7 +92,7 @@ impl Control {
     }
 
     fn use_names(&self, table: &RouteTable) {
-        self.names.borrow().set(table.names.iter().map(|scope| (scope.listen, scope.names.clone())).collect());
+        self.names.borrow().set(&table.names);
     }
 
     /// Uses newly opened sockets and has the supervisor keep them.

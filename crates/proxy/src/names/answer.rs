@@ -1,6 +1,6 @@
 //! From the bytes of a question to the bytes of an answer, without any socket.
 
-use crate::names::Scope;
+use crate::names::book::{Found, Refusal};
 use hickory_proto::op::{Message, MessageType, Metadata, OpCode, ResponseCode};
 use hickory_proto::rr::rdata::{A, AAAA};
 use hickory_proto::rr::{DNSClass, RData, Record, RecordType};
@@ -16,20 +16,38 @@ pub(crate) enum Reply {
     Answer(Vec<u8>),
     /// It is about a name outside the app: ask the host's name servers.
     Relay,
+    /// Who asks may be known in a moment.
+    Wait,
+    /// No answer to who is not in the network, else this one.
+    Refuse { why: Refusal, answer: Option<Vec<u8>> },
     /// It is no question. No answer, lest two servers talk to each other for ever.
     Drop,
 }
 
-/// Answers `question` from `scope`. `turn` grows with every question, so that the first address is another one each time; `udp` limits the size.
-pub(crate) fn reply(question: &[u8], scope: &Scope, turn: usize, udp: bool) -> Reply {
+/// Answers `question` by what `find` says of its name. `turn` grows with every question, so that the first address is another one each time; `udp` limits
+/// the size.
+pub(crate) fn reply(question: &[u8], find: impl FnOnce(&str) -> Found, turn: usize, udp: bool) -> Reply {
     let Ok(message) = Message::from_vec(question) else { return Reply::Drop };
     if message.metadata.message_type != MessageType::Query {
         return Reply::Drop;
     }
     let [query] = message.queries.as_slice() else { return Reply::Drop };
     let name = query.name().to_ascii().trim_end_matches('.').to_ascii_lowercase();
-    let Some(addresses) = scope.get(&name) else { return Reply::Relay };
     let mut answer = empty_answer(&message);
+    let addresses = match find(&name) {
+        Found::Service(addresses) => addresses,
+        Found::Outside => return Reply::Relay,
+        Found::Wait => return Reply::Wait,
+        Found::Refused(Refusal::Stranger) => return Reply::Refuse { why: Refusal::Stranger, answer: None },
+        Found::Refused(why) => {
+            answer.metadata.response_code = ResponseCode::Refused;
+            return Reply::Refuse { why, answer: answer.to_vec().ok() };
+        }
+        Found::Nowhere => {
+            answer.metadata.response_code = ResponseCode::NXDomain;
+            Vec::new()
+        }
+    };
     if message.metadata.op_code == OpCode::Query && query.query_class() == DNSClass::IN {
         let count = addresses.len().max(1);
         let rotated = addresses.iter().cycle().skip(turn % count).take(addresses.len());
@@ -80,14 +98,28 @@ mod tests {
     use hickory_proto::rr::Name;
     use proptest::prelude::*;
 
-    fn scope() -> Scope {
-        let addresses = |list: &[&str]| list.iter().map(|ip| ip.parse().unwrap()).collect();
-        Scope::from([
-            ("api".to_owned(), addresses(&["10.0.0.1", "10.0.0.2", "10.0.0.3"])),
-            ("down".to_owned(), Vec::new()),
-            ("my_db.v2-a".to_owned(), addresses(&["10.0.0.9"])),
-            ("many".to_owned(), (0..200).map(|i| IpAddr::from([10, 0, 1, i])).collect()),
-        ])
+    fn find(name: &str) -> Found {
+        let addresses = |list: &[&str]| Found::Service(list.iter().map(|ip| ip.parse().unwrap()).collect());
+        match name {
+            "api" => addresses(&["10.0.0.1", "10.0.0.2", "10.0.0.3"]),
+            "down" => addresses(&[]),
+            "my_db.v2-a" => addresses(&["10.0.0.9"]),
+            "many" => Found::Service((0..200).map(|i| IpAddr::from([10, 0, 1, i])).collect()),
+            "down.corp.test" => Found::Nowhere,
+            "stranger" => Found::Refused(Refusal::Stranger),
+            "inner" => Found::Refused(Refusal::Internal),
+            _ => Found::Outside,
+        }
+    }
+
+    #[test]
+    fn what_is_refused_says_so_and_a_stranger_hears_nothing() {
+        let message = answered("down.corp.test.", RecordType::A, 0, true);
+        assert_eq!((message.metadata.response_code, message.answers.len()), (ResponseCode::NXDomain, 0));
+        let refused = |name| reply(&question(name, RecordType::A), find, 0, true);
+        assert_eq!(refused("stranger."), Reply::Refuse { why: Refusal::Stranger, answer: None });
+        let Reply::Refuse { why: Refusal::Internal, answer: Some(answer) } = refused("inner.") else { panic!() };
+        assert_eq!(Message::from_vec(&answer).unwrap().metadata.response_code, ResponseCode::Refused);
     }
 
     fn question(name: &str, kind: RecordType) -> Vec<u8> {
@@ -99,7 +131,7 @@ mod tests {
     }
 
     fn answered(name: &str, kind: RecordType, turn: usize, udp: bool) -> Message {
-        match reply(&question(name, kind), &scope(), turn, udp) {
+        match reply(&question(name, kind), find, turn, udp) {
             Reply::Answer(bytes) => Message::from_vec(&bytes).unwrap(),
             other => panic!("{other:?}"),
         }
@@ -129,11 +161,11 @@ mod tests {
 
     #[test]
     fn unknown_names_are_relayed_and_answers_dropped() {
-        assert_eq!(reply(&question("example.com.", RecordType::A), &scope(), 0, true), Reply::Relay);
-        assert_eq!(reply(&question("api.example.com.", RecordType::A), &scope(), 0, true), Reply::Relay);
-        let Reply::Answer(bytes) = reply(&question("api.", RecordType::A), &scope(), 0, true) else { panic!() };
-        assert_eq!(reply(&bytes, &scope(), 0, true), Reply::Drop);
-        assert_eq!(reply(b"", &scope(), 0, true), Reply::Drop);
+        assert_eq!(reply(&question("example.com.", RecordType::A), find, 0, true), Reply::Relay);
+        assert_eq!(reply(&question("api.example.com.", RecordType::A), find, 0, true), Reply::Relay);
+        let Reply::Answer(bytes) = reply(&question("api.", RecordType::A), find, 0, true) else { panic!() };
+        assert_eq!(reply(&bytes, find, 0, true), Reply::Drop);
+        assert_eq!(reply(b"", find, 0, true), Reply::Drop);
     }
 
     #[test]
@@ -146,7 +178,7 @@ mod tests {
     proptest! {
         #[test]
         fn no_bytes_make_it_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
-            let _ = reply(&bytes, &scope(), 1, true);
+            let _ = reply(&bytes, find, 1, true);
             let _ = failure(&bytes);
         }
     }

@@ -13,6 +13,8 @@ const LIMIT: Duration = Duration::from_secs(5);
 const SERVER_LIMIT: Duration = Duration::from_secs(2);
 /// What resolvers commonly use of the list.
 const MAX_SERVERS: usize = 3;
+/// Suffixes that are looked at.
+const MAX_SEARCH: usize = 32;
 const DNS_PORT: u16 = 53;
 const MAX_FILE: usize = 64 * 1024;
 
@@ -31,35 +33,57 @@ pub(crate) struct Servers {
     source: NameServers,
     changed: Option<SystemTime>,
     list: Vec<SocketAddr>,
+    search: Vec<String>,
 }
 
 impl Servers {
     pub(crate) fn new(source: NameServers) -> Self {
-        Self { source, changed: None, list: Vec::new() }
+        Self { source, changed: None, list: Vec::new(), search: Vec::new() }
     }
 
-    /// The servers in order, without `own`, an address that we answer at ourselves.
-    pub(crate) fn list(&mut self, own: SocketAddr) -> Vec<SocketAddr> {
+    /// Suffixes of the host, which its containers inherit.
+    pub(crate) fn search(&mut self) -> &[String] {
+        self.look();
+        &self.search
+    }
+
+    fn look(&mut self) {
         match &self.source {
             NameServers::List(list) => self.list.clone_from(list),
             NameServers::File(file) => {
                 let changed = std::fs::metadata(file).and_then(|meta| meta.modified()).ok();
                 if changed.is_none() || changed != self.changed {
                     self.changed = changed;
-                    self.list = read(file);
+                    (self.list, self.search) = read(file);
                 }
             }
         }
+    }
+
+    /// The servers in order, without `own`, an address that we answer at ourselves.
+    pub(crate) fn list(&mut self, own: SocketAddr) -> Vec<SocketAddr> {
+        self.look();
         self.list.iter().filter(|server| **server != own).copied().collect()
     }
 }
 
-fn read(file: &Path) -> Vec<SocketAddr> {
+fn read(file: &Path) -> (Vec<SocketAddr>, Vec<String>) {
     let text =
         std::fs::read(file).map(|bytes| String::from_utf8_lossy(&bytes[..bytes.len().min(MAX_FILE)]).into_owned()).unwrap_or_default();
     let list = parse(&text);
     // resolv.conf(5): without any, the name server of the local machine.
-    if list.is_empty() { vec![SocketAddr::from((Ipv4Addr::LOCALHOST, DNS_PORT))] } else { list }
+    let list = if list.is_empty() { vec![SocketAddr::from((Ipv4Addr::LOCALHOST, DNS_PORT))] } else { list };
+    (list, searched(&text))
+}
+
+/// The suffixes of the last `search` or `domain` line, as resolv.conf(5) has it.
+fn searched(text: &str) -> Vec<String> {
+    let words = |line: &str| {
+        let (key, rest) = line.trim_start().split_once(char::is_whitespace)?;
+        let suffix = |word: &str| Some(word.trim_matches('.').to_ascii_lowercase()).filter(|w| !w.is_empty());
+        matches!(key, "search" | "domain").then(|| rest.split_whitespace().filter_map(suffix).take(MAX_SEARCH).collect())
+    };
+    text.lines().filter_map(words).next_back().unwrap_or_default()
 }
 
 /// The `nameserver` lines.
@@ -123,6 +147,7 @@ mod tests {
         let text =
             "# x\nsearch example.com\nnameserver 10.0.0.2\nnameserver fe80::1%eth0\nnameserver x\nnameserver ::1\nnameserver 10.0.0.3\n";
         assert_eq!(parse(text), ["10.0.0.2:53", "[fe80::1]:53", "[::1]:53"].map(|s| s.parse().unwrap()));
+        assert_eq!(searched("domain a.test\nsearch Corp.test. b.test\n#search c\n"), ["corp.test", "b.test"]);
         assert_eq!(
             Servers::new(NameServers::File("/nonexistent".into())).list("10.0.0.1:53".parse().unwrap()),
             ["127.0.0.1:53".parse().unwrap()]

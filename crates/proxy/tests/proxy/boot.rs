@@ -3,7 +3,7 @@
 //! The second part needs root, because it makes a network namespace of its own: the test starts itself again in one.
 
 use crate::harness::{Options, Running, listener, named, read_until, start_with, table, talk, until};
-use landfall_model::route::{InternalListener, NameScope, Protocol, RouteTable};
+use landfall_model::route::{InternalListener, Protocol, RouteTable};
 use std::io::{BufRead, BufReader, Lines};
 use std::net::SocketAddr;
 use std::process::{Child, ChildStdout, Command, Stdio};
@@ -69,7 +69,7 @@ async fn after_a_boot_no_address_is_used_until_the_agent_confirms_it() {
     for upstream in told.upstreams.values_mut() {
         upstream.endpoints[0].address = at;
     }
-    told.names.push(NameScope { listen: "127.0.0.53".parse().unwrap(), names: [("db".to_owned(), vec![at.ip()])].into() });
+    told.names.push(crate::names::scope("", "127.0.0.53".parse().unwrap(), "db", &[at.ip()]));
     first.swap(&told).await;
     let home = first.home;
     first.handle.stop().unwrap();

@@ -5,6 +5,7 @@ use hickory_proto::op::{Message, Query, ResponseCode};
 use hickory_proto::rr::{Name, RecordType};
 use landfall_model::route::{NameScope, RouteTable};
 use landfall_proxy::NameServers;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UdpSocket};
@@ -17,7 +18,11 @@ fn question(name: &str) -> Vec<u8> {
 }
 
 async fn over_udp(server: SocketAddr, name: &str) -> Message {
-    let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    over_udp_from("127.0.0.1", server, name).await
+}
+
+async fn over_udp_from(asker: &str, server: SocketAddr, name: &str) -> Message {
+    let socket = UdpSocket::bind((asker, 0)).await.unwrap();
     socket.send_to(&question(name), server).await.unwrap();
     let mut answer = [0; 4096];
     let length = soon(socket.recv(&mut answer)).await.unwrap();
@@ -54,9 +59,22 @@ async fn elsewhere() -> SocketAddr {
     address
 }
 
+/// The names of an app, as a table without a word about askers has them.
+pub(crate) fn scope(app: &str, listen: IpAddr, name: &str, addresses: &[IpAddr]) -> NameScope {
+    NameScope {
+        listen,
+        names: [(name.to_owned(), addresses.to_vec())].into(),
+        app: app.to_owned(),
+        subnet: None,
+        askers: BTreeMap::new(),
+        internal: false,
+        search: BTreeSet::new(),
+    }
+}
+
 fn table(generation: u64, listen: &[Ipv4Addr], replicas: &[&str]) -> RouteTable {
     let addresses: Vec<IpAddr> = replicas.iter().map(|ip| ip.parse().unwrap()).collect();
-    let scope = |listen: &Ipv4Addr| NameScope { listen: IpAddr::V4(*listen), names: [("api".to_owned(), addresses.clone())].into() };
+    let scope = |listen: &Ipv4Addr| scope("", IpAddr::V4(*listen), "api", &addresses);
     RouteTable { generation, names: listen.iter().map(scope).collect(), ..RouteTable::default() }
 }
 
@@ -90,4 +108,42 @@ async fn services_are_their_ready_replicas_and_other_names_are_asked_for_elsewhe
 
     proxy.swap(&table(5, &[], &[])).await;
     crate::harness::until("the port is free", async || std::net::UdpSocket::bind(server).is_ok()).await;
+}
+
+#[tokio::test]
+async fn two_apps_in_one_network_each_get_their_own_and_who_is_in_neither_gets_nothing() {
+    let port = crate::harness::listener().local_addr().unwrap().port();
+    let options = Options { names_port: port, name_servers: NameServers::List(vec![elsewhere().await]), ..Options::default() };
+    let proxy = start_with(tempfile::tempdir().unwrap(), options);
+    let ip = |text: &str| text.parse::<IpAddr>().unwrap();
+    let gateway = ip("127.0.1.1");
+    let server = SocketAddr::from((gateway, port));
+    let app = |name: &str, asker: &str, db: &str| NameScope {
+        subnet: Some("127.0.1.0/24".into()),
+        askers: [(ip(asker), vec![gateway])].into(),
+        ..scope(name, gateway, "db", &[ip(db)])
+    };
+    let names = vec![app("a", "127.0.1.2", "10.9.0.1"), app("b", "127.0.1.3", "10.9.0.2")];
+    proxy.swap(&RouteTable { generation: 1, names, ..RouteTable::default() }).await;
+    assert_eq!(addresses(&over_udp_from("127.0.1.2", server, "db.").await), ["10.9.0.1"]);
+    assert_eq!(addresses(&over_udp_from("127.0.1.3", server, "db.").await), ["10.9.0.2"]);
+
+    // One that was just started is waited for until the next table knows it.
+    let early = tokio::spawn(async move { addresses(&over_udp_from("127.0.1.4", server, "db.").await) });
+    let names = vec![app("a", "127.0.1.4", "10.9.0.1"), app("b", "127.0.1.3", "10.9.0.2")];
+    proxy.swap(&RouteTable { generation: 2, names, ..RouteTable::default() }).await;
+    assert_eq!(early.await.unwrap(), ["10.9.0.1"]);
+
+    // The question of a stranger is read before that of a neighbour, and only that one is answered.
+    let stranger = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    stranger.send_to(&question("db."), server).await.unwrap();
+    assert_eq!(addresses(&over_udp_from("127.0.1.3", server, "db.").await), ["10.9.0.2"]);
+    assert_eq!(stranger.try_recv(&mut [0; 512]).unwrap_err().kind(), std::io::ErrorKind::WouldBlock);
+    assert_eq!(over_udp_from("127.0.1.3", server, "example.org.").await.metadata.response_code, ResponseCode::NXDomain);
+
+    // In a network without a way out nothing is asked elsewhere.
+    let inner = NameScope { internal: true, ..app("a", "127.0.1.2", "10.9.0.1") };
+    proxy.swap(&RouteTable { generation: 3, names: vec![inner], ..RouteTable::default() }).await;
+    assert_eq!(over_udp_from("127.0.1.2", server, "example.org.").await.metadata.response_code, ResponseCode::Refused);
+    assert_eq!(addresses(&over_udp_from("127.0.1.2", server, "db.").await), ["10.9.0.1"]);
 }

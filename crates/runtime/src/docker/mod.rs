@@ -25,7 +25,7 @@ mod volume;
 pub use image::{BUILD_LOG, Build, Images, PullLimits};
 pub use survey::{EngineSurvey, Published, Seen, survey};
 
-use crate::{Exit, Launch, LogEntry, Runtime, RuntimeError, Session, Stranger, listener, signal};
+use crate::{Exit, Launch, LogEntry, Owners, Runtime, RuntimeError, Session, Stranger, listener, signal};
 use async_trait::async_trait;
 use bollard::errors::Error;
 use bollard::models::{ContainerCreateBody, ContainerInspectResponse, ContainerUpdateBody};
@@ -288,6 +288,10 @@ impl Runtime for DockerRuntime {
 
     async fn files(&self, image: &ImageId, path: &str, into: &mut (dyn AsyncWrite + Send + Unpin)) -> Result<(), RuntimeError> {
         unpack::files(&self.engine, image, path, into).await
+    }
+
+    async fn owners(&self, networks: &BTreeSet<&str>, volumes: &BTreeSet<&str>) -> Result<Owners, RuntimeError> {
+        network::owners(&self.engine, networks, volumes).await
     }
 
     async fn ensure_network(&self, app: &AppName, key: &NetworkName, network: &Network) -> Result<(), RuntimeError> {

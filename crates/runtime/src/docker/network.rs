@@ -3,10 +3,10 @@
 //! A network of the wanted name that somebody else made (usually `docker compose`, before Landfall came) is used as it is. It is never removed. What `observe` cannot see by label, external ones and those found unlabelled, it
 //! sees through what was asked for in this process or is written on the app's containers.
 
-use crate::RuntimeError;
 use crate::docker::container::{label, said};
 use crate::docker::engine::{CALL, Engine, MAKE, status, words};
 use crate::docker::observe;
+use crate::{Owners, RuntimeError};
 use bollard::models::{ContainerInspectResponse, Ipam, IpamConfig, NetworkConnectRequest, NetworkCreateRequest, NetworkInspect};
 use bollard::query_parameters::{InspectNetworkOptions, ListNetworksOptionsBuilder};
 use landfall_model::name::{AppName, NetworkName, VolumeName};
@@ -77,6 +77,24 @@ async fn by_name(engine: &Engine, name: &str) -> Result<Option<NetworkInspect>, 
     let found = engine.ask(&format!("look for network `{name}`"), CALL, client.list_networks(Some(options))).await?;
     let Some(id) = found.into_iter().find(|n| n.name.as_deref() == Some(name)).and_then(|n| n.id) else { return Ok(None) };
     engine.look(&format!("look at network `{name}`"), client.inspect_network(&id, None::<InspectNetworkOptions>)).await
+}
+
+/// Which apps made these, by their labels, and where the engine keeps what is its own.
+pub(crate) async fn owners(engine: &Engine, networks: &BTreeSet<&str>, volumes: &BTreeSet<&str>) -> Result<Owners, RuntimeError> {
+    let app = |labels: Option<&HashMap<String, String>>| labels?.get(label::APP)?.parse::<AppName>().ok();
+    let client = engine.client().await?;
+    let mut owners = Owners::default();
+    for name in networks {
+        let found = by_name(engine, name).await?;
+        owners.networks.extend(found.and_then(|n| app(n.labels.as_ref())).map(|app| ((*name).to_owned(), app)));
+    }
+    for name in volumes {
+        let found = engine.look(&format!("look at volume `{name}`"), client.inspect_volume(name)).await?;
+        owners.volumes.extend(found.and_then(|v| app(Some(&v.labels))).map(|app| ((*name).to_owned(), app)));
+    }
+    let about = engine.ask("ask the engine about itself", CALL, client.info()).await?;
+    owners.root = about.docker_root_dir.filter(|dir| dir.len() > 1).map(Into::into);
+    Ok(owners)
 }
 
 /// Joins a container that was not started yet to a network. Doing it twice is doing it once.

@@ -87,7 +87,15 @@ pub(crate) fn network(found: &NetworkInspect, own: &BTreeSet<String>) -> Observe
     let joined = found.containers.iter().flatten().filter(|(id, _)| !own.contains(*id));
     let others = joined.map(|(id, about)| about.name.clone().unwrap_or_else(|| id.clone())).collect();
     let subnet = config.and_then(|c| c.subnet.clone());
-    ObservedNetwork { gateway, subnet, interface: interface(found), made: Some(made(found, asked)), others, exact }
+    ObservedNetwork {
+        gateway,
+        subnet,
+        interface: interface(found),
+        made: Some(made(found, asked)),
+        others,
+        exact,
+        internal: found.internal.unwrap_or(false),
+    }
 }
 
 /// The bridge the engine makes for a network: named by an option, or by the network's id.

@@ -10,7 +10,7 @@ mod world;
 pub use act::{ACT, Act};
 pub use world::Call;
 
-use crate::{Exit, Launch, LogEntry, Runtime, RuntimeError, Session, SessionControl, signal};
+use crate::{Exit, Launch, LogEntry, Owners, Runtime, RuntimeError, Session, SessionControl, signal};
 use async_trait::async_trait;
 use futures_util::stream::{self, BoxStream, StreamExt as _};
 use landfall_model::digest::digest;
@@ -300,6 +300,10 @@ impl Runtime for FakeRuntime {
             archive.ok_or_else(|| RuntimeError::failed(format!("copy `{path}` out of the image"), "the image has no such directory"))?;
         self.change(|w| w.journal.push(format!("unpack {path}")));
         into.write_all(&archive).await.map_err(|e| RuntimeError::failed(format!("copy `{path}` out of the image"), e))
+    }
+
+    async fn owners(&self, _networks: &BTreeSet<&str>, _volumes: &BTreeSet<&str>) -> Result<Owners, RuntimeError> {
+        Ok(self.world().owners.clone())
     }
 
     async fn ensure_network(&self, app: &AppName, key: &NetworkName, _network: &Network) -> Result<(), RuntimeError> {

@@ -1,7 +1,8 @@
 //! The fake's server: everything that exists, and what a script wants to happen next.
 
+use crate::fake::FakeRuntime;
 use crate::fake::act::Act;
-use crate::{Launch, LogEntry, MAX_LOG_LINE};
+use crate::{Launch, LogEntry, MAX_LOG_LINE, Owners};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use landfall_model::name::{AppName, ImageId, ImageRef, NetworkName, ReplicaId, ServiceName, VolumeName};
@@ -35,6 +36,13 @@ pub enum Call {
     Exec,
 }
 
+impl FakeRuntime {
+    /// Says who made networks and volumes that are there already.
+    pub fn set_owners(&self, owners: Owners) {
+        self.change(|w| w.owners = owners);
+    }
+}
+
 /// A replica that exists.
 #[derive(Debug, Clone)]
 pub(crate) struct Made {
@@ -54,6 +62,8 @@ pub(crate) type Key = (AppName, ReplicaId);
 
 #[derive(Debug, Default)]
 pub(crate) struct World {
+    /// Who made what was there before.
+    pub(crate) owners: Owners,
     pub(crate) now_ms: u64,
     pub(crate) replicas: BTreeMap<Key, Made>,
     pub(crate) networks: BTreeSet<(AppName, NetworkName)>,
