@@ -119,6 +119,8 @@ fn trailers(input: &mut BytesMut) -> Result<Option<HeaderMap>, &'static str> {
     let mut fields = [httparse::EMPTY_HEADER; MAX_TRAILER_FIELDS];
     let mut trailers = HeaderMap::new();
     let end = match httparse::parse_headers(input, &mut fields) {
+        // However much of them came at once.
+        Ok(httparse::Status::Complete((end, _))) if end > MAX_TRAILERS => return Err("its trailers are too large"),
         Ok(httparse::Status::Complete((end, fields))) if ends_lines_well(&input[..end]) => {
             for field in fields {
                 let name = HeaderName::from_bytes(field.name.as_bytes()).map_err(|_| "a trailer's name is none")?;
@@ -193,6 +195,14 @@ mod tests {
         assert!(read(&[b'1'; MAX_SIZE_LINE], MAX_SIZE_LINE).is_err());
         assert!(read(&[b"0\r\n".to_vec(), b"A: b\r\n".repeat(101), b"\r\n".to_vec()].concat(), 4096).is_err());
         assert!(read(&[b"0\r\nA: ".to_vec(), vec![b'x'; MAX_TRAILERS]].concat(), 4096).is_err());
+    }
+
+    #[test]
+    fn trailers_that_are_too_large_are_so_when_they_come_at_once() {
+        let text = [b"0\r\nA: ".to_vec(), vec![b'x'; MAX_TRAILERS], b"\r\n\r\n".to_vec()].concat();
+        for step in [1000, text.len()] {
+            assert_eq!(read(&text, step), Err("its trailers are too large"), "{step} bytes at a time");
+        }
     }
 
     proptest! {

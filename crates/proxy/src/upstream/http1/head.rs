@@ -41,7 +41,9 @@ pub(crate) struct Head {
 /// Takes a head off the front of `input`; nothing if it is not whole yet. The error says what is wrong with it.
 pub(super) fn take(input: &mut BytesMut, asked_head_only: bool) -> Result<Option<Head>, &'static str> {
     // Nothing new can be found before a line ends, so a head that comes byte by byte is not read again for each.
-    if !input.ends_with(b"\n") && memmem::find(input, b"\n\r\n").is_none() && input.len() <= MAX_HEAD {
+    // An empty line may end without CR, as httparse reads it.
+    let whole = [&b"\n\r\n"[..], b"\n\n"].iter().any(|end| memmem::find(input, end).is_some());
+    if !input.ends_with(b"\n") && !whole && input.len() <= MAX_HEAD {
         return Ok(None);
     }
     let mut usual = [const { MaybeUninit::uninit() }; USUAL_FIELDS];
@@ -226,6 +228,12 @@ mod tests {
         let head = take(&mut input, true).unwrap().unwrap();
         assert_eq!(head.response.headers().get_all("a").iter().collect::<Vec<_>>(), ["b", "c"]);
         assert_eq!(&input[..], b"rest");
+        // However its lines end, and whether its body comes with it.
+        for head in ["HTTP/1.1 200 OK\nA: b\n\n", "HTTP/1.1 200 OK\r\nA: b\r\n\n", "HTTP/1.1 200 OK\nA: b\n\r\n"] {
+            let mut input = BytesMut::from(&format!("{head}body")[..]);
+            assert!(take(&mut input, false).unwrap().is_some(), "{head:?} is waited for");
+            assert_eq!(&input[..], b"body");
+        }
         let long = format!("HTTP/1.1 200 OK\r\nA: {}", "x".repeat(MAX_HEAD));
         assert_eq!(read(&long), Err(TOO_LARGE));
         let fields = |count| read(&format!("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n{}\r\n", "A: b\r\n".repeat(count)));
