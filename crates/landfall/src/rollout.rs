@@ -176,6 +176,7 @@ mod tests {
                 active: 0,
                 restarts: 0,
                 started_ms: 0,
+                fault: None,
             };
             let routes = vec!["/".to_owned()];
             let web = ServiceStatus { service: "web".parse().unwrap(), job: false, wanted: 1, replicas: vec![replica], routes };
