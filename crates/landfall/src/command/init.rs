@@ -8,6 +8,7 @@ use crate::cli::Init;
 use crate::error::{Outcome, Plain};
 use crate::project::{Project, count};
 use landfall_model::compose::init::{Refusal, Written, init};
+use landfall_model::compose::without_secrets;
 use landfall_model::diagnostic::Severity;
 use std::collections::BTreeSet;
 use std::io::Write as _;
@@ -28,7 +29,7 @@ pub fn run(context: &Context, args: &Init) -> Outcome<ExitCode> {
     };
     demand_no_new_error(&project, name, &written)?;
     if args.dry_run {
-        context.printer.diff(name, &text, &written.text)?;
+        context.printer.diff(name, &without_secrets(&text), &without_secrets(&written.text))?;
         return Ok(ExitCode::SUCCESS);
     }
     let path = context.settings.cwd.join(name);

@@ -66,6 +66,7 @@ mod yaml;
 
 pub use contract::is_placeholder;
 pub use grant::parse_grants;
+pub use mask::without_secrets;
 pub use model::Model;
 pub use outside::{environment, variables_of};
 pub use rules::{Facts, rules, weakness};

@@ -51,6 +51,11 @@ pub(crate) fn apply(text: &str, ranges: &[Range<usize>]) -> String {
     out
 }
 
+/// The text of a Compose file as it may be shown.
+pub fn without_secrets(text: &str) -> String {
+    apply(text, &ranges(text))
+}
+
 struct Masker<'a> {
     text: &'a str,
     found: Vec<Range<usize>>,
