@@ -101,6 +101,11 @@ pub enum Probed {
         /// In words that fit after "answers".
         seen: String,
     },
+    /// Nobody knows: the proxy has no descriptor or port left to ask by.
+    Exhausted {
+        /// In words that fit after "answers".
+        seen: String,
+    },
     /// Otherwise.
     Failed {
         /// In words that fit after "answers".

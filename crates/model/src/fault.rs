@@ -21,14 +21,16 @@ pub enum Fault {
     Timeout,
     /// It agreed to another protocol than the one it was asked for.
     Upgrade,
+    /// The proxy has no descriptor or port left for a connection, which says nothing about the replica.
+    Exhausted,
 }
 
 impl Fault {
     /// How many there are.
-    pub const COUNT: usize = 7;
+    pub const COUNT: usize = 8;
     /// All of them, in the order they are counted in.
     pub const ALL: [Self; Self::COUNT] =
-        [Self::Unreachable, Self::NoNetwork, Self::Closed, Self::Malformed, Self::TooLarge, Self::Timeout, Self::Upgrade];
+        [Self::Unreachable, Self::NoNetwork, Self::Closed, Self::Malformed, Self::TooLarge, Self::Timeout, Self::Upgrade, Self::Exhausted];
 
     /// Its stable word.
     pub fn word(self) -> &'static str {
@@ -40,6 +42,7 @@ impl Fault {
             Self::TooLarge => "too-large",
             Self::Timeout => "timeout",
             Self::Upgrade => "upgrade",
+            Self::Exhausted => "exhausted",
         }
     }
 

@@ -227,7 +227,7 @@ mod tests {
     #[test]
     fn prometheus_gets_families_with_cumulative_buckets() {
         let mut tally =
-            Tally { answers: [0, 3, 0, 1, 0], times_us: 2_500_000, bytes_out: 7, faults: [0, 0, 0, 5, 0, 0, 0], ..Tally::default() };
+            Tally { answers: [0, 3, 0, 1, 0], times_us: 2_500_000, bytes_out: 7, faults: [0, 0, 0, 5, 0, 0, 0, 0], ..Tally::default() };
         tally.times[1] = 3;
         tally.times[14] = 1;
         let metrics = Metrics {

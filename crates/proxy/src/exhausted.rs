@@ -13,6 +13,11 @@ pub(crate) fn is_exhausted(error: &io::Error) -> bool {
     Errno::from_io_error(error).is_some_and(|errno| [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM].contains(&errno))
 }
 
+/// Whether no connection can be made for want of something here: what [`is_exhausted`] says, or the ports from which one address can be reached.
+pub(crate) fn lacks_means(error: &io::Error) -> bool {
+    is_exhausted(error) || rustix::io::Errno::from_io_error(error) == Some(rustix::io::Errno::ADDRNOTAVAIL)
+}
+
 /// How often something happened that is worth a line, and when there was one.
 #[derive(Debug, Default)]
 pub(crate) struct Rarely {
@@ -40,6 +45,7 @@ impl Rarely {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use rustix::io::Errno;
 
     #[test]
     fn what_happens_often_is_told_once() {
@@ -56,5 +62,8 @@ mod tests {
     fn a_client_that_left_is_no_exhaustion() {
         assert!(is_exhausted(&rustix::io::Errno::MFILE.into()));
         assert!(!is_exhausted(&io::ErrorKind::ConnectionAborted.into()));
+        for (errno, here) in [(Errno::MFILE, true), (Errno::NFILE, true), (Errno::ADDRNOTAVAIL, true), (Errno::CONNREFUSED, false)] {
+            assert_eq!(lacks_means(&errno.into()), here, "{errno}");
+        }
     }
 }

@@ -55,6 +55,8 @@ pub(crate) async fn watch(current: Rc<RefCell<Arc<Compiled>>>) {
 
 fn judge(probed: &Probed, check: &Check, failures: &mut u32) {
     let (answered, seen) = match probed {
+        // Whoever lacks the means to ask knows nothing: were its replicas sick for that, one flood would make all of them so.
+        Probed::Exhausted { seen } => return tracing::warn!(endpoint = check.state.id, seen, "cannot be asked how it is"),
         Probed::Ready => (true, "it is ready"),
         Probed::Refused { seen } | Probed::Failed { seen } => (false, seen.as_str()),
     };
@@ -102,10 +104,14 @@ mod tests {
         let state = Endpoints::new(1).state("a", &reach);
         let check = Check { state: Arc::clone(&state), reach, protocol: Protocol::Http1, path: None, host: None };
         let mut failures = 0;
-        for (answered, healthy) in [(false, true), (false, false), (false, false), (true, true), (false, true)] {
+        for (answered, healthy) in [(false, true), (false, false), (false, false), (true, true), (false, true), (true, true)] {
             judge(&if answered { Probed::Ready } else { Probed::Refused { seen: "no".into() } }, &check, &mut failures);
             assert_eq!(state.is_healthy(), healthy);
         }
+        for _ in 0..5 {
+            judge(&Probed::Exhausted { seen: "no descriptor".into() }, &check, &mut failures);
+        }
+        assert!(state.is_healthy(), "what the proxy lacks is not the replica's fault");
         // A worker that cannot connect does not wait for a second failure.
         state.set_healthy(false);
         judge(&Probed::Ready, &check, &mut failures);

@@ -31,7 +31,7 @@ pub(super) async fn by_proxy(proxy: &ProxyControl, question: Probe) -> Result<()
     match proxy.probe(question).await {
         Ok(Probed::Ready) => Ok(()),
         Ok(Probed::Refused { seen }) => Err(Seen { words: seen, refused: true }),
-        Ok(Probed::Failed { seen }) => Err(Seen::new(seen)),
+        Ok(Probed::Failed { seen } | Probed::Exhausted { seen }) => Err(Seen::new(seen)),
         Err(e) => Err(Seen::new(format!("it cannot be asked ({e})"))),
     }
 }

@@ -1,5 +1,6 @@
 //! What exactly kept an application's answer from being passed on.
 
+use crate::exhausted::lacks_means;
 use crate::upstream::http1::{Failure, TOO_LARGE, TOO_MANY};
 use crate::upstream::reach::{CONNECT_LIMIT, is_away};
 use http::StatusCode;
@@ -32,6 +33,7 @@ impl Failed {
     pub(crate) fn unreached(error: &io::Error) -> Self {
         match error.kind() {
             _ if is_away(error) => Self::new(Fault::NoNetwork, "the bridge of its network is not there"),
+            _ if lacks_means(error) => Self::new(Fault::Exhausted, format!("the proxy has no descriptor or port left ({error})")),
             io::ErrorKind::TimedOut => Self::new(Fault::Unreachable, format!("no connection within {} s", CONNECT_LIMIT.as_secs())),
             _ => Self::new(Fault::Unreachable, error.to_string()),
         }

@@ -104,7 +104,11 @@ pub(crate) async fn forward(worker: &Worker, table: &Rc<LocalTable>, outbound: O
             Tried::Unreached(again, error) => {
                 let reason = Failed::unreached(&error);
                 last = refusal(reason.fault);
-                if endpoint.state.set_healthy(false) {
+                if reason.fault == Fault::Exhausted {
+                    if let Some(times) = endpoint.starved.again() {
+                        tracing::warn!(endpoint = endpoint.state.id, times, %reason, "no connection to a replica; it is not taken for sick");
+                    }
+                } else if endpoint.state.set_healthy(false) {
                     tracing::info!(endpoint = endpoint.state.id, %reason, "cannot be reached");
                 }
                 record.failed(reason);
@@ -133,7 +137,7 @@ pub(crate) fn fail(record: &mut Record, reason: Failed) -> Refusal {
 fn refusal(fault: Fault) -> Refusal {
     match fault {
         Fault::Unreachable => Refusal::BadGateway,
-        Fault::NoNetwork => Refusal::NoEndpoint,
+        Fault::NoNetwork | Fault::Exhausted => Refusal::NoEndpoint,
         Fault::Closed => Refusal::NoAnswer,
         Fault::Malformed | Fault::TooLarge | Fault::Upgrade => Refusal::Unreadable,
         Fault::Timeout => Refusal::Timeout,

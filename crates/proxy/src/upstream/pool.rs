@@ -4,6 +4,7 @@
 //! close idle connections after a few seconds (gunicorn 2, Node and uvicorn 5), and a request written into a connection that is being closed is lost;
 //! so connections are kept only briefly, and a request that must not be sent twice gets one that was used a moment ago or a new one.
 
+use crate::exhausted::Rarely;
 use crate::meter::Slot;
 use crate::table::endpoint::{EndpointState, Kind};
 use crate::upstream::http1::{Connection, Space};
@@ -35,6 +36,8 @@ pub(crate) struct LocalEndpoint {
     idle: RefCell<Vec<Idle>>,
     multiplex: Multiplex,
     retired: Cell<bool>,
+    /// Connections that could not be made for want of descriptors or ports here.
+    pub(crate) starved: Rarely,
 }
 
 struct Idle {
@@ -53,7 +56,8 @@ pub(crate) struct Taken {
 impl LocalEndpoint {
     pub(crate) fn new(state: Arc<EndpointState>, (reach, protocol): (Reach, Protocol), (worker, space): (usize, &Arc<Space>)) -> Rc<Self> {
         let (idle, multiplex, retired) = (RefCell::default(), Multiplex::default(), Cell::new(false));
-        Rc::new(Self { state, reach, protocol, worker, space: Arc::clone(space), idle, multiplex, retired })
+        let starved = Rarely::default();
+        Rc::new(Self { state, reach, protocol, worker, space: Arc::clone(space), idle, multiplex, retired, starved })
     }
 
     /// This worker's counts of it.

@@ -53,6 +53,7 @@ fn unreached(reach: &Reach, error: &io::Error) -> Probed {
     let port = reach.address.port();
     match Failed::unreached(error) {
         _ if error.kind() == io::ErrorKind::ConnectionRefused => Probed::Refused { seen: format!("nothing listens on port {port}") },
+        Failed { fault: Fault::Exhausted, detail } => Probed::Exhausted { seen: detail.into_owned() },
         Failed { detail, .. } => failed(format!("port {port} cannot be reached ({detail})")),
     }
 }

@@ -211,3 +211,22 @@ async fn an_answer_that_breaks_off_never_looks_whole() {
         assert_eq!(body, None, "the end is missing, and the client can tell");
     }
 }
+
+#[tokio::test]
+async fn what_a_client_chose_is_not_compressed_together_with_a_secret() {
+    let proxy = start();
+    let address = application(|request| async move {
+        let mut response = Response::builder().header("content-type", "text/html");
+        if request.uri().path() == "/session" {
+            response = response.header("set-cookie", "session=secret");
+        }
+        response.body(Full::from(page(5000))).unwrap()
+    })
+    .await;
+    filtered(&proxy, address, Filters::default()).await;
+    for (path, encoding) in [("/session?q=session%3Ds", "-"), ("/session", "gzip"), ("/other?q=x", "gzip")] {
+        let (response, body) = get(proxy.http, path, "gzip").await;
+        assert_eq!(header(&response, "content-encoding"), encoding, "{path}");
+        assert_eq!(decoded(encoding, &body.unwrap()), page(5000).into_bytes());
+    }
+}

@@ -83,7 +83,7 @@ pub(super) const ROUTES: &[Key] = &[
         "compression",
         &[Boolean],
         "true",
-        "Answers that shrink are compressed with zstd, brotli or gzip. Event streams never are.",
+        "Answers that shrink are compressed with zstd, brotli or gzip. Event streams never are, nor answers with `Set-Cookie` to requests with a query or body.",
         "true",
     ),
     key(

@@ -28,9 +28,10 @@ use address::Addresses;
 use basic_auth::BasicAuth;
 use compress::{Accepted, Compression};
 use cors::Cors;
-use http::header::AUTHORIZATION;
+use http::header::{AUTHORIZATION, SET_COOKIE};
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response};
+use http_body::Body as _;
 use jwt::{Jwt, Told};
 use landfall_model::filter;
 use landfall_model::name::PathMatch;
@@ -148,6 +149,8 @@ pub(crate) struct Passage {
     told: Told,
     caller: Option<cors::Caller>,
     accepted: Accepted,
+    /// The client may have chosen a part of the answer: there is a query or a body.
+    chosen: bool,
     /// Tags the client has, some of them weakened on their way to it.
     has: Option<HeaderValue>,
     /// The client may be told to come by HTTPS only.
@@ -162,7 +165,7 @@ impl Passage {
 
     /// Begins.
     pub(crate) fn new(id: HeaderValue, secure: bool) -> Self {
-        Self { id, user: None, told: Told::new(), caller: None, accepted: Accepted::default(), has: None, secure }
+        Self { id, user: None, told: Told::new(), caller: None, accepted: Accepted::default(), chosen: false, has: None, secure }
     }
 }
 
@@ -227,6 +230,7 @@ impl Filters {
         body_limit::admit(self.max_body, request)?;
         if self.compression.is_some() {
             passage.accepted = Accepted::of(request.method(), request.headers());
+            passage.chosen = request.uri().query().is_some() || !request.body().is_end_stream();
         }
         Ok(())
     }
@@ -270,7 +274,9 @@ impl Filters {
         if let Some(has) = &passage.has {
             etag::compare(has, response);
         }
-        if let Some(compression) = &self.compression {
+        // How much an answer shrinks tells whether what a stranger's page had the browser ask for is also in its secrets (BREACH, CVE-2013-3587).
+        let tells = passage.chosen && response.headers().contains_key(SET_COOKIE);
+        if let Some(compression) = self.compression.as_ref().filter(|_| !tells) {
             compression.relay(response, &passage.accepted);
         }
         let headers = response.headers_mut();
