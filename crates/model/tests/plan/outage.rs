@@ -118,7 +118,7 @@ fn a_network_of_others_is_neither_made_nor_removed() {
     assert_eq!(lines[0], "create network default, look for shared");
     let mut world = World::default();
     world.deploy(&spec, 1);
-    world.observed.networks.insert("shared".parse().unwrap(), ObservedNetwork { gateway: None, subnet: None, interface: None });
+    world.observed.networks.insert("shared".parse().unwrap(), ObservedNetwork::default());
     let lines = plan_down(&world.input(&spec, &world.serving, 1, Mode::Release), true).lines();
     assert!(lines.contains(&"remove network default".to_owned()) && !lines.iter().any(|l| l.contains("shared")), "{lines:#?}");
 }
