@@ -21,6 +21,10 @@ lint:
 deny:
     cargo deny check bans licenses sources
 
+# Known holes of what is used (needs cargo-deny and the network): before each release, and the floors in deny.toml after it.
+advisories:
+    cargo deny check advisories
+
 # Rewrites golden files from what the code does now. Read the difference before you commit it.
 bless:
     BLESS=1 cargo test -p landfall-model --test compose_cases --test rules --test codes --test support_page

@@ -13,6 +13,9 @@ const MAX_DISKS: usize = 32;
 /// File systems on disks.
 const KINDS: [&str; 10] = ["ext2", "ext3", "ext4", "xfs", "btrfs", "zfs", "f2fs", "bcachefs", "reiserfs", "jfs"];
 
+/// Below these memory is mounted that nobody keeps anything in.
+const SYSTEM: [&str; 7] = ["/dev", "/sys", "/proc", "/run/user", "/run/credentials", "/run/lock", "/var/lib/docker"];
+
 /// How full a disk is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Disk {
@@ -36,7 +39,8 @@ pub fn disks() -> io::Result<Vec<Disk>> {
     let mut table = String::new();
     std::fs::File::open("/proc/self/mountinfo")?.take(MAX_TABLE).read_to_string(&mut table)?;
     let mut disks = Vec::new();
-    for mount in mounts(&table).into_iter().take(MAX_DISKS) {
+    // A file that is mounted over another, as /etc/hosts in a container, is no place for data.
+    for mount in mounts(&table, |path| Path::new(path).is_dir()).into_iter().take(MAX_DISKS) {
         // One that has been unmounted meanwhile, or is hidden below another, is passed over.
         let Ok(disk) = rustix::fs::statvfs(Path::new(&mount)) else { continue };
         disks.push(Disk {
@@ -51,8 +55,8 @@ pub fn disks() -> io::Result<Vec<Disk>> {
 }
 
 /// Mount points of file systems that can be written to, one for each device (proc_pid_mountinfo(5)).
-fn mounts(table: &str) -> Vec<String> {
-    let mut found: Vec<(String, String)> = table.lines().filter_map(mount).collect();
+fn mounts(table: &str, is_dir: impl Fn(&str) -> bool) -> Vec<String> {
+    let mut found: Vec<(String, String)> = table.lines().filter_map(mount).filter(|(_, path)| is_dir(path)).collect();
     found.sort_by(|a, b| (a.1.len(), &a.1).cmp(&(b.1.len(), &b.1)));
     let mut known = BTreeSet::new();
     let mut paths: Vec<String> = found.into_iter().filter(|(device, _)| known.insert(device.clone())).map(|(_, path)| path).collect();
@@ -68,7 +72,12 @@ fn mount(line: &str) -> Option<(String, String)> {
     let kind = after.split(' ').next()?;
     let writable = options.split(',').next() == Some("rw");
     // The root of a container lies on layers of disks.
-    let wanted = KINDS.contains(&kind) || (kind == "overlay" && path == "/");
+    let wanted = match kind {
+        "overlay" => path == "/",
+        // Full is full, also in memory; those of the system itself and of logins are its affair.
+        "tmpfs" => !SYSTEM.iter().any(|dir| path.strip_prefix(dir).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))),
+        _ => KINDS.contains(&kind),
+    };
     (wanted && writable).then(|| ((*device).to_owned(), path))
 }
 
@@ -90,8 +99,19 @@ mod tests {
             26 22 7:0 / /snap/core ro - ext4 /dev/loop0 ro\n\
             27 22 0:60 / /var/lib/docker/overlay2/a/merged rw - overlay overlay rw\n\
             broken\n";
-        assert_eq!(mounts(table), ["/", "/srv/my data"]);
-        assert_eq!(mounts("27 22 0:60 / / rw - overlay overlay rw"), ["/"]);
+        assert_eq!(mounts(table, |_| true), ["/", "/srv/my data"]);
+        assert_eq!(mounts("27 22 0:60 / / rw - overlay overlay rw", |_| true), ["/"]);
+    }
+
+    #[test]
+    fn a_file_is_no_disk_and_memory_that_holds_data_is() {
+        let table = "30 22 254:1 /c/hosts /etc/hosts rw - ext4 /dev/vda rw\n\
+            31 22 254:1 /vol/data /srv/shop/data rw - ext4 /dev/vda rw\n\
+            32 22 0:70 / /var/lib/landfall rw - tmpfs tmpfs rw,size=24m\n\
+            33 22 0:71 / /dev/shm rw - tmpfs shm rw\n\
+            34 22 0:72 / /run/user/1000 rw - tmpfs tmpfs rw\n\
+            35 22 0:73 / /run rw - tmpfs tmpfs rw\n";
+        assert_eq!(mounts(table, |path| path != "/etc/hosts"), ["/run", "/srv/shop/data", "/var/lib/landfall"]);
     }
 
     #[test]

@@ -3,20 +3,19 @@
 mod control;
 mod grant;
 mod image;
+mod secret;
 mod shared;
 
 pub(crate) use control::ControlError;
 pub(crate) use grant::GrantError;
 pub(crate) use image::{LoginError, UploadError};
+pub(crate) use secret::SecretError;
 pub(crate) use shared::SharedError;
 
 use crate::core::Holder;
 use crate::folder::FolderError;
-use crate::seal::SealError;
 use landfall_model::api::Failure;
-use landfall_model::name::{
-    AppName, CertificateName, EnvKey, EnvironmentName, RegistryHost, ReleaseNumber, ReplicaId, RolloutId, SecretName, ServiceName,
-};
+use landfall_model::name::{AppName, CertificateName, RegistryHost, ReleaseNumber, ReplicaId, RolloutId, ServiceName};
 use landfall_runtime::RuntimeError;
 use std::collections::BTreeSet;
 use std::error::Error;
@@ -126,106 +125,6 @@ pub(crate) enum StepError {
     Unknown(ServiceName),
 }
 
-/// A secret is missing or cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum SecretError {
-    /// The store refused.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// It cannot be sealed or opened.
-    #[error(transparent)]
-    Seal(#[from] SealError),
-    /// Secrets a release needs.
-    #[error("{app} lacks {}", listed(names))]
-    Missing {
-        /// Whose.
-        app: AppName,
-        /// Which variant of the app it is.
-        environment: Option<EnvironmentName>,
-        /// All of them.
-        names: BTreeSet<SecretName>,
-    },
-    /// It was forgotten with the releases that had it.
-    #[error("version {version} of the secret {name} of {app} is not kept any more")]
-    Gone {
-        /// Whose.
-        app: AppName,
-        /// Which.
-        name: SecretName,
-        /// Of it.
-        version: u32,
-    },
-    /// There is none of that name.
-    #[error("{app} has no secret {name}")]
-    Unknown {
-        /// Whose.
-        app: AppName,
-        /// Asked for.
-        name: SecretName,
-    },
-    /// The contract asks for more.
-    #[error("the secret {name} has {length} characters, and the contract asks for {want}")]
-    Short {
-        /// Which.
-        name: SecretName,
-        /// It has.
-        length: u64,
-        /// It must have.
-        want: u64,
-    },
-    /// Nobody replaced what stood in an example.
-    #[error("the secret {name} still has a placeholder for a value")]
-    Placeholder {
-        /// Which.
-        name: SecretName,
-    },
-    /// A variable cannot hold it.
-    #[error("the variable {key} would hold bytes that are no text")]
-    NoText {
-        /// Which.
-        key: EnvKey,
-    },
-    /// Beyond what is kept.
-    #[error("{what}")]
-    TooLarge {
-        /// In words.
-        what: String,
-    },
-}
-
-/// `the secret A`, `the secrets A and B`.
-fn listed(names: &BTreeSet<SecretName>) -> String {
-    let names: Vec<&str> = names.iter().map(SecretName::as_str).collect();
-    match names.as_slice() {
-        [one] => format!("the secret {one}"),
-        _ => format!("the secrets {}", names.join(", ")),
-    }
-}
-
-impl SecretError {
-    fn failure(&self) -> Failure {
-        let (code, hints) = match self {
-            Self::Store(e) => return chain("store-failed", e, vec!["is the disk full? `df -h` tells".into()], Vec::new()),
-            Self::Seal(e) => return chain(e.code(), e, e.hints(), Vec::new()),
-            Self::Missing { app, environment, names } => {
-                let of = match environment.as_ref().and_then(|e| Some((app.as_str().strip_suffix(e.as_str())?.strip_suffix('-')?, e))) {
-                    Some((app, environment)) => format!("-p {app} -e {environment}"),
-                    None => format!("-p {app}"),
-                };
-                ("secret-missing", names.iter().map(|name| format!("`landfall secret set {name} {of}`")).collect())
-            }
-            Self::Gone { .. } => ("secret-gone", vec!["go back to a newer release, or deploy the old files again".to_owned()]),
-            Self::Unknown { .. } => ("no-secret", vec!["`landfall secret list` shows what there is".to_owned()]),
-            Self::Short { name, .. } | Self::Placeholder { name } => {
-                ("secret-weak", vec![format!("make a real one: `openssl rand -hex 32 | landfall secret set {name}`")])
-            }
-            Self::NoText { .. } => ("secret-no-text", vec!["give it to the service as a file: `secrets:`".to_owned()]),
-            Self::TooLarge { .. } => ("secret-too-large", Vec::new()),
-        };
-        chain(code, self, hints, Vec::new())
-    }
-}
-
 /// A request to the API was refused.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum RequestError {
@@ -236,6 +135,14 @@ pub(crate) enum RequestError {
         purpose: String,
         /// Who keeps the app.
         holder: Holder,
+    },
+    /// The key it was asked with is bound to other apps.
+    #[error("this key may not do that: it is bound to {}, and was used for {asked}", apps.iter().map(AppName::as_str).collect::<Vec<_>>().join(", "))]
+    OutOfScope {
+        /// In words, or as it was asked.
+        asked: String,
+        /// The apps it is bound to.
+        apps: BTreeSet<AppName>,
     },
     /// No such app.
     #[error("there is no app `{0}` on this server")]
@@ -347,7 +254,7 @@ impl RequestError {
             Self::Secret(SecretError::Unknown { .. }) => 404,
             Self::Secret(SecretError::Store(_) | SecretError::Seal(_)) => 500,
             Self::Secret(_) => 409,
-            Self::Grant(_) => 403,
+            Self::Grant(_) | Self::OutOfScope { .. } => 403,
             Self::Runtime(_) | Self::Store(_) | Self::Control(_) | Self::Login(_) | Self::Upload(_) => 500,
         }
     }
@@ -356,6 +263,12 @@ impl RequestError {
     pub(crate) fn failure(&self) -> Failure {
         let (code, hint) = match self {
             Self::Busy { .. } => ("busy", Some("wait for it: `landfall status` shows where it is, `landfall events -f` follows it")),
+            Self::OutOfScope { .. } => (
+                "app-not-allowed",
+                Some(
+                    "use a key that may, or have the server's owner bind this one to the app: `landfall server setup --deployer KEY --app NAME`",
+                ),
+            ),
             Self::NoApp(_) => ("no-app", Some("`landfall status` lists the apps; `landfall deploy` makes one")),
             Self::NoRelease { .. } | Self::NothingEarlier(_) => ("no-release", Some("`landfall releases` lists what can be gone back to")),
             Self::NoRollout(_) => ("no-rollout", None),

@@ -26,7 +26,7 @@ mod store;
 mod table;
 mod upload;
 
-pub use api::{GROUP, SHARED_SOCKET};
+pub use api::{DEPLOYER, GROUP, SHARED_SOCKET};
 pub use clock::{Clock, WallClock};
 pub use core::Runtimes;
 pub use disk::{Disk, disks};

@@ -147,7 +147,8 @@ pub(crate) async fn receive(core: &Core, id: &ImageId, (at, of): (u64, u64), byt
     let place = uploads.dir.parent().unwrap_or(&uploads.dir);
     let free = rustix::fs::statvfs(place).map_or(u64::MAX, |disk| disk.f_bavail.saturating_mul(disk.f_frsize));
     if free < RESERVE.saturating_add(bytes.len() as u64) {
-        return Err(UploadError::NoRoom { free }.into());
+        let (place, need) = (place.display().to_string(), bytes.len() as u64);
+        return Err(UploadError::NoRoom { place, free, need, reserve: RESERVE }.into());
     }
     let failed = |source| RequestError::from(UploadError::Disk { id: id.clone(), source });
     append(&uploads.dir, &uploads.part(id), &bytes).map_err(failed)?;

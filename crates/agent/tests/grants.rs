@@ -52,7 +52,12 @@ async fn release(home: &Path, spec: Spec) -> (Result<Accepted, Failure>, Vec<Str
     let agent = Agent::open_in(&settings, runtimes, surroundings).unwrap();
     let request = RolloutRequest {
         id: "rollout-1".parse().unwrap(),
-        want: Want::Deploy { spec: Box::new(spec), given: std::collections::BTreeMap::new() },
+        want: Want::Deploy {
+            spec: Box::new(spec),
+            given: std::collections::BTreeMap::new(),
+            unset: landfall_model::secret::Unset::default(),
+            from: None,
+        },
     };
     let answer = agent.begin(&"shop".parse().unwrap(), request, "test").await;
     (answer, runtime.journal())
@@ -161,7 +166,12 @@ async fn who_runs_the_agent_for_himself_needs_no_grant_for_programs() {
     let runtime = Arc::new(FakeRuntime::new(RuntimeKind::Process));
     let settings = Settings { home: home.path().to_owned(), http: None, https: None, binary: "/bin/landfall".into() };
     let agent = Agent::open(&settings, Runtimes { docker: runtime.clone(), process: runtime }).unwrap();
-    let want = Want::Deploy { spec: Box::new(programs("command: [/bin/sh]")), given: BTreeMap::new() };
+    let want = Want::Deploy {
+        spec: Box::new(programs("command: [/bin/sh]")),
+        given: BTreeMap::new(),
+        unset: landfall_model::secret::Unset::default(),
+        from: None,
+    };
     let answer = agent.begin(&"shop".parse().unwrap(), RolloutRequest { id: "rollout-1".parse().unwrap(), want }, "test").await;
     assert!(answer.is_ok(), "{answer:?}");
 }
@@ -172,7 +182,7 @@ async fn release_beside(home: &Path, spec: Spec, owners: Owners) -> Result<Accep
     runtime.set_owners(owners);
     let settings = Settings { home: home.to_owned(), http: None, https: None, binary: "/bin/landfall".into() };
     let agent = Agent::open(&settings, Runtimes { docker: runtime.clone(), process: runtime }).unwrap();
-    let want = Want::Deploy { spec: Box::new(spec), given: BTreeMap::new() };
+    let want = Want::Deploy { spec: Box::new(spec), given: BTreeMap::new(), unset: landfall_model::secret::Unset::default(), from: None };
     agent.begin(&"shop".parse().unwrap(), RolloutRequest { id: "rollout-1".parse().unwrap(), want }, "test").await
 }
 

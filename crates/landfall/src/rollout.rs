@@ -35,12 +35,13 @@ pub fn fresh_id() -> Outcome<RolloutId> {
 }
 
 /// Lets Ctrl-C leave a rollout running: what the server does does not depend on this terminal.
-pub async fn detachable(app: &AppName, rollout: impl Future<Output = Outcome<Ended>>) -> Outcome<Ended> {
+pub async fn detachable(client: &Client, app: &AppName, rollout: impl Future<Output = Outcome<Ended>>) -> Outcome<Ended> {
+    let at = client.at();
     let mut interrupt = interrupts()?;
     tokio::select! {
         ended = rollout => ended,
         _ = interrupt.recv() => Err(Plain::interrupted(format!("this terminal no longer follows {app}; a rollout that began goes on"))
-            .hint(format!("follow it with `landfall status -p {app}` or `landfall events -f -p {app}`"))
+            .hint(format!("follow it with `landfall status -p {app}{at}` or `landfall events -f -p {app}{at}`"))
             .into()),
     }
 }
@@ -68,7 +69,7 @@ pub async fn roll_out(client: &Client, printer: &Printer, app: &AppName, want: W
         }
     }
     Err(Plain::failed("rollout-lost", format!("the agent does not say how the rollout of {app} ended"))
-        .hint(format!("see `landfall status -p {app}`"))
+        .hint(format!("see `landfall status -p {app}{}`", client.at()))
         .into())
 }
 

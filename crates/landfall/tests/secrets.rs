@@ -172,6 +172,86 @@ fn what_is_missing_weak_lost_or_exchanged_is_refused_before_anything_is_touched(
     assert!(audit.contains("refused: secret-missing") && audit.contains("secret import OTHER THIRD"), "{audit}");
 }
 
+/// Everything of it comes from a file of variables that only one machine has.
+const LENT: &str = r#"
+name: lent
+x-landfall:
+  runtime: process
+  tls: "off"
+  env:
+    COLOUR: { one_of: [blue, green], default: blue }
+  environments:
+    staging: { domains: [staging.localhost], values: { URL: "http://staging" } }
+services:
+  web:
+    command: [python3, server.py]
+    environment:
+      JWT_SECRET: ${TOKEN:-none}
+      URL: ${URL}
+      COLOUR: ${COLOUR}
+    x-landfall: { routes: [/], health: { path: / } }
+"#;
+
+#[test]
+fn values_that_only_the_server_has_are_used_or_the_deploy_is_refused() {
+    let server = Server::new("lent", LENT);
+    server.write(".env", "TOKEN=t1\nURL=http://one\nCOLOUR=green\nEXTRA=1\n");
+    server.good(&["up", "--detach"]);
+    assert_eq!(server.answer("localhost"), "t1 http://one green");
+    let imported = server.good(&["secret", "import", ".env"]);
+    assert!(imported.contains("no deploy uses COLOUR, EXTRA, TOKEN, URL"), "{imported}");
+    assert!(imported.contains("x-landfall:\n  env:\n    COLOUR: { secret: true }\n    EXTRA: { secret: true }"), "{imported}");
+    server.good(&["deploy"]);
+
+    // From where there is no `.env`, as in CI.
+    std::fs::remove_file(server.project().join(".env")).unwrap();
+    for verb in [&["deploy"][..], &["plan"], &["up", "--detach"]] {
+        let refused = server.bad(verb);
+        assert!(refused.contains("secret-undeclared") && refused.contains("without the secrets COLOUR, TOKEN, URL"), "{verb:?}: {refused}");
+        assert!(
+            refused.contains("x-landfall: { env: { COLOUR: { secret: true }, TOKEN: { secret: true }, URL: { secret: true } } }"),
+            "{refused}"
+        );
+        assert!(!refused.contains("EXTRA"), "nothing asks for it: {refused}");
+    }
+    assert_eq!(server.answer("localhost"), "t1 http://one green", "nothing was touched");
+    // One that is set empty is as good as none; one that is set is used.
+    let empty = server.landfall(&["plan"]).env("URL", "").env("TOKEN", "t2").env("COLOUR", "green").output().unwrap();
+    assert!(!empty.status.success() && text(&empty).contains("without the secret URL, which"), "{}", text(&empty));
+    let set = server.landfall(&["plan"]).env("URL", "http://two").env("TOKEN", "t2").env("COLOUR", "green").output().unwrap();
+    assert!(set.status.success(), "{}", text(&set));
+
+    // A name alone, and a file that need not be there.
+    let alone = LENT.replace("URL: ${URL}", "URL:").replace("COLOUR: ${COLOUR}", "OTHER: x").replace("${TOKEN:-none}", "none");
+    server.write("compose.yaml", &alone);
+    assert!(server.bad(&["deploy"]).contains("without the secrets COLOUR, URL, which"));
+    server.write("compose.yaml", &alone.replace("    environment:", "    env_file: [{ path: .env, required: false }]\n    environment:"));
+    let file = server.bad(&["deploy"]);
+    assert!(file.contains("EXTRA") && file.contains("`.env` is not there"), "{file}");
+
+    // What the message says to do.
+    let declared = LENT.replace(
+        "    COLOUR: { one_of: [blue, green], default: blue }",
+        "    COLOUR: { secret: true }\n    TOKEN: { secret: true }\n    URL: { secret: true }",
+    );
+    server.write("compose.yaml", &declared);
+    server.good(&["deploy"]);
+    assert_eq!(server.answer("localhost"), "t1 http://one green");
+    assert!(!server.good(&["secret", "list"]).is_empty());
+
+    // The environment is an app of its own: what it has not, nobody keeps for it; and its own values count.
+    server.write("compose.yaml", LENT);
+    server.good(&["deploy", "staging"]);
+    assert_eq!(server.answer("staging.localhost"), "none http://staging blue");
+    assert!(server.fed(&["secret", "set", "TOKEN", "-e", "staging"], "t3").status.success());
+    let promoted = server.bad(&["deploy", "staging"]);
+    assert!(promoted.contains("lent-staging would be deployed without the secret TOKEN"), "{promoted}");
+    assert!(promoted.contains("landfall secret unset TOKEN -p lent -e staging"), "{promoted}");
+    assert!(promoted.contains("x-landfall.environments.staging.values"), "{promoted}");
+    server.good(&["secret", "unset", "TOKEN", "-e", "staging"]);
+    server.good(&["deploy", "staging"]);
+}
+
 #[test]
 fn environments_are_apps_of_their_own_and_a_reset_wants_its_words() {
     let server = Server::new("vault", FILE);
@@ -185,7 +265,22 @@ fn environments_are_apps_of_their_own_and_a_reset_wants_its_words() {
     assert!(server.answer("production.localhost").ends_with(" blue"));
     assert!(server.good(&["status", "-e", "staging", "--json"]).contains("\"vault-staging\""));
     // A secret of one is none of the other's.
-    assert!(server.fed(&["secret", "rotate", "JWT_SECRET", "-e", "staging"], SECOND).status.success());
+    for (args, name) in [
+        (&["secret", "rotate", "JWT_SECRET", "-e", "staging"][..], "rotate"),
+        (&["secret", "rotate", "JWT_SECRET", "-p", "vault-staging"], "rotate by name"),
+        (&["rollback", "-e", "staging"], "rollback"),
+        (&["rollback", "-p", "vault-staging"], "rollback by name"),
+        (&["down", "-e", "staging"], "down"),
+        (&["down", "vault-staging"], "down by name"),
+        (&["reset", "vault-staging", "--volumes", "--confirm", "RESET_ALL_VOLUMES"], "reset"),
+        (&["promote", "production", "staging"], "promote"),
+    ] {
+        let refused = text(&server.fed(args, SECOND));
+        assert!(refused.contains("[not-approved]") && refused.contains("staging asks for approval"), "{name}: {refused}");
+    }
+    let audit = server.good(&["events", "--audit"]);
+    assert!(audit.contains("promote from staging to production"), "{audit}");
+    assert!(server.fed(&["secret", "rotate", "JWT_SECRET", "-e", "staging", "--approve"], SECOND).status.success());
     assert!(server.answer("staging.localhost").starts_with(SECOND) && server.answer("production.localhost").starts_with(FIRST));
     std::fs::create_dir(server.project().join("staging")).unwrap();
     assert!(server.bad(&["deploy", "staging"]).contains("-e staging"));
@@ -195,10 +290,10 @@ fn environments_are_apps_of_their_own_and_a_reset_wants_its_words() {
     }
 
     for words in [&[][..], &["--confirm", "RESET"], &["--confirm", "reset_all_volumes"]] {
-        let refused = server.landfall(&[&["reset", "vault-staging", "--volumes"], words].concat()).output().unwrap();
+        let refused = server.landfall(&[&["reset", "vault-staging", "--volumes", "--approve"], words].concat()).output().unwrap();
         assert_eq!(refused.status.code(), Some(2), "{}", text(&refused));
         assert!(text(&refused).contains("nothing was touched"), "{}", text(&refused));
     }
-    server.good(&["reset", "vault-staging", "--volumes", "--confirm", "RESET_ALL_VOLUMES"]);
+    server.good(&["reset", "vault-staging", "--volumes", "--confirm", "RESET_ALL_VOLUMES", "--approve"]);
     assert!(server.answer("production.localhost").starts_with(FIRST));
 }

@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
 #![allow(clippy::print_stdout, reason = "seeds and figures, shown with --nocapture and with a failure")]
 
+#[path = "ssh/bound.rs"]
+mod bound;
 #[path = "ssh/cut.rs"]
 mod cut;
 #[path = "ssh/refused.rs"]

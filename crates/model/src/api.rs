@@ -3,16 +3,17 @@
 //! The client decides the rollout's id, so a request that was cut off can be asked again and never starts a second rollout. Lists and streams
 //! are bounded; a stream (`events`, `logs`) is one JSON object per line.
 
+mod want;
+
+pub use want::Want;
+
 use crate::control::LastFault;
-use crate::digest::{Revision, digest};
-use crate::name::{AppName, CertificateName, ImageRef, ReleaseNumber, ReplicaId, RolloutId, SecretName, ServiceName, VolumeName};
+use crate::name::{AppName, CertificateName, ImageRef, ReleaseNumber, ReplicaId, RolloutId, ServiceName, VolumeName};
 use crate::observed::ReplicaState;
 use crate::plan::Plan;
-use crate::secret::SecretValue;
-use crate::spec::{RuntimeKind, Spec};
+use crate::spec::RuntimeKind;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::fmt;
 
 /// Version of the words in this file; the path's `/v1`.
 pub const VERSION: u32 = 1;
@@ -41,56 +42,13 @@ pub struct RolloutRequest {
     pub want: Want,
 }
 
-/// What a rollout leads to.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", tag = "want")]
-pub enum Want {
-    /// This spec.
-    Deploy {
-        /// Complete.
-        spec: Box<Spec>,
-        /// Values of secrets the project has; used as long as the server has none of its own.
-        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-        given: BTreeMap<SecretName, SecretValue>,
-    },
-    /// The spec of the release that serves, with the secrets the server has now.
-    Renew {
-        /// Which secret changed.
-        secret: SecretName,
-    },
-    /// The spec of an earlier release.
-    Rollback {
-        /// Which; the one before the current when absent.
-        release: Option<ReleaseNumber>,
-    },
-    /// Nothing of the app: replicas and networks gone, volumes kept.
-    Down {
-        /// Volumes too.
-        volumes: bool,
-    },
-}
-
-impl fmt::Display for Want {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Want::Deploy { .. } => f.write_str("deploy"),
-            Want::Renew { secret } => write!(f, "rotate {secret}"),
-            Want::Rollback { release: Some(release) } => write!(f, "rollback to release {release}"),
-            Want::Rollback { release: None } => f.write_str("rollback"),
-            Want::Down { volumes: false } => f.write_str("down"),
-            Want::Down { volumes: true } => f.write_str("down with volumes"),
-        }
-    }
-}
-
-impl Want {
-    /// Equal for two requests that ask for the same. Values of secrets do not count: it is stored, and a digest of a short value says the value.
-    pub fn revision(&self) -> Revision {
-        match self {
-            Want::Deploy { spec, .. } => digest(&Want::Deploy { spec: spec.clone(), given: BTreeMap::new() }),
-            other => digest(other),
-        }
-    }
+/// `POST /v1/audit`: root did something to this server that is no call of the API, and has it recorded as one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Recorded {
+    /// In words.
+    pub action: String,
+    /// The code of its failure.
+    pub refused: Option<String>,
 }
 
 /// Answer to a plan request, and to a rollout request that was accepted.

@@ -4,7 +4,9 @@
 //! begins each connection with the line of a [`Caller`]: what sshd knows of who is at the other end, which the kernel's credentials do not say.
 //! Both are bounded, and what reads them never needs more than the bound.
 
+use crate::name::AppName;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 use std::fmt;
 
 /// Version of what follows the hello: streams of HTTP/2 (RFC 9113), each CONNECT (§8.5) one connection to the agent.
@@ -78,10 +80,16 @@ impl Hello {
 }
 
 /// Longest line of a caller.
-pub const MAX_CALLER: usize = 512;
+pub const MAX_CALLER: usize = 2048;
+
+/// Most apps one key can be bound to.
+pub const MAX_SCOPE: usize = 16;
 
 /// How the line of a caller begins. No method of HTTP does.
 const CALLER: &str = "landfall-caller ";
+
+/// How that of one that is bound to apps begins. An agent that does not know of this turns it away instead of letting it do everything.
+const SCOPED: &str = "landfall-caller-of ";
 
 /// Who asks over SSH, as far as sshd tells. Whether it is true is a question of who says it: see `agent::api::peer`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -90,19 +98,27 @@ pub struct Caller {
     pub key: Option<String>,
     /// Address of the client.
     pub from: Option<String>,
+    /// The only apps it may ask about; absent for a key that is bound to none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub apps: Option<BTreeSet<AppName>>,
 }
 
 impl Caller {
     /// The line a connection to the agent begins with, its end included.
     pub fn line(&self) -> String {
-        let caller = Self { key: self.key.as_deref().map(clean), from: self.from.as_deref().map(clean) };
-        format!("{CALLER}{}\n", serde_json::to_string(&caller).unwrap_or_default())
+        let caller = Self { key: self.key.as_deref().map(clean), from: self.from.as_deref().map(clean), apps: self.apps.clone() };
+        let begin = if caller.apps.is_some() { SCOPED } else { CALLER };
+        format!("{begin}{}\n", serde_json::to_string(&caller).unwrap_or_default())
     }
 
     /// Reads the line without its end.
     pub fn parse(line: &str) -> Option<Self> {
-        let caller: Self = serde_json::from_str(line.strip_prefix(CALLER)?).ok()?;
-        Some(Self { key: caller.key.as_deref().map(clean), from: caller.from.as_deref().map(clean) })
+        let (text, scoped) = match line.strip_prefix(SCOPED) {
+            Some(text) => (text, true),
+            None => (line.strip_prefix(CALLER)?, false),
+        };
+        let caller: Self = serde_json::from_str(text).ok().filter(|caller: &Self| caller.apps.is_some() == scoped)?;
+        Some(Self { key: caller.key.as_deref().map(clean), from: caller.from.as_deref().map(clean), apps: caller.apps })
     }
 }
 
@@ -152,7 +168,7 @@ mod tests {
 
         #[test]
         fn a_caller_is_one_bounded_line(key in proptest::option::of("\\PC{0,300}"), from in proptest::option::of(".{0,300}")) {
-            let line = Caller { key, from }.line();
+            let line = Caller { key, from, apps: None }.line();
             prop_assert!(line.len() <= MAX_CALLER && line.trim_end_matches('\n').bytes().all(|b| b.is_ascii_graphic() || b == b' '));
             let read = Caller::parse(line.trim_end_matches('\n')).unwrap();
             prop_assert_eq!(read.line(), line);
@@ -168,9 +184,25 @@ mod tests {
 
     #[test]
     fn a_caller_is_told_in_words() {
-        let caller = Caller { key: Some("SHA256:ab+/c".into()), from: Some("203.0.113.7".into()) };
+        let caller = Caller { key: Some("SHA256:ab+/c".into()), from: Some("203.0.113.7".into()), apps: None };
         assert_eq!(caller.to_string(), "SSH key SHA256:ab+/c from 203.0.113.7");
         assert_eq!(Caller::default().to_string(), "SSH");
         assert_eq!(Caller::parse("GET / HTTP/1.1"), None);
+    }
+
+    #[test]
+    fn a_scope_is_said_and_never_lost() {
+        let longest = |n: usize| format!("{}{n:02}", "a".repeat(61)).parse::<AppName>();
+        let apps: BTreeSet<AppName> = (0..MAX_SCOPE).filter_map(|n| longest(n).ok()).collect();
+        let long = "x".repeat(300);
+        let line = Caller { key: Some(long.clone()), from: Some(long), apps: Some(apps.clone()) }.line();
+        assert!(line.len() <= MAX_CALLER, "{}", line.len());
+        assert_eq!(Caller::parse(line.trim_end()).and_then(|caller| caller.apps), Some(apps));
+        // One that knows no scopes knows no such beginning, and there is no scope without it.
+        assert!(!line.starts_with(CALLER));
+        for bad in ["landfall-caller-of {}", "landfall-caller {\"apps\":[\"a\"]}", "landfall-caller-of {\"apps\":[\"../x\"]}"] {
+            assert_eq!(Caller::parse(bad), None, "{bad}");
+        }
+        assert_eq!(Caller::parse("landfall-caller-of {\"apps\":[]}").and_then(|caller| caller.apps), Some(BTreeSet::new()));
     }
 }

@@ -90,6 +90,25 @@ impl<'de> Deserialize<'de> for SecretValue {
     }
 }
 
+/// What a project asks for and the machine it is deployed from does not have. A server that keeps values for it and is not told to use them refuses
+/// the release: it would be made of empty values.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unset {
+    /// Variables, in whatever form they are asked for.
+    #[serde(default)]
+    pub variables: BTreeSet<String>,
+    /// Files of variables that need not be there and are not.
+    #[serde(default)]
+    pub files: BTreeSet<String>,
+}
+
+impl Unset {
+    /// Everything is here.
+    pub fn is_empty(&self) -> bool {
+        self.variables.is_empty() && self.files.is_empty()
+    }
+}
+
 /// `GET /v1/apps/{app}/secrets`: what is known of one without knowing it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SecretStatus {

@@ -29,6 +29,12 @@ impl ServerAddress {
         self.user.as_deref()
     }
 
+    /// The same place as somebody else.
+    #[must_use]
+    pub fn as_user(&self, user: &'static str) -> Self {
+        Self { user: Some(user.to_owned()), ..self.clone() }
+    }
+
     /// A name, an alias of the user's ssh_config, or an address (one of IPv6 without brackets).
     pub fn host(&self) -> &str {
         &self.host

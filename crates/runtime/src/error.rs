@@ -150,7 +150,10 @@ impl RuntimeError {
             Self::LoginRefused { registry, .. } => {
                 vec![format!("check user and password; {registry} may want a token in place of the password")]
             }
-            Self::RegistryAway { registry, reason } => vec![away(registry, &reason.to_ascii_lowercase())],
+            Self::RegistryAway { registry, reason } => vec![
+                away(registry, &reason.to_ascii_lowercase()),
+                "or do without it: `landfall deploy --push` sends the images that your own machine's Docker has".to_owned(),
+            ],
             Self::DiskFull { .. } => {
                 vec!["`landfall prune` deletes images that no release needs; `df -h /var/lib/docker` tells the rest".into()]
             }

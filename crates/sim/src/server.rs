@@ -114,7 +114,12 @@ impl Server {
                     state = server.ended(agent, id) => return Ending::Rollout(state),
                     () = server.given_up(agent, id) => {}
                 }
-                let want = Want::Deploy { spec: Box::new(other.spec()), given: BTreeMap::new() };
+                let want = Want::Deploy {
+                    spec: Box::new(other.spec()),
+                    given: BTreeMap::new(),
+                    unset: landfall_model::secret::Unset::default(),
+                    from: None,
+                };
                 let second = RolloutRequest { id: "another".parse().unwrap_or_else(|e| panic!("{e}")), want };
                 let refused = agent.begin(&server.app, second, "sim").await;
                 assert!(refused.as_ref().is_err_and(|f| f.code == "busy"), "the app is held: {refused:?}");
@@ -171,7 +176,12 @@ impl Server {
 
     fn request(&mut self, app: App) -> RolloutRequest {
         self.rollouts += 1;
-        let want = Want::Deploy { spec: Box::new(app.spec()), given: BTreeMap::new() };
+        let want = Want::Deploy {
+            spec: Box::new(app.spec()),
+            given: BTreeMap::new(),
+            unset: landfall_model::secret::Unset::default(),
+            from: None,
+        };
         RolloutRequest { id: self.newest(), want }
     }
 

@@ -1,11 +1,12 @@
 //! Apps as they stand, and their releases.
 
 use super::named;
+use super::peer::Peer;
 use crate::core::Core;
 use crate::error::RequestError;
 use crate::store::{AppRow, RolloutRow};
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::{ConnectInfo, Path, State};
 use landfall_model::api::{AppStatus, Release, ReplicaStatus, RolloutStatus, ServiceStatus, VolumeStatus};
 use landfall_model::control::ProxyStatus;
 use landfall_model::name::{AppName, ReleaseNumber, ServiceName};
@@ -14,9 +15,12 @@ use landfall_model::spec::{Service, Spec, Tls};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-pub(super) async fn list(State(core): State<Arc<Core>>) -> Result<Json<Vec<AppStatus>>, RequestError> {
+pub(super) async fn list(
+    State(core): State<Arc<Core>>,
+    ConnectInfo(peer): ConnectInfo<Peer>,
+) -> Result<Json<Vec<AppStatus>>, RequestError> {
     let mut apps = Vec::new();
-    for row in core.store.apps()? {
+    for row in core.store.apps()?.into_iter().filter(|row| peer.may(&row.name)) {
         apps.push(status(&core, &row).await?);
     }
     Ok(Json(apps))

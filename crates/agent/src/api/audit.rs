@@ -5,11 +5,13 @@
 
 use super::peer::Peer;
 use crate::core::Core;
+use crate::error::RequestError;
 use axum::extract::{ConnectInfo, Request, State};
 use axum::http::{Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
-use landfall_model::api::What;
+use axum::{Extension, Json};
+use landfall_model::api::{Recorded, What};
 use landfall_model::name::{AppName, RolloutId};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -31,6 +33,23 @@ impl Note {
     fn read(&self) -> Option<Said> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
+}
+
+/// Records what was done to the server without the API. Nobody but root, or the agent's own user, has done any such thing.
+pub(super) async fn told(
+    ConnectInfo(peer): ConnectInfo<Peer>,
+    Extension(note): Extension<Note>,
+    Json(what): Json<Recorded>,
+) -> Result<Response, RequestError> {
+    if !peer.is_owner() {
+        return Err(RequestError::Bad("only who owns this server has changed it".to_owned()));
+    }
+    note.write(what.action, None);
+    let mut response = Json(()).into_response();
+    if let Some(code) = what.refused {
+        response.extensions_mut().insert(Refused(code.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '-').take(60).collect()));
+    }
+    Ok(response)
 }
 
 /// Left in an answer by a refusal: its code.

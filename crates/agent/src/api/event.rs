@@ -1,12 +1,13 @@
 //! Events as they were stored, and as they come.
 
 use super::named;
+use super::peer::Peer;
 use crate::clock::now_ms;
 use crate::core::Core;
 use crate::error::RequestError;
 use crate::store::Of;
 use axum::body::Body;
-use axum::extract::{Path, Query, State};
+use axum::extract::{ConnectInfo, Path, Query, State};
 use axum::response::Response;
 use futures_util::stream;
 use landfall_model::api::{Event, RolloutState, What};
@@ -75,8 +76,18 @@ impl Cursor {
     }
 }
 
-pub(super) async fn list(State(core): State<Arc<Core>>, Query(query): Query<ListQuery>) -> Result<Response, RequestError> {
+pub(super) async fn list(
+    State(core): State<Arc<Core>>,
+    ConnectInfo(peer): ConnectInfo<Peer>,
+    Query(query): Query<ListQuery>,
+) -> Result<Response, RequestError> {
     let app: Option<AppName> = query.app.as_deref().map(named).transpose()?;
+    if let Some(apps) = peer.scope()
+        && app.as_ref().is_none_or(|app| !apps.contains(app))
+    {
+        let asked = app.map_or_else(|| "the events of every app".to_owned(), |app| format!("the events of {app}"));
+        return Err(RequestError::OutOfScope { asked, apps });
+    }
     let of = Of { app, rollout: None, audit: query.audit };
     let limit = query.limit.unwrap_or(PAST).min(10_000);
     let after = match query.after {
@@ -90,11 +101,13 @@ pub(super) async fn list(State(core): State<Arc<Core>>, Query(query): Query<List
 /// Ends after the rollout's end.
 pub(super) async fn of_rollout(
     State(core): State<Arc<Core>>,
+    ConnectInfo(peer): ConnectInfo<Peer>,
     Path(id): Path<String>,
     Query(query): Query<AfterQuery>,
 ) -> Result<Response, RequestError> {
     let id: RolloutId = named(&id)?;
-    core.store.rollout(&id)?.ok_or_else(|| RequestError::NoRollout(id.clone()))?;
+    // Of another app's it hears no more than of one that never was.
+    core.store.rollout(&id)?.filter(|row| peer.may(&row.app)).ok_or_else(|| RequestError::NoRollout(id.clone()))?;
     Ok(lines(Cursor { core, of: Of { rollout: Some(id), ..Of::default() }, after: query.after, left: u64::MAX, follow: true, said: 0 }))
 }
 

@@ -13,19 +13,20 @@ mod metrics;
 mod peer;
 mod registry;
 mod rollout;
+mod scope;
 mod secret;
 mod session;
 mod survey;
 
 pub(crate) use cert::certificates;
-pub use peer::{GROUP, SHARED_SOCKET};
+pub use peer::{DEPLOYER, GROUP, SHARED_SOCKET};
 pub(crate) use peer::{Listener, group};
 
 use crate::core::Core;
 use crate::error::RequestError;
 use axum::extract::{DefaultBodyLimit, State};
 use axum::http::StatusCode;
-use axum::middleware::from_fn_with_state;
+use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post, put};
 use axum::{Extension, Json, Router};
@@ -47,6 +48,7 @@ pub(crate) async fn serve(listener: Listener, core: Arc<Core>) {
         .route("/v1/apps/{app}/rollouts", post(rollout::begin))
         .route("/v1/rollouts/{id}/events", get(event::of_rollout))
         .route("/v1/events", get(event::list))
+        .route("/v1/audit", post(audit::told))
         .route("/v1/survey", get(survey::show))
         .route("/v1/metrics", get(metrics::show))
         .route("/metrics", get(metrics::prometheus))
@@ -67,6 +69,7 @@ pub(crate) async fn serve(listener: Listener, core: Arc<Core>) {
         .route("/v1/apps/{app}/volumes", get(app::volumes))
         .route("/v1/apps/{app}/secrets", get(secret::list).put(secret::set))
         .route("/v1/apps/{app}/secrets/{name}", delete(secret::unset))
+        .layer(from_fn(scope::guard))
         .layer(from_fn_with_state(Arc::clone(&core), audit::record))
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .with_state(core);

@@ -5,14 +5,17 @@
 //! is (`SO_PEERCRED`).
 //!
 //! What `landfall agent-stdio` adds in its first line, the key and the address of the SSH client, is as trustworthy as the user it runs as: who has a shell
-//! on the server can write that line too. A key that may only run `agent-stdio` (`command=` in authorized_keys) cannot.
+//! on the server can write that line too. A key that may only run `agent-stdio` (`restrict,command=` in authorized_keys) cannot: its first line is written
+//! before a byte of the client's is carried. So is the scope in it, the apps a key is bound to ([`super::scope`]). Such keys are the user [`DEPLOYER`]'s,
+//! who logs in for nothing else, cannot change its own authorized_keys, and is refused without a scope.
 
 use axum::extract::connect_info::Connected;
 use axum::serve::IncomingStream;
 use landfall_model::hello::{Caller, MAX_CALLER};
+use landfall_model::name::AppName;
 use rustix::fs::{Gid, chown};
 use rustix::net::{RecvFlags, recv};
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fs::Permissions;
 use std::io::ErrorKind;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
@@ -28,6 +31,9 @@ use tokio::time::{Instant, timeout};
 
 /// Members of this group may speak to the agent of a server.
 pub const GROUP: &str = "landfall";
+
+/// Whose keys are bound to apps.
+pub const DEPLOYER: &str = "landfall-deployer";
 
 /// Where they do.
 pub const SHARED_SOCKET: &str = "/run/landfall/agent.sock";
@@ -54,14 +60,36 @@ pub(crate) struct Peer {
 impl Peer {
     /// `root (uid 0)`, `deploy (uid 1001, SSH key SHA256:… from 203.0.113.7)`; only the number for a user without an entry.
     pub(crate) fn who(&self) -> String {
-        let passwd = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
-        let uid = self.uid.to_string();
-        let entry = passwd.lines().find(|l| l.split(':').nth(2) == Some(uid.as_str()));
         let caller = self.caller.as_ref().map(|caller| format!(", {caller}")).unwrap_or_default();
-        match entry.and_then(|l| l.split(':').next()) {
-            Some(name) => format!("{name} (uid {uid}{caller})"),
-            None => format!("uid {uid}{caller}"),
+        match self.user() {
+            Some(name) => format!("{name} (uid {}{caller})", self.uid),
+            None => format!("uid {}{caller}", self.uid),
         }
+    }
+
+    fn user(&self) -> Option<String> {
+        let passwd = std::fs::read_to_string("/etc/passwd").ok()?;
+        let uid = self.uid.to_string();
+        let entry = passwd.lines().find(|l| l.split(':').nth(2) == Some(uid.as_str()))?;
+        entry.split(':').next().map(str::to_owned)
+    }
+
+    /// The only apps it may ask about; `None` for all of the server.
+    pub(crate) fn scope(&self) -> Option<BTreeSet<AppName>> {
+        let bound = self.caller.as_ref().and_then(|caller| caller.apps.clone());
+        // Whoever speaks for this user without saying for which apps did not come by one of its keys.
+        let unbound = || (self.uid != 0 && self.user().is_some_and(|name| name == DEPLOYER)).then(BTreeSet::new);
+        bound.or_else(unbound)
+    }
+
+    /// Root, or the user the agent runs as.
+    pub(crate) fn is_owner(&self) -> bool {
+        self.scope().is_none() && (self.uid == 0 || self.uid == rustix::process::geteuid().as_raw())
+    }
+
+    /// Whether it may ask about this app.
+    pub(crate) fn may(&self, app: &AppName) -> bool {
+        self.scope().is_none_or(|apps| apps.contains(app))
     }
 }
 

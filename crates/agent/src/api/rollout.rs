@@ -28,9 +28,17 @@ pub(super) async fn begin(
     Path(app): Path<String>,
     Json(request): Json<RolloutRequest>,
 ) -> Result<Json<Accepted>, RequestError> {
-    note.write(request.want.to_string(), Some(request.id.clone()));
+    let (words, id) = (request.want.told(), request.id.clone());
+    note.write(words.clone(), Some(id.clone()));
+    let back = matches!(request.want, Want::Rollback { .. });
     owns_project(&core, &request, &peer)?;
-    Ok(Json(rollout::begin(&core, &named(&app)?, request, &peer.who()).await?))
+    let begun = rollout::begin(&core, &named(&app)?, request, &peer.who()).await?;
+    if let Accepted::Rollout { id: done_by, release } = &begun {
+        // Which one it goes back to is known only now.
+        let words = if back { core.store.rollout(done_by)?.map_or(words, |row| row.purpose) } else { words };
+        note.write(format!("{words}, as release {release}"), Some(id));
+    }
+    Ok(Json(begun))
 }
 
 /// A new release says where its project is; an old one was asked when it was new.

@@ -44,10 +44,16 @@ pub(crate) enum UploadError {
         limit: u64,
     },
     /// The disk is nearly full.
-    #[error("the server has {free} bytes left on its disk, and some of them must stay free for others")]
+    #[error("{} MB are free at {place} on the server; this piece needs {} MB, and {} MB stay free for databases and the agent", free >> 20, need.div_ceil(1 << 20), reserve >> 20)]
     NoRoom {
+        /// The directory that was looked at.
+        place: String,
         /// Bytes.
         free: u64,
+        /// Bytes.
+        need: u64,
+        /// Bytes.
+        reserve: u64,
     },
     /// It is not what its name says.
     #[error("{0} arrived damaged and was deleted")]

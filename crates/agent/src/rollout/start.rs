@@ -46,6 +46,9 @@ pub(crate) async fn begin(core: &Arc<Core>, name: &AppName, request: RolloutRequ
     let since = Instant::now();
     let held = loop {
         if let Some(known) = core.store.rollout(&request.id)? {
+            if known.app != *name {
+                return Err(RequestError::Bad(format!("the rollout {} is not one of {name}", request.id)));
+            }
             return Ok(Accepted::Rollout { id: known.id, release: known.release });
         }
         let busy = match core.hold(name, &request.id, who) {
@@ -127,7 +130,10 @@ async fn consider(core: &Arc<Core>, name: &AppName, request: RolloutRequest, who
     let mut app = known.unwrap_or_else(|| AppRow::new(name.clone(), spec.runtime));
     let down = matches!(request.want, Want::Down { .. });
     let pinned = match &request.want {
-        Want::Deploy { given, .. } => core.secrets.pin(&core.store, (name, &mut spec), given, who)?,
+        Want::Deploy { given, unset, .. } => {
+            core.secrets.none_is_left_out(&core.store, &spec, unset)?;
+            core.secrets.pin(&core.store, (name, &mut spec), given, who)?
+        }
         Want::Renew { .. } => core.secrets.pin(&core.store, (name, &mut spec), &BTreeMap::new(), who)?,
         Want::Rollback { .. } => {
             core.secrets.check(&core.store, name, &spec)?;

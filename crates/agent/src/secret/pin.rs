@@ -5,7 +5,7 @@ use crate::error::SecretError;
 use crate::store::{SecretRow, Store};
 use landfall_model::compose::is_placeholder;
 use landfall_model::name::{AppName, SecretName};
-use landfall_model::secret::{Need, Origin, SecretRef, SecretValue};
+use landfall_model::secret::{Need, Origin, SecretRef, SecretValue, Unset};
 use landfall_model::spec::Spec;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -77,6 +77,27 @@ impl Secrets {
             secret.version = versions.get(&secret.name).copied().unwrap_or(0);
         }
         Ok(pinned)
+    }
+
+    /// Nothing that the server keeps is passed over because the project neither declares it nor has a value of its own: that would end in an empty
+    /// value, or in a default, in place of the one somebody set.
+    pub(crate) fn none_is_left_out(&self, store: &Store, spec: &Spec, unset: &Unset) -> Result<(), SecretError> {
+        if unset.is_empty() {
+            return Ok(());
+        }
+        let mut used: BTreeSet<&SecretName> = spec.services.values().flat_map(Spec::secrets_of).map(|secret| &secret.name).collect();
+        used.extend(spec.secrets.keys());
+        let left_out = |row: &SecretRow| {
+            let asked_for = unset.variables.contains(row.secret.name.as_str());
+            // What stood in a file that is not here is not known; what somebody set may have.
+            !used.contains(&row.secret.name) && (asked_for || (!unset.files.is_empty() && row.origin == Origin::Set))
+        };
+        let names: BTreeSet<SecretName> = store.secrets(&spec.app)?.into_iter().filter(left_out).map(|row| row.secret.name).collect();
+        if names.is_empty() {
+            return Ok(());
+        }
+        let (app, environment) = (spec.app.clone(), spec.environment.clone());
+        Err(SecretError::Undeclared { app, environment, names, files: unset.files.clone() })
     }
 
     /// Every version a spec names can be opened: a release is gone back to with the values it had, or not at all.

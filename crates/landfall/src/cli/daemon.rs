@@ -1,6 +1,7 @@
 //! Verbs that stand between processes of ours; nobody types them.
 
 use clap::{Args, Subcommand};
+use landfall_model::name::AppName;
 use std::path::PathBuf;
 
 /// `landfall stage`
@@ -12,6 +13,14 @@ pub struct Stage {
     /// Arguments of the `landfall` it becomes
     #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
     pub argv: Vec<std::ffi::OsString>,
+}
+
+/// `landfall agent-stdio`
+#[derive(Debug, Args)]
+pub struct AgentStdio {
+    /// The only apps that may be asked about
+    #[arg(long = "app", value_name = "NAME")]
+    pub apps: Vec<AppName>,
 }
 
 /// `landfall shim`

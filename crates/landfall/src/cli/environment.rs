@@ -32,6 +32,9 @@ pub struct Reset {
     /// Instead of typing the confirmation: RESET_ALL_VOLUMES
     #[arg(long, value_name = "WORDS")]
     pub confirm: Option<String>,
+    /// Agree to it where `approve: true` asks for it
+    #[arg(long)]
+    pub approve: bool,
     #[command(flatten)]
     #[allow(missing_docs)]
     pub project: ProjectArgs,

@@ -21,7 +21,7 @@ mod watch;
 
 pub use build::{BuildArgs, BuildPlace};
 pub use ci::{Ci, CiSystem, CiVerb};
-pub use daemon::{Shim, ShimPart, Stage};
+pub use daemon::{AgentStdio, Shim, ShimPart, Stage};
 pub use environment::{Promote, Reset};
 pub use exec::{Exec, RunIn};
 pub use file::{Check, CheckFormat, Config, Deny, ExplainCode, Format, Init, Schema};
@@ -158,7 +158,7 @@ pub enum Verb {
     Agent(Agent),
     /// What `ssh` runs on a server: joins a command line to the agent
     #[command(hide = true)]
-    AgentStdio,
+    AgentStdio(AgentStdio),
     /// The reverse proxy (a systemd unit); takes its sockets by LISTEN_FDS
     #[command(hide = true)]
     Proxy(Proxy),
@@ -189,7 +189,7 @@ impl Verb {
             | Verb::Ci(_)
             | Verb::Verify(_) => Needs::Nothing,
             Verb::Agent(_)
-            | Verb::AgentStdio
+            | Verb::AgentStdio(_)
             | Verb::Proxy(_)
             | Verb::Supervise(_)
             | Verb::ServerSide(_)
@@ -233,6 +233,9 @@ pub struct Down {
     /// Instead of typing the confirmation: RESET_ALL_VOLUMES
     #[arg(long, value_name = "WORDS")]
     pub confirm: Option<String>,
+    /// Agree to it where `approve: true` asks for it
+    #[arg(long)]
+    pub approve: bool,
     #[command(flatten)]
     #[allow(missing_docs)]
     pub project: ProjectArgs,

@@ -49,6 +49,9 @@ pub struct Deploy {
 pub struct Rollback {
     /// Number of the release [default: the one before the current]
     pub release: Option<u64>,
+    /// Agree to it where `approve: true` asks for it
+    #[arg(long)]
+    pub approve: bool,
     #[command(flatten)]
     #[allow(missing_docs)]
     pub app: AppArgs,

@@ -45,6 +45,9 @@ pub enum SecretVerb {
         /// Leave what runs as it is until the next deploy
         #[arg(long)]
         no_deploy: bool,
+        /// Agree to it where `approve: true` asks for it
+        #[arg(long)]
+        approve: bool,
         #[command(flatten)]
         #[allow(missing_docs)]
         app: AppArgs,

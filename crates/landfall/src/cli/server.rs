@@ -1,6 +1,7 @@
 //! What can be typed of `landfall server`.
 
 use clap::{Args, Subcommand};
+use landfall_model::name::AppName;
 use landfall_model::server::ServerAddress;
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -35,6 +36,12 @@ pub struct ServerSetup {
     /// Leave the firewall as it is
     #[arg(long)]
     pub no_firewall: bool,
+    /// Let the key in this file, a `.pub`, deploy the apps named by `--app` and nothing else
+    #[arg(long, value_name = "KEY", requires = "apps")]
+    pub deployer: Option<PathBuf>,
+    /// An app that the key of `--deployer` may deploy
+    #[arg(long = "app", value_name = "NAME", requires = "deployer")]
+    pub apps: Vec<AppName>,
     /// Do not ask
     #[arg(short, long)]
     pub yes: bool,

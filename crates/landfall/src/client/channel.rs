@@ -16,6 +16,8 @@ use tokio::time::{Instant, sleep};
 const SUPERVISED_PATIENCE: Duration = Duration::from_secs(20);
 /// How long when its socket is there and nobody answers: systemd restarts it, or it was killed and nobody will.
 const PATIENCE: Duration = Duration::from_secs(3);
+/// Between two looks for an agent that is away.
+pub(super) const AWAY_PAUSE: Duration = Duration::from_millis(250);
 /// Between two attempts.
 pub(super) const PAUSE: Duration = Duration::from_millis(50);
 
@@ -54,8 +56,9 @@ impl Channel {
 /// Connects to the agent of a home, or to the server's by the socket of its group when nobody said which and there is none of one's own.
 pub async fn connect(home: &Home) -> Result<UnixStream, ClientError> {
     let shared = Path::new(landfall_agent::SHARED_SOCKET);
-    let socket =
-        if home.is_assumed() && !home.agent_socket().exists() && shared.exists() { shared.to_owned() } else { home.agent_socket() };
+    // One that may not even be looked at is there.
+    let is_shared = || shared.try_exists().unwrap_or_else(|e| e.kind() == ErrorKind::PermissionDenied);
+    let socket = if home.is_assumed() && !home.agent_socket().exists() && is_shared() { shared.to_owned() } else { home.agent_socket() };
     let began = Instant::now();
     loop {
         match UnixStream::connect(&socket).await {
@@ -67,8 +70,14 @@ pub async fn connect(home: &Home) -> Result<UnixStream, ClientError> {
 }
 
 fn not_running(home: &Home, socket: PathBuf, source: std::io::Error) -> ClientError {
-    let waited = Record::alive(home).is_some() && source.kind() != ErrorKind::PermissionDenied;
-    if waited { ClientError::Away { log: home.log("agent"), source } } else { ClientError::NotRunning { socket, source } }
+    if source.kind() == ErrorKind::PermissionDenied {
+        return ClientError::NotAllowed { socket, source };
+    }
+    if Record::alive(home).is_some() {
+        ClientError::Away { log: home.log("agent"), source }
+    } else {
+        ClientError::NotRunning { socket, source }
+    }
 }
 
 /// How long to go on trying after such an error.

@@ -18,6 +18,15 @@ pub enum ClientError {
         #[source]
         source: std::io::Error,
     },
+    /// Its socket is for others.
+    #[error("you may not speak to the agent here ({} is closed to you)", socket.display())]
+    NotAllowed {
+        /// Whose.
+        socket: PathBuf,
+        /// What connecting says.
+        #[source]
+        source: std::io::Error,
+    },
     /// Nobody listens, though somebody is there to start it again.
     #[error("the agent does not come up")]
     Away {
@@ -67,6 +76,18 @@ pub enum ClientError {
 }
 
 impl ClientError {
+    /// The agent is away and may be about to come back, as after the server was started again: told of a call that got through before.
+    pub(super) fn is_away(&self) -> bool {
+        match self {
+            Self::Cut(_) | Self::NotRunning { .. } | Self::NotAllowed { .. } | Self::Away { .. } => true,
+            // While an agent starts its shared socket is not there yet, and for a moment nobody's.
+            Self::Refused(failure) => {
+                matches!(failure.code.as_str(), "agent-not-running" | "agent-not-allowed" | "agent-away" | "agent-cut-off")
+            }
+            _ => false,
+        }
+    }
+
     /// Wraps what ended the connection.
     pub fn cut(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         Self::Cut(source.into())
@@ -76,7 +97,7 @@ impl ClientError {
 impl Explain for ClientError {
     fn code(&self) -> &str {
         match self {
-            Self::NotRunning { source, .. } if source.kind() == std::io::ErrorKind::PermissionDenied => "agent-not-allowed",
+            Self::NotAllowed { .. } => "agent-not-allowed",
             Self::NotRunning { .. } => "agent-not-running",
             Self::Away { .. } => "agent-away",
             Self::Ssh(error) => error.code(),
@@ -96,10 +117,15 @@ impl Explain for ClientError {
 
     fn hints(&self) -> Vec<String> {
         match self {
-            Self::NotRunning { source, .. } if source.kind() == std::io::ErrorKind::PermissionDenied => {
-                vec!["run it as the user the agent runs as, with `sudo`, or as a member of the group `landfall` on a server: `usermod -aG landfall USER`".to_owned()]
-            }
-            Self::NotRunning { .. } => vec!["`landfall up` runs one here; on a server: `systemctl start landfall-agent`".to_owned()],
+            Self::NotAllowed { .. } => vec![
+                "become a member of the group `landfall` of that server, and log in anew: `sudo usermod -aG landfall USER` there"
+                    .to_owned(),
+                "or be the user the agent runs as: root on a server".to_owned(),
+            ],
+            Self::NotRunning { .. } => vec![
+                "`landfall up` runs one here; on a server: `systemctl start landfall-agent`, or `landfall server setup` without systemd"
+                    .to_owned(),
+            ],
             Self::Away { log, .. } => vec![format!("see why: {}", log.display())],
             Self::Status { .. } | Self::Answer { .. } => {
                 vec!["agent and command line may be of different versions: compare `landfall --version` with the one that runs".to_owned()]

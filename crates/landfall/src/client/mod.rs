@@ -22,7 +22,7 @@ use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::Incoming;
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
-use landfall_model::api::{Accepted, AgentInfo, AppStatus, Failure, Planned, Release, RolloutRequest, VolumeStatus};
+use landfall_model::api::{Accepted, AgentInfo, AppStatus, Failure, Planned, Recorded, Release, RolloutRequest, VolumeStatus};
 use landfall_model::certificate::{Authority, CertificateStatus, RenewRequest, Renewing};
 use landfall_model::metrics::Metrics;
 use landfall_model::name::{AppName, ReleaseNumber, SecretName};
@@ -49,6 +49,14 @@ impl Client {
     /// Does not connect yet.
     pub fn new(channel: Channel) -> Self {
         Self { channel }
+    }
+
+    /// ` --server ssh://…` for remedies: the same command elsewhere is about another server.
+    pub fn at(&self) -> String {
+        match &self.channel {
+            Channel::Here(_) => String::new(),
+            Channel::There(link) => format!(" --server {}", link.server()),
+        }
     }
 
     /// `GET /v1/agent`
@@ -106,6 +114,11 @@ impl Client {
         self.call(Method::POST, &format!("/v1/apps/{app}/rollouts"), &body(request)?).await
     }
 
+    /// Has something recorded that was done to the server.
+    pub async fn record(&self, what: &Recorded) -> Result<(), ClientError> {
+        self.call(Method::POST, "/v1/audit", &body(what)?).await
+    }
+
     /// Names of secrets, and what is known of them.
     pub async fn secrets(&self, app: &AppName) -> Result<Vec<SecretStatus>, ClientError> {
         self.get(&format!("/v1/apps/{app}/secrets")).await
@@ -146,10 +159,16 @@ impl Client {
         (method, path): (Method, &str),
         body: &Bytes,
     ) -> Result<T, ClientError> {
-        let began = Instant::now();
+        let (began, mut cut) = (Instant::now(), false);
         loop {
             // Connecting has bounds of its own: somebody may be typing a passphrase.
-            let sender = self.connect().await?;
+            let sender = match self.connect().await {
+                Err(error) if cut && error.is_away() && began.elapsed() < self.channel.patience() => {
+                    sleep(channel::AWAY_PAUSE).await;
+                    continue;
+                }
+                connected => connected?,
+            };
             let attempt = async {
                 let response = ask(sender, method.clone(), path, body.clone()).await?;
                 let bytes = Limited::new(response.into_body(), MAX_ANSWER).collect().await.map_err(ClientError::cut)?.to_bytes();
@@ -157,7 +176,10 @@ impl Client {
             };
             match timeout(limit, attempt).await {
                 Err(_) => return Err(ClientError::Slow { path: path.to_owned(), seconds: limit.as_secs() }),
-                Ok(Err(ClientError::Cut(_))) if began.elapsed() < self.channel.patience() => sleep(PAUSE).await,
+                Ok(Err(ClientError::Cut(_))) if began.elapsed() < self.channel.patience() => {
+                    cut = true;
+                    sleep(PAUSE).await;
+                }
                 Ok(done) => return done,
             }
         }

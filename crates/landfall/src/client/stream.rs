@@ -3,6 +3,7 @@
 //! A stream that is cut is asked for again from where it was: events by their sequence number, log lines by their time, since a log has no
 //! numbers. A caller sees one stream without gaps or repetitions.
 
+use super::channel::AWAY_PAUSE;
 use super::{Client, ClientError, PAUSE, ask};
 use bytes::{Buf as _, Bytes, BytesMut};
 use http::{Method, Response};
@@ -87,11 +88,13 @@ struct Again {
     lines: Option<Lines>,
     /// Since when nothing came.
     cut_since: Option<Instant>,
+    /// Something came once: whoever sent it may come back.
+    reached: bool,
 }
 
 impl Again {
     fn new(client: &Client) -> Self {
-        Self { client: client.clone(), lines: None, cut_since: None }
+        Self { client: client.clone(), lines: None, cut_since: None, reached: false }
     }
 
     /// Whether to connect again after this error; waits a moment if so.
@@ -101,6 +104,10 @@ impl Again {
         match error {
             ClientError::Cut(_) if since.elapsed() < self.client.channel.patience() => {
                 sleep(PAUSE).await;
+                Ok(())
+            }
+            ref away if self.reached && away.is_away() && since.elapsed() < self.client.channel.patience() => {
+                sleep(AWAY_PAUSE).await;
                 Ok(())
             }
             error => Err(error),
@@ -114,7 +121,7 @@ impl Again {
             None => self.lines.insert(self.client.lines(path()).await?),
         };
         let next = lines.next().await?;
-        self.cut_since = None;
+        (self.cut_since, self.reached) = (None, true);
         Ok(next)
     }
 }
@@ -252,5 +259,31 @@ mod tests {
         let again: Vec<bool> =
             [line(1, "a"), line(2, "b"), line(2, "c"), line(2, "d"), line(3, "e")].iter().map(|l| logs.is_new(l)).collect();
         assert_eq!(again, [false, false, false, true, true]);
+    }
+
+    /// A server that is started again has no socket for a while, then one that is nobody's yet, then an agent.
+    #[tokio::test]
+    async fn who_follows_waits_for_an_agent_that_is_not_there_yet_and_nobody_else_does() {
+        let client = Client::new(Channel::Here(Home::new("/tmp/x".into()).unwrap()));
+        let refused = |code: &str| {
+            let failure = landfall_model::api::Failure {
+                code: code.into(),
+                message: String::new(),
+                causes: Vec::new(),
+                hints: Vec::new(),
+                log: Vec::new(),
+            };
+            ClientError::Refused(Box::new(failure))
+        };
+        let nobody = || ClientError::NotRunning { socket: "/x".into(), source: std::io::ErrorKind::NotFound.into() };
+        let mut again = Again::new(&client);
+        assert!(again.retry(nobody()).await.is_err(), "there never was one");
+        again.reached = true;
+        for error in [nobody(), refused("agent-not-running"), refused("agent-not-allowed"), refused("agent-away"), ClientError::cut("x")] {
+            let shown = error.to_string();
+            assert!(again.retry(error).await.is_ok(), "{shown}");
+        }
+        assert!(again.retry(refused("no-rollout")).await.is_err());
+        assert!(again.retry(ClientError::Slow { path: "/".into(), seconds: 1 }).await.is_err());
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Nothing is touched before the files are free of errors, and nothing on the server before every program is built.
 
-use super::Context;
+use super::{Context, approve};
 use crate::build;
 use crate::cli::{BuildPlace, Deploy, ProjectArgs};
 use crate::client::Client;
@@ -15,7 +15,7 @@ use crate::tag;
 use landfall_model::api::Want;
 use landfall_model::build::ImageBuild;
 use landfall_model::name::{AppName, EnvironmentName, SecretName, ServiceName};
-use landfall_model::secret::{Environments, MAX_VALUE, SecretValue};
+use landfall_model::secret::{Environments, MAX_VALUE, SecretValue, Unset};
 use landfall_model::spec::{RuntimeKind, Spec};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -33,6 +33,7 @@ pub struct Ready {
     given: BTreeMap<SecretName, SecretValue>,
     sources: BTreeMap<SecretName, Vec<String>>,
     environments: Environments,
+    unset: Unset,
 }
 
 /// Makes a release, or finds that there is nothing to change.
@@ -57,7 +58,7 @@ pub async fn run(context: &Context, args: Deploy) -> Outcome<ExitCode> {
     if !missing.is_empty() {
         return Err(build::not_built(&missing).into());
     }
-    let ended = detachable(&app, ready.deploy(context, &client)).await?;
+    let ended = detachable(&client, &app, ready.deploy(context, &client)).await?;
     tell_serving(&client, &context.printer, &app, &ended).await?;
     Ok(ExitCode::SUCCESS)
 }
@@ -103,6 +104,7 @@ impl Ready {
             given: output.given,
             sources: output.sources_of,
             environments: output.environments,
+            unset: output.unset,
         })
     }
 
@@ -143,16 +145,21 @@ impl Ready {
     /// Builds programs, digests, and asks the agent for the release.
     pub async fn deploy(self, context: &Context, client: &Client) -> Outcome<Ended> {
         program::build(&self.project.dir, &self.builds, &context.printer)?;
-        self.promote(context, client, |_| Ok(())).await
+        self.promote(context, client, (None, |_: &mut Spec| Ok(()))).await
     }
 
     /// Digests, lets the spec be completed, and asks the agent for the release.
-    pub async fn promote(mut self, context: &Context, client: &Client, complete: impl FnOnce(&mut Spec) -> Outcome) -> Outcome<Ended> {
+    pub async fn promote(
+        mut self,
+        context: &Context,
+        client: &Client,
+        (from, complete): (Option<EnvironmentName>, impl FnOnce(&mut Spec) -> Outcome),
+    ) -> Outcome<Ended> {
         program::digest(&mut self.spec, false)?;
         complete(&mut self.spec)?;
         let given = self.values().await?;
         let app = self.spec.app.clone();
-        roll_out(client, &context.printer, &app, Want::Deploy { spec: Box::new(self.spec), given }).await
+        roll_out(client, &context.printer, &app, Want::Deploy { spec: Box::new(self.spec), given, unset: self.unset, from }).await
     }
 
     /// Values of secrets that this machine knows: a program that was named for one wins over variables.
@@ -164,21 +171,11 @@ impl Ready {
 
     /// Somebody agrees, where the environment asks for it.
     pub fn approve(&self, context: &Context, approved: bool) -> Outcome {
-        let Some(environment) = self.project.environment.as_ref().filter(|e| self.environments.get(*e).is_some_and(|e| e.approve)) else {
-            return Ok(());
-        };
-        let refused = |message: &str| {
-            Plain::usage("not-approved", format!("{environment} asks for approval, {message}; nothing was touched"))
-                .hint("agree with `--approve`")
-        };
-        if approved {
+        let Some(name) = &self.project.environment else { return Ok(()) };
+        if !self.environments.get(name).is_some_and(|environment| environment.approve) {
             return Ok(());
         }
-        match context.printer.ask(&format!("Deploy {} to {environment}? Type yes to go on:", self.spec.app)).as_deref() {
-            Some("yes") => Ok(()),
-            Some(_) => Err(refused("which was not given").into()),
-            None => Err(refused("and nobody can give it here").into()),
-        }
+        approve::agree(context, name, &format!("Deploy {} to {name}?", self.spec.app), approved)
     }
 
     /// A client of the agent it goes to.
@@ -191,7 +188,7 @@ impl Ready {
         let mut unknown = program::digest(&mut self.spec, true)?;
         unknown.extend(build::settle(context, client, &mut self.spec, &self.images).await?);
         let given = self.known_values(context, client).await?;
-        Ok((Want::Deploy { spec: Box::new(self.spec), given }, unknown))
+        Ok((Want::Deploy { spec: Box::new(self.spec), given, unset: self.unset, from: None }, unknown))
     }
 
     /// The same as far as it is known without running anything: a plan may be made of files that nobody has read yet. What a program would say is taken

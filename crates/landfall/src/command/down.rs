@@ -2,7 +2,7 @@
 //!
 //! A supervisor that `up --detach` left running ends with the last app.
 
-use super::Context;
+use super::{Context, approve};
 use crate::cli::{Down, ProjectArgs};
 use crate::client::Client;
 use crate::error::{Outcome, Plain};
@@ -12,6 +12,7 @@ use crate::rollout::{Ended, detachable, roll_out};
 use crate::supervise::Record;
 use landfall_model::api::{AppStatus, Want};
 use landfall_model::name::AppName;
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -23,11 +24,12 @@ const SUPERVISOR_LIMIT: Duration = Duration::from_secs(45);
 /// Stops the app.
 pub async fn run(context: &Context, args: Down) -> Outcome<ExitCode> {
     let (app, client) = which(context, args.app.as_deref(), &args.project)?;
+    agree(context, args.app.as_deref(), &args.project, (&app, "Take down", args.approve))?;
     if args.volumes {
-        confirm(context, &app, args.confirm.as_deref(), "down")?;
+        confirm(context, (&client, &app), args.confirm.as_deref(), "down")?;
     }
     let want = Want::Down { volumes: args.volumes };
-    let ended = detachable(&app, roll_out(&client, &context.printer, &app, want)).await?;
+    let ended = detachable(&client, &app, roll_out(&client, &context.printer, &app, want)).await?;
     let took_ms = if let Ended::Done { took_ms, .. } = ended { took_ms } else { 0 };
     let supervisor = end_supervisor(context, &client).await?;
     if context.printer.is_json() {
@@ -46,8 +48,8 @@ pub async fn run(context: &Context, args: Down) -> Outcome<ExitCode> {
 
 /// The app that is meant, and a client of its agent. A word without a slash that names no file is the app's name.
 pub(super) fn which(context: &Context, typed: Option<&str>, args: &ProjectArgs) -> Outcome<(AppName, Client)> {
-    let is_path = |typed: &str| typed.contains('/') || typed == "." || typed == ".." || context.settings.cwd.join(typed).is_file();
-    let named = match typed.filter(|typed| !is_path(typed)) {
+    let path = typed.filter(|typed| is_path(context, typed));
+    let named = match typed.filter(|_| path.is_none()) {
         Some(typed) => Some(typed.parse::<AppName>().map_err(|e| Plain::usage("bad-name", e.to_string()))?),
         None => args.project_name.clone(),
     };
@@ -55,16 +57,25 @@ pub(super) fn which(context: &Context, typed: Option<&str>, args: &ProjectArgs) 
         return Ok((name.clone(), context.client()));
     }
     let args = ProjectArgs { project_name: named, ..args.clone() };
-    let path = typed.filter(|typed| is_path(typed)).map(std::path::Path::new);
-    let project = Project::locate(&context.settings, path, &args)?;
+    let project = Project::locate(&context.settings, path.map(Path::new), &args)?;
     Ok((project.app()?, context.client_of_project(&project)?))
 }
 
+fn is_path(context: &Context, typed: &str) -> bool {
+    typed.contains('/') || typed == "." || typed == ".." || context.settings.cwd.join(typed).is_file()
+}
+
+/// Somebody agrees, where the environment asks for it.
+pub(super) fn agree(context: &Context, typed: Option<&str>, args: &ProjectArgs, (app, doing, approved): (&AppName, &str, bool)) -> Outcome {
+    let path = typed.filter(|typed| is_path(context, typed)).map(Path::new);
+    approve::of_app(context, (path, args), app, (doing, approved))
+}
+
 /// Data is deleted only when somebody typed that it should be.
-pub(super) fn confirm(context: &Context, app: &AppName, given: Option<&str>, verb: &str) -> Outcome {
+pub(super) fn confirm(context: &Context, (client, app): (&Client, &AppName), given: Option<&str>, verb: &str) -> Outcome {
     let refused = |message: String| {
         Plain::usage("not-confirmed", message)
-            .hint(format!("to delete all data of {app}: `landfall {verb} {app} --volumes --confirm {CONFIRMATION}`"))
+            .hint(format!("to delete all data of {app}: `landfall {verb} {app}{} --volumes --confirm {CONFIRMATION}`", client.at()))
     };
     if given == Some(CONFIRMATION) {
         return Ok(());

@@ -1,5 +1,6 @@
 //! One file per verb; this one only chooses.
 
+mod approve;
 mod ca;
 mod certs;
 mod check;
@@ -98,7 +99,7 @@ fn talk(verb: Verb, context: &Context) -> Outcome<ExitCode> {
             Verb::Logs(args) => logs::run(context, args).await,
             Verb::Certs(args) => certs::run(context, args).await,
             Verb::Ca(args) => ca::run(context, &args).await,
-            Verb::AgentStdio => stdio::run(context).await,
+            Verb::AgentStdio(args) => stdio::run(context, args).await,
             Verb::Verify(args) => verify::run(context, args).await,
             Verb::Metrics => metrics::run(context).await,
             Verb::Events(args) => events::run(context, args).await,

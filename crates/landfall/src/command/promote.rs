@@ -27,7 +27,9 @@ pub async fn run(context: &Context, mut args: Promote) -> Outcome<ExitCode> {
     ready.approve(context, args.approve)?;
     let client = ready.client(context)?;
     let app = ready.app().clone();
-    let ended = detachable(&app, ready.promote(context, &client, |spec| pin(spec, &tried, &from))).await?;
+    let ended =
+        detachable(&client, &app, ready.promote(context, &client, (Some(from.clone()), |spec: &mut Spec| pin(spec, &tried, &from))))
+            .await?;
     tell_serving(&client, &context.printer, &app, &ended).await?;
     Ok(ExitCode::SUCCESS)
 }

@@ -1,6 +1,6 @@
 //! `landfall rollback`: a rollout to the spec of an earlier release.
 
-use super::Context;
+use super::{Context, approve};
 use crate::cli::Rollback;
 use crate::error::Outcome;
 use crate::rollout::{detachable, roll_out, tell_serving};
@@ -12,8 +12,9 @@ use std::process::ExitCode;
 pub async fn run(context: &Context, args: Rollback) -> Outcome<ExitCode> {
     let client = context.client_for(&args.app)?;
     let app = context.app(&client, &args.app).await?;
+    approve::named(context, &args.app, &app, ("Roll back", args.approve))?;
     let want = Want::Rollback { release: args.release.map(ReleaseNumber) };
-    let ended = detachable(&app, roll_out(&client, &context.printer, &app, want)).await?;
+    let ended = detachable(&client, &app, roll_out(&client, &context.printer, &app, want)).await?;
     tell_serving(&client, &context.printer, &app, &ended).await?;
     Ok(ExitCode::SUCCESS)
 }

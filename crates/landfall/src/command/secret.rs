@@ -1,17 +1,18 @@
 //! `landfall secret`: values that live on the server only. They come in by standard input or are typed without being shown, never as an argument,
 //! and never come out again.
 
-use super::Context;
-use crate::cli::{Secret, SecretVerb};
+use super::{Context, approve};
+use crate::cli::{AppArgs, Secret, SecretVerb};
 use crate::client::Client;
 use crate::error::{Outcome, Plain};
-use crate::project::count;
+use crate::project::{count, of_app};
 use crate::rollout::{detachable, roll_out, tell_serving};
 use landfall_model::api::Want;
 use landfall_model::compose::{MAX_TEXT, variables_of};
 use landfall_model::name::{AppName, SecretName};
 use landfall_model::secret::{MAX_VALUE, Purpose, SecretStatus, SecretValue, SecretsSet, SetSecrets};
-use std::collections::BTreeMap;
+use landfall_model::spec::Spec;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{IsTerminal as _, Read as _};
 use std::path::Path;
 use std::process::ExitCode;
@@ -22,10 +23,10 @@ pub async fn run(context: &Context, args: Secret) -> Outcome<ExitCode> {
     let app = context.app(&client, args.verb.app()).await?;
     match args.verb {
         SecretVerb::List { .. } => context.printer.secrets(&client.secrets(&app).await?)?,
-        SecretVerb::Set { name, .. } => {
+        SecretVerb::Set { name, app: args } => {
             let value = typed_or_piped(context, &name)?;
             let set = client.set_secrets(&app, &request(Purpose::Set, [(name, value)].into())).await?;
-            told(context, &app, &set)?;
+            told(context, &app, &set, &undeclared(context, &args, &set))?;
             later(context, &client, &app).await?;
         }
         SecretVerb::Unset { name, .. } => {
@@ -36,13 +37,19 @@ pub async fn run(context: &Context, args: Secret) -> Outcome<ExitCode> {
                 context.printer.done(&format!("{name} is unset for {app}; releases that have it keep it"))?;
             }
         }
-        SecretVerb::Import { path, .. } => {
+        SecretVerb::Import { path, app: args } => {
             let values = from_file(&context.settings.cwd, path.as_deref())?;
             let set = client.set_secrets(&app, &request(Purpose::Import, values)).await?;
-            told(context, &app, &set)?;
+            told(context, &app, &set, &undeclared(context, &args, &set))?;
             later(context, &client, &app).await?;
         }
-        SecretVerb::Rotate { name, no_deploy, .. } => rotate(context, (&client, &app), name, no_deploy).await?,
+        SecretVerb::Rotate { name, no_deploy, approve, app: args } => {
+            // Without a deploy what runs stays as it is.
+            if !no_deploy {
+                approve::named(context, &args, &app, (format!("Rotate {name} of").as_str(), approve))?;
+            }
+            rotate(context, (&client, &app), name, no_deploy).await?;
+        }
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -67,11 +74,11 @@ async fn rotate(context: &Context, (client, app): (&Client, &AppName), name: Sec
     let nothing_runs = services.is_empty();
     let value = typed_or_piped(context, &name)?;
     let set = client.set_secrets(app, &request(Purpose::Rotate, [(name.clone(), value)].into())).await?;
-    told(context, app, &set)?;
+    told(context, app, &set, &Undeclared::default())?;
     if no_deploy || nothing_runs {
         return later(context, client, app).await;
     }
-    let ended = detachable(app, roll_out(client, &context.printer, app, Want::Renew { secret: name })).await?;
+    let ended = detachable(client, app, roll_out(client, &context.printer, app, Want::Renew { secret: name })).await?;
     tell_serving(client, &context.printer, app, &ended).await
 }
 
@@ -139,12 +146,30 @@ fn from_file(cwd: &Path, path: Option<&Path>) -> Outcome<BTreeMap<SecretName, Se
     Ok(values)
 }
 
+/// Values that no deploy would use.
+#[derive(Default)]
+struct Undeclared {
+    names: BTreeSet<SecretName>,
+    /// The Compose files that could declare them.
+    files: String,
+}
+
+/// Which of them the Compose file here does not tell a deploy to use. Without a file, or with one that has errors, nobody can tell.
+fn undeclared(context: &Context, args: &AppArgs, set: &SecretsSet) -> Undeclared {
+    let Ok(project) = of_app(&context.settings, args) else { return Undeclared::default() };
+    let Some(spec) = project.resolve().spec else { return Undeclared::default() };
+    let mut used: BTreeSet<&SecretName> = spec.services.values().flat_map(Spec::secrets_of).map(|secret| &secret.name).collect();
+    used.extend(spec.secrets.keys());
+    let all = set.added.iter().chain(&set.changed).chain(&set.unchanged);
+    Undeclared { names: all.filter(|name| !used.contains(name)).cloned().collect(), files: project.files() }
+}
+
 /// Names with what became of them.
-fn told(context: &Context, app: &AppName, set: &SecretsSet) -> Outcome {
+fn told(context: &Context, app: &AppName, set: &SecretsSet, undeclared: &Undeclared) -> Outcome {
     if context.printer.is_json() {
-        return context
-            .printer
-            .json_line(&serde_json::json!({ "app": app, "added": set.added, "changed": set.changed, "unchanged": set.unchanged }));
+        return context.printer.json_line(&serde_json::json!({
+            "app": app, "added": set.added, "changed": set.changed, "unchanged": set.unchanged, "undeclared": undeclared.names,
+        }));
     }
     for (mark, names) in [("+", &set.added), ("~", &set.changed), ("=", &set.unchanged)] {
         for name in names {
@@ -155,7 +180,15 @@ fn told(context: &Context, app: &AppName, set: &SecretsSet) -> Outcome {
     context.printer.done(&match kept {
         0 => format!("nothing to change: {app} has these values"),
         kept => format!("{app}: {} kept on the server", count(kept, "secret")),
-    })
+    })?;
+    if undeclared.names.is_empty() {
+        return Ok(());
+    }
+    let names: Vec<&str> = undeclared.names.iter().map(SecretName::as_str).collect();
+    let (names, files) = (names.join(", "), &undeclared.files);
+    context.printer.warning(&format!("no deploy uses {names}: nothing in {files} declares it a secret. Add to {files}:"));
+    context.printer.line("x-landfall:\n  env:")?;
+    undeclared.names.iter().try_for_each(|name| context.printer.line(&format!("    {name}: {{ secret: true }}")))
 }
 
 /// Says that what runs has older values.

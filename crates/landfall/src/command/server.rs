@@ -4,8 +4,10 @@ use super::Context;
 use crate::cli::{ServerDoctor, ServerSetup, ServerSide, ServerUpgrade, ServerVerb};
 use crate::doctor::Examination;
 use crate::error::{Outcome, Plain, Problem, Remote};
-use crate::server::{self, Ask, Program, Proposal, Reached, Server, Tell, Wish};
+use crate::server::{self, Ask, Deployer, Program, Proposal, Reached, Server, Tell, Wish};
+use crate::ssh::SshError;
 use landfall_model::server::ServerAddress;
+use std::io::Read as _;
 use std::process::ExitCode;
 use std::time::Duration;
 use tokio::time::timeout;
@@ -32,27 +34,64 @@ pub async fn side(context: &Context, args: &ServerSide) -> Outcome<ExitCode> {
 
 async fn setup(context: &Context, args: ServerSetup) -> Outcome<ExitCode> {
     let program = Program::new(args.binary.as_deref())?;
+    let wish = wish(context, &args)?;
     let (server, name) = which(context, args.address.clone());
     let mut there = Reached::open(&server, &program, &context.settings.ssh, |text| context.printer.note(text)).await?;
-    let done = prepare(context, &mut there, &args, &name).await;
+    let done = prepare(context, &mut there, (wish, args.yes), (&server, &name)).await;
     // Also after a no: what was brought is removed there, and is gone when we are.
+    let chatter = there.chatter.take();
     there.end().await;
-    told(context, &done?)
+    let done = done?;
+    quiet(&server, chatter)?;
+    told(context, &done)
+}
+
+/// A server whose login prints something is prepared, and no verb but these of `server` gets through to it.
+fn quiet(server: &Server, chatter: Option<String>) -> Outcome {
+    match (server, chatter) {
+        (Server::There(address), Some(line)) => Err(SshError::noise(address, line.as_bytes()).into()),
+        _ => Ok(()),
+    }
 }
 
 /// Answers what is to be told at the end.
-async fn prepare(context: &Context, there: &mut Reached, args: &ServerSetup, name: &str) -> Outcome<String> {
-    there.ask(&Ask::Setup { wish: Wish { updates: args.updates, no_firewall: args.no_firewall } }).await?;
+async fn prepare(context: &Context, there: &mut Reached, (wish, yes): (Wish, bool), (server, name): (&Server, &str)) -> Outcome<String> {
+    let deployer = wish.deployer.is_some();
+    there.ask(&Ask::Setup { wish }).await?;
     let proposal = proposal(context, there).await?;
     context.printer.proposal(name, &proposal)?;
     if proposal.changes.is_empty() {
         return Ok(format!("nothing to change: {name} is ready"));
     }
-    if !args.yes {
+    if !yes {
         agree(context, proposal.changes.len())?;
     }
     apply(context, there, &proposal).await?;
-    Ok(format!("{name} is ready: `landfall deploy` puts an app there"))
+    Ok(match server {
+        Server::There(address) if deployer => {
+            format!("{name} is ready; with the key: `landfall deploy --server {}`", address.as_user(landfall_agent::DEPLOYER))
+        }
+        _ => format!("{name} is ready: `landfall deploy` puts an app there"),
+    })
+}
+
+/// Longest file of a public key.
+const MAX_KEY_FILE: u64 = 16 * 1024;
+
+/// What was typed, the key's file read.
+fn wish(context: &Context, args: &ServerSetup) -> Outcome<Wish> {
+    let mut wish = Wish { updates: args.updates, no_firewall: args.no_firewall, deployer: None };
+    if let Some(path) = &args.deployer {
+        let mut text = String::new();
+        let read = std::fs::File::open(context.settings.cwd.join(path)).and_then(|f| f.take(MAX_KEY_FILE).read_to_string(&mut text));
+        read.map_err(|e| Plain::usage("bad-key", format!("cannot read the key {}", path.display())).because(e))?;
+        let deployer = Deployer::parse(&text, &args.apps).map_err(|why| {
+            Plain::usage("bad-key", format!("{} cannot be used as a deployer's key: {why}", path.display()))
+                .hint("make one with `ssh-keygen -t ed25519 -N '' -f ci`, and name ci.pub")
+        })?;
+        wish.deployer = Some(deployer);
+    }
+    Ok(wish)
 }
 
 async fn upgrade(context: &Context, args: ServerUpgrade) -> Outcome<ExitCode> {

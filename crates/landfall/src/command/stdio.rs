@@ -1,9 +1,11 @@
 //! `landfall agent-stdio`: what `ssh` runs on a server. Joins each stream that comes over standard input and output to a connection of the agent's socket.
 //!
-//! It is the only command that is ever run over SSH for an agent, and takes no arguments, so a key may be bound to it: `command="landfall agent-stdio",restrict` in authorized_keys.
-//! It decides nothing and lets through what comes; who may is the socket's affair. It tells the agent which key and address sshd says it speaks for.
+//! It is the only command that is ever run over SSH for an agent, so a key may be bound to it: `restrict,command="landfall agent-stdio"` in authorized_keys, or to some
+//! apps with `--app NAME`: then every connection to the agent begins with those names, before a byte of the client's, and the agent refuses whatever is
+//! about another app. It decides nothing itself and lets through what comes. It tells the agent which key and address sshd says it speaks for.
 
 use super::Context;
+use crate::cli::AgentStdio;
 use crate::client::{self, ClientError};
 use crate::error::{Explain as _, Outcome, Plain};
 use crate::settings::Home;
@@ -18,7 +20,7 @@ use hyper::server::conn::http2;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use landfall_model::api::VERSION;
-use landfall_model::hello::{Caller, Hello, PROTOCOL, Versions};
+use landfall_model::hello::{Caller, Hello, MAX_SCOPE, PROTOCOL, Versions};
 use sha2::{Digest as _, Sha256};
 use std::convert::Infallible;
 use std::io::Read as _;
@@ -30,13 +32,17 @@ use tokio::io::{AsyncWriteExt as _, copy_bidirectional};
 const MAX_AUTHENTICATION: u64 = 64 * 1024;
 
 /// Until standard input ends.
-pub async fn run(context: &Context) -> Outcome<ExitCode> {
+pub async fn run(context: &Context, args: AgentStdio) -> Outcome<ExitCode> {
+    if args.apps.len() > MAX_SCOPE {
+        return Err(Plain::usage("too-many-apps", format!("a key can be bound to at most {MAX_SCOPE} apps")).into());
+    }
     let ended = |e: std::io::Error| Plain::failed("no-output", "standard output cannot be written to").because(e);
     let mut stdout = tokio::io::stdout();
     let versions = Versions { version: env!("CARGO_PKG_VERSION").to_owned(), api: VERSION };
     stdout.write_all(&Hello { protocol: PROTOCOL, versions }.encode()).await.map_err(ended)?;
     stdout.flush().await.map_err(ended)?;
     let (home, caller) = (context.settings.home.clone(), caller(|name| std::env::var(name).ok()));
+    let caller = Caller { apps: (!args.apps.is_empty()).then(|| args.apps.into_iter().collect()), ..caller };
     let answer = move |request: Request<Incoming>| {
         let (home, caller) = (home.clone(), caller.clone());
         async move { Ok::<_, Infallible>(join(request, &home, &caller).await) }
@@ -92,7 +98,7 @@ fn caller(variable: impl Fn(&str) -> Option<String>) -> Caller {
         // What cannot be read is not known; that is no reason to turn somebody away.
         let _ = file.take(MAX_AUTHENTICATION).read_to_string(&mut text);
     }
-    Caller { key: text.lines().find_map(fingerprint), from }
+    Caller { key: text.lines().find_map(fingerprint), from, apps: None }
 }
 
 /// Of a line `publickey ssh-ed25519 AAAA…`, as `ssh-keygen -l` writes it.

@@ -94,7 +94,7 @@ async fn deploy(context: &Context, mut ready: Ready, place: Option<BuildPlace>) 
     let client = context.client();
     images(context, &client, &mut ready, place).await?;
     let app = ready.app().clone();
-    let ended = detachable(&app.clone(), ready.deploy(context, &client)).await?;
+    let ended = detachable(&client, &app.clone(), ready.deploy(context, &client)).await?;
     tell_serving(&client, &context.printer, &app, &ended).await
 }
 

@@ -137,7 +137,8 @@ impl Project {
             let (advice, rest): (Vec<_>, Vec<_>) = output.diagnostics.iter().cloned().partition(advice);
             printer.diagnostics(&rest, &output.sources);
             if !advice.is_empty() {
-                printer.warning(&format!("production rules have {}: `landfall check` shows it", count(advice.len(), "more warning")));
+                let them = if advice.len() == 1 { "it" } else { "them" };
+                printer.warning(&format!("production rules have {}: `landfall check` shows {them}", count(advice.len(), "more warning")));
             }
         } else if output.spec.is_none() {
             printer.json_line(&serde_json::json!({ "ok": false, "diagnostics": output.diagnostics }))?;

@@ -17,7 +17,10 @@ if [ "$size" != 0 ]; then
   head -c "$size" | $run tee "$b" >/dev/null || exit 1;
   echo "$sum  $b" | $run sha256sum --check --status || { echo "the program arrived damaged" >&2; exit 1; };
   $run chmod 700 "$b";
-  $run timeout -k 2 10 "$b" --version >&2 </dev/null || { echo "landfall --version: no answer" >&2; exit 1; };
+  $run timeout -k 2 10 "$b" --version >&2 </dev/null || {
+    sed -n "s/^PRETTY_NAME=/landfall-system: /p" /etc/os-release >&2;
+    echo "landfall-libc: $(getconf GNU_LIBC_VERSION 2>/dev/null)" >&2;
+    echo "landfall --version: no answer" >&2; exit 1; };
 fi;
 $run env "LANDFALL_FROM=${SSH_CONNECTION:-}" "LANDFALL_LOGIN=$(id -un)" "$b" server-side --received "$b";
 '

@@ -19,6 +19,8 @@ pub(super) struct Facts {
     pub in_group: bool,
     /// Number of the group `landfall`.
     pub group: Option<u32>,
+    /// There is the user whose keys are bound to apps.
+    pub deployer: bool,
     /// Packages of ours that are installed.
     pub packages: BTreeSet<String>,
     /// A container engine is there, whoever installed it.

@@ -6,10 +6,12 @@
 
 mod apply;
 mod change;
+mod deployer;
 mod engine;
 mod facts;
 mod firewall;
 mod generation;
+mod misfit;
 mod observe;
 mod plan;
 mod reach;
@@ -20,6 +22,7 @@ mod upgrade;
 mod wire;
 
 pub(crate) use apply::PATH;
+pub use deployer::Deployer;
 pub use reach::{Program, Reached, Server};
 pub use there::answer;
 pub use wire::{Ask, Proposal, Tell, Wish};

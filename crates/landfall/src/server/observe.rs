@@ -2,7 +2,7 @@
 
 use super::facts::{Facts, Os, Path as Lying};
 use super::plan::{GROUP, JOURNAL, PACKAGES, UNITS, UPDATES, unit_path};
-use super::{HOME, engine, firewall, generation, sshd};
+use super::{HOME, deployer, engine, firewall, generation, sshd};
 use crate::program::sha256_of;
 use crate::settings::Home;
 use crate::supervise::{Record, listener_of, ports_of};
@@ -39,7 +39,8 @@ pub(super) fn observe(visit: &Visit<'_>) -> io::Result<Facts> {
     let units = UNITS.iter().map(|(unit, _)| *unit).chain([firewall::UNIT]);
     let sshd_says = said(&["sshd", "-T"]);
     let ufw_rules = said(&["ufw", "status"]);
-    let paths = [engine::SETTINGS, JOURNAL, UPDATES, firewall::RULES, sshd::SETTINGS, sshd::OURS, generation::COMMAND, HOME];
+    let paths =
+        [engine::SETTINGS, JOURNAL, UPDATES, firewall::RULES, sshd::SETTINGS, sshd::OURS, generation::COMMAND, HOME, deployer::KEYS];
     let lying =
         paths.into_iter().map(str::to_owned).chain(units.clone().map(unit_path)).filter_map(|path| Some((path.clone(), lying(&path)?)));
     Ok(Facts {
@@ -48,6 +49,7 @@ pub(super) fn observe(visit: &Visit<'_>) -> io::Result<Facts> {
         systemd,
         cores: std::thread::available_parallelism().map_or(1, usize::from),
         in_group,
+        deployer: has_deployer(),
         login,
         group,
         packages: packages(),
@@ -128,6 +130,11 @@ fn group() -> (Option<u32>, BTreeSet<String>) {
     let number = fields.next().and_then(|number| number.parse().ok());
     let members = fields.next().unwrap_or_default().split(',').filter(|name| !name.is_empty()).map(str::to_owned).collect();
     (number, members)
+}
+
+fn has_deployer() -> bool {
+    let users = text("/etc/passwd").unwrap_or_default();
+    users.lines().any(|line| line.split(':').next() == Some(landfall_agent::DEPLOYER))
 }
 
 fn packages() -> BTreeSet<String> {

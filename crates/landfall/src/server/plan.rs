@@ -6,7 +6,7 @@
 use super::change::{Act, Change};
 use super::facts::{Facts, Path};
 use super::wire::Wish;
-use super::{HOME, engine, firewall, generation, refusal, sshd};
+use super::{HOME, deployer, engine, firewall, generation, refusal, sshd};
 use landfall_model::api::Failure;
 
 /// Whom the agent's socket admits.
@@ -70,6 +70,7 @@ pub(super) fn plan(facts: &Facts, wish: &Wish) -> Result<Plan, Vec<Failure>> {
     changes.extend(people(facts));
     changes.extend(directories(facts));
     changes.extend(binary(facts));
+    changes.extend(wish.deployer.as_ref().and_then(|key| deployer::change(facts, key)));
     if facts.systemd {
         changes.extend(journal(facts));
         changes.extend(wish.updates.then(|| updates(facts)).flatten());
@@ -170,25 +171,32 @@ fn directories(facts: &Facts) -> Option<Change> {
     })
 }
 
+/// An agent runs of another binary than the one that was brought: it is replaced as `server upgrade` does it, by the same hands.
+pub(super) fn is_upgrade(facts: &Facts) -> bool {
+    let runs = facts.supervised || facts.running.contains("landfall-agent.service");
+    runs && facts.current.as_ref().is_some_and(|current| *current != facts.brought)
+}
+
 fn binary(facts: &Facts) -> Option<Change> {
+    if is_upgrade(facts) {
+        return None;
+    }
     let command = matches!(facts.paths.get(generation::COMMAND), Some(Path::Link { to }) if to == generation::CURRENT);
     if facts.current.as_deref() == Some(facts.brought.as_str()) && command {
         return None;
     }
     let short = facts.brought.get(..12).unwrap_or_default();
-    let (what, why) = match &facts.current {
-        None => ("copy this binary", "agent and proxy are the same program that you type"),
-        Some(_) => (
+    let (root, command) = (generation::ROOT, generation::COMMAND);
+    let (what, why, undo) = match facts.current.as_deref() {
+        None => ("copy this binary", "agent and proxy are the same program that you type", format!("rm -r {command} {root}")),
+        Some(current) if *current == facts.brought => ("link this binary", "it is what you type on the server", format!("rm {command}")),
+        Some(before) => (
             "copy this binary beside the one that is there",
-            "the server has another version; what runs now is restarted by `server upgrade`",
+            "the server has another version, and nothing runs of it",
+            format!("ln -sfn {before} {root}/current, then rm -r {root}/{}", facts.brought),
         ),
     };
-    Some(Change::new(
-        format!("{what} to {}/{short}… and link {}", generation::ROOT, generation::COMMAND),
-        why,
-        format!("rm -r {} {}", generation::COMMAND, generation::ROOT),
-        vec![Act::Binary],
-    ))
+    Some(Change::new(format!("{what} to {}/{short}… and link {}", generation::ROOT, generation::COMMAND), why, undo, vec![Act::Binary]))
 }
 
 fn journal(facts: &Facts) -> Option<Change> {

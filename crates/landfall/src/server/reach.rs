@@ -7,7 +7,7 @@
 use super::wire::{Ask, Tell, hear, line, say};
 use crate::error::{Outcome, Plain, Problem};
 use crate::program::sha256_of;
-use crate::ssh::SshProgram;
+use crate::ssh::{HostKey, SshError, SshProgram};
 use landfall_model::server::ServerAddress;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
@@ -28,6 +28,8 @@ const GREETING_LIMIT: Duration = Duration::from_secs(120);
 const MAX_CHATTER: usize = 200;
 /// Longest wait for the binary to say that it runs there.
 const HELLO_LIMIT: Duration = Duration::from_secs(15);
+/// How long an `ssh` that says nothing more may take to end by itself.
+const LEAVE_LIMIT: Duration = Duration::from_millis(500);
 /// Longest wait for it to end when there is nothing more to say.
 const END_LIMIT: Duration = Duration::from_secs(5);
 /// Most that is kept of what the connection's own programs say.
@@ -87,6 +89,8 @@ pub struct Reached {
     input: ChildStdin,
     output: BufReader<ChildStdout>,
     said: JoinHandle<String>,
+    /// First line of what the login printed before; every other verb stumbles over it.
+    pub chatter: Option<String>,
     /// Of the binary there.
     pub version: String,
 }
@@ -112,9 +116,9 @@ impl Reached {
             let _ = tokio::io::copy(&mut errors, &mut tokio::io::sink()).await;
             String::from_utf8_lossy(&kept).into_owned()
         });
-        let mut reached = Self { child, input, output: BufReader::new(output), said, version: String::new() };
+        let mut reached = Self { child, input, output: BufReader::new(output), said, chatter: None, version: String::new() };
         if let Server::There(address) = server {
-            reached.bring(address, program, note).await?;
+            reached.bring(address, program, (ssh, note)).await?;
         }
         match timeout(HELLO_LIMIT, hear::<Tell>(&mut reached.output)).await {
             Ok(Ok(Some(Tell::Hello { version }))) => reached.version = version,
@@ -123,15 +127,15 @@ impl Reached {
                     .failed("binary-broken", "the binary does not run on the server: it says nothing; nothing was changed")
                     .await);
             }
-            Ok(_) => return Err(reached.failed("binary-broken", "the binary does not run on the server; nothing was changed").await),
+            Ok(_) => return Err(super::misfit::explain(&reached.last_words().await).into()),
         }
         Ok(reached)
     }
 
-    async fn bring(&mut self, address: &ServerAddress, program: &Program, note: impl Fn(&str)) -> Outcome {
+    async fn bring(&mut self, address: &ServerAddress, program: &Program, (ssh, note): (&SshProgram, impl Fn(&str))) -> Outcome {
         let greeting = match timeout(GREETING_LIMIT, self.greeting()).await {
             Ok(Some(greeting)) => greeting,
-            Err(_) | Ok(None) => return Err(self.failed("server-unreachable", &format!("{address} is not reached")).await),
+            Err(_) | Ok(None) => return Err(self.unreached(address, ssh).await),
         };
         let have = greeting.judge(address, program)?;
         let lost =
@@ -154,9 +158,12 @@ impl Reached {
     async fn greeting(&mut self) -> Option<Greeting> {
         for _ in 0..MAX_CHATTER {
             let line = line(&mut self.output).await.ok().filter(|line| !line.is_empty())?;
-            if let Some(rest) = String::from_utf8_lossy(&line).trim_end().strip_prefix(GREETING) {
+            let text = String::from_utf8_lossy(&line);
+            if let Some(rest) = text.trim_end().strip_prefix(GREETING) {
                 return Greeting::read(rest);
             }
+            let shown = || text.chars().filter(|c| !c.is_control()).take(100).collect();
+            self.chatter.get_or_insert_with(shown);
         }
         None
     }
@@ -188,14 +195,21 @@ impl Reached {
 
     /// With what the connection's own programs said.
     async fn failed(&mut self, code: &'static str, message: &str) -> Problem {
+        let said = self.last_words().await;
+        Plain::failed(code, message).log(super::apply::last_lines(&said)).into()
+    }
+
+    async fn last_words(&mut self) -> String {
         let _ = self.child.start_kill();
         let _ = self.child.wait().await;
-        let said = timeout(Duration::from_secs(1), &mut self.said).await.ok().and_then(Result::ok).unwrap_or_default();
-        let mut failure = Plain::failed(code, message).log(super::apply::last_lines(&said));
-        if code == "server-unreachable" {
-            failure = failure.hint("does `ssh` get there with the same address? its words are above");
-        }
-        failure.into()
+        timeout(Duration::from_secs(1), &mut self.said).await.ok().and_then(Result::ok).unwrap_or_default()
+    }
+
+    /// As every other verb says it.
+    async fn unreached(&mut self, address: &ServerAddress, ssh: &SshProgram) -> Problem {
+        let status = timeout(LEAVE_LIMIT, self.child.wait()).await.ok().and_then(Result::ok);
+        let error = SshError::ended(address, status, &self.last_words().await);
+        if error.wants_key() { error.with_key(HostKey::ask(ssh, address).await).into() } else { error.into() }
     }
 }
 
@@ -233,13 +247,13 @@ impl Greeting {
             "root" | "sudo" => Ok(self.have),
             "no-sudo" => Err(refused(
                 format!("{user} is not root on {address}, and there is no sudo"),
-                format!("come as root: `ssh://root@{}`, or install sudo and let {user} use it", address.host()),
+                format!("come as root: `{}`, or install sudo and let {user} use it", address.as_user("root")),
             )),
             _ => Err(refused(
                 format!("{user} may not use sudo on {address} without a password"),
                 format!(
-                    "let it, on the server: a file in /etc/sudoers.d with `{user} ALL=(ALL) NOPASSWD: ALL`; or come as root: `ssh://root@{}`",
-                    address.host()
+                    "let it, on the server: a file in /etc/sudoers.d with `{user} ALL=(ALL) NOPASSWD: ALL`; or come as root: `{}`",
+                    address.as_user("root")
                 ),
             )),
         }

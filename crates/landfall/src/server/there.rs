@@ -3,15 +3,20 @@
 use super::apply::Hands;
 use super::change::Change;
 use super::observe::{self, Visit, observe};
-use super::wire::{Ask, Proposal, Tell, hear, say};
+use super::wire::{Ask, Proposal, Proposed, Tell, hear, say};
 use super::{plan, upgrade};
+use crate::client::{Channel, Client};
 use crate::doctor;
 use crate::error::{Outcome, Plain, Problem};
 use crate::settings::Home;
+use landfall_model::api::Recorded;
 use std::path::Path;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tokio::io::BufReader;
+use tokio::time::timeout;
 
+/// Longest wait for the agent to write down what was done.
+const RECORD_LIMIT: Duration = Duration::from_secs(5);
 /// Held by who changes this machine.
 const LOCK: &str = "/run/landfall-server.lock";
 
@@ -34,21 +39,33 @@ pub async fn answer(brought: &Path, home: &Home, from: Option<&str>, login: Opti
             Plain::failed("busy", "another `server setup` or `server upgrade` is at work here").hint("wait for it, and ask again").into();
         return say(&mut output, &Tell::Refused { refusals: vec![busy.failure()] }).await.map_err(lost);
     }
-    let facts = observe(&Visit { brought, from, login, home })
-        .map_err(|e| Plain::failed("no-facts", "the binary that was brought cannot be read").because(e))?;
+    let visit = Visit { brought, from, login, home };
+    let facts = observe(&visit).map_err(|e| Plain::failed("no-facts", "the binary that was brought cannot be read").because(e))?;
     let server = facts.describe();
     let hands = Hands { brought, digest: &facts.brought, home };
     match asked {
         Ask::Setup { wish } => match plan::plan(&facts, &wish) {
             Err(refusals) => say(&mut output, &Tell::Refused { refusals }).await.map_err(lost),
             Ok(plan) => {
-                let changes = plan.changes.iter().map(|change| change.told.clone()).collect();
+                let mut changes: Vec<Proposed> = plan.changes.iter().map(|change| change.told.clone()).collect();
+                let upgrade = if plan::is_upgrade(&facts) { Some(upgrade::prepare(&facts, &hands).await) } else { None };
+                let upgrade = match upgrade.transpose() {
+                    Ok(upgrade) => upgrade,
+                    Err(problem) => return say(&mut output, &Tell::Refused { refusals: vec![problem.failure()] }).await.map_err(lost),
+                };
+                changes.extend(upgrade.iter().flat_map(|upgrade| upgrade.proposed()));
                 let proposal = Proposal { server, changes, notes: plan.notes };
                 say(&mut output, &Tell::Proposal(proposal)).await.map_err(lost)?;
                 if !matches!(hear::<Ask>(&mut input).await.map_err(lost)?, Some(Ask::Apply)) {
                     return Ok(());
                 }
-                let done = apply(&mut output, &hands, &plan.changes).await;
+                let mut done = apply(&mut output, &hands, &plan.changes).await;
+                if done.is_ok()
+                    && let Some(upgrade) = upgrade
+                {
+                    done = upgrade.apply(&mut output, plan.changes.len()).await;
+                }
+                record(&hands, &visit, "setup", &done).await;
                 finish(&mut output, done).await
             }
         },
@@ -62,10 +79,26 @@ pub async fn answer(brought: &Path, home: &Home, from: Option<&str>, login: Opti
             if !matches!(hear::<Ask>(&mut input).await.map_err(lost)?, Some(Ask::Apply)) {
                 return Ok(());
             }
-            let done = upgrade.apply(&mut output).await;
+            let done = upgrade.apply(&mut output, 0).await;
+            record(&hands, &visit, "upgrade", &done).await;
             finish(&mut output, done).await
         }
         Ask::Apply | Ask::Examine(_) => Err(Plain::failed("nothing-proposed", "nothing was proposed that could be applied").into()),
+    }
+}
+
+/// Who changed this server stands where it stands who changed an app. An agent that does not answer records nothing, and says so in its place.
+async fn record(hands: &Hands<'_>, visit: &Visit<'_>, verb: &str, done: &Outcome) {
+    let digest = hands.digest.get(..12).unwrap_or_default();
+    let from = visit.from.and_then(|from| from.split_ascii_whitespace().next()).map(|ip| format!(" from {ip}")).unwrap_or_default();
+    let who = visit.login.map(|login| format!(" by {login}")).unwrap_or_default();
+    let action = format!("server {verb} to {} ({digest}){who}{from}", env!("CARGO_PKG_VERSION"));
+    let refused = done.as_ref().err().map(|problem| problem.failure().code);
+    let client = Client::new(Channel::Here(hands.home.clone()));
+    match timeout(RECORD_LIMIT, client.record(&Recorded { action: action.clone(), refused })).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::warn!(%error, action, "the agent did not record this"),
+        Err(_) => tracing::warn!(action, "the agent did not record this: it does not answer"),
     }
 }
 

@@ -56,9 +56,12 @@ pub(super) async fn prepare<'a>(facts: &Facts, hands: &'a Hands<'a>) -> Outcome<
     let info = await_agent(&client, |_| true).await?;
     let apps = client.apps().await?;
     if let Some(busy) = apps.iter().find(|app| app.rollout.is_some()) {
-        return Err(Plain::failed("busy", format!("{} is being rolled out; an upgrade waits for nothing and disturbs nothing", busy.app))
-            .hint(format!("watch it with `landfall events -f -p {}`, and upgrade when it has ended", busy.app))
-            .into());
+        return Err(Plain::failed(
+            "busy",
+            format!("{} is being rolled out, and an upgrade would disturb it; nothing was changed", busy.app),
+        )
+        .hint(format!("watch it with `landfall events -f -p {}`, and upgrade when it has ended", busy.app))
+        .into());
     }
     let record = supervisor(hands.home)?;
     let runs = |pid: u32| std::fs::read_link(format!("/proc/{pid}/exe")).is_ok_and(|exe| exe == generation::binary(&facts.brought));
@@ -88,17 +91,18 @@ impl Upgrade<'_> {
     }
 
     /// Does it, or leaves the server as it was.
-    pub(super) async fn apply(self, output: &mut tokio::io::Stdout) -> Outcome {
+    /// Its changes are those from `first` on.
+    pub(super) async fn apply(self, output: &mut tokio::io::Stdout, first: usize) -> Outcome {
         for index in 0..3 {
             let began = Instant::now();
             // A client that is gone does not stop what it asked for.
-            let _ = say(output, &Tell::Begun { change: index }).await;
+            let _ = say(output, &Tell::Begun { change: first + index }).await;
             match index {
                 0 => self.lay_down().await?,
                 1 => self.replace_proxy().await?,
                 _ => self.replace_agent().await?,
             }
-            let _ = say(output, &done(index, began)).await;
+            let _ = say(output, &done(first + index, began)).await;
         }
         generation::retain(Some(&self.before)).map_err(|e| written(generation::ROOT, e))
     }

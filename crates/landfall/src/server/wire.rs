@@ -3,6 +3,7 @@
 //! Both ends are the same version, for one of them brought the other; so there is one version of these words, and `HELLO` is only there to tell an answer
 //! of ours from whatever else a login may print.
 
+use super::deployer::Deployer;
 use crate::doctor::{Examination, Report};
 use landfall_model::api::Failure;
 use serde::de::DeserializeOwned;
@@ -14,12 +15,15 @@ use tokio::io::{AsyncBufRead, AsyncBufReadExt as _, AsyncReadExt as _, AsyncWrit
 const MAX_LINE: u64 = 1024 * 1024;
 
 /// What the server's owner wants of `server setup`.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Wish {
     /// Security updates install themselves.
     pub updates: bool,
     /// The firewall is left as it is.
     pub no_firewall: bool,
+    /// A key that may deploy some apps.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deployer: Option<Deployer>,
 }
 
 /// From here to there.
@@ -134,7 +138,7 @@ mod tests {
     #[tokio::test(flavor = "current_thread")]
     async fn what_is_said_is_heard_and_what_breaks_off_is_not() {
         let mut written = Vec::new();
-        say(&mut written, &Ask::Setup { wish: Wish { updates: true, no_firewall: false } }).await.unwrap();
+        say(&mut written, &Ask::Setup { wish: Wish { updates: true, ..Wish::default() } }).await.unwrap();
         assert_eq!(written, b"{\"ask\":\"setup\",\"wish\":{\"updates\":true,\"no_firewall\":false}}\n");
         let heard = hear::<Ask>(&mut written.as_slice()).await.unwrap();
         assert!(matches!(heard, Some(Ask::Setup { wish: Wish { updates: true, .. } })));

@@ -16,7 +16,7 @@ pub struct Said(String);
 
 /// A server is not reached.
 #[derive(Debug, thiserror::Error)]
-#[error("{server} {}", .why.words())]
+#[error("{server} {}", .why.words(server))]
 pub struct SshError {
     server: ServerAddress,
     #[source]
@@ -52,15 +52,24 @@ pub enum Why {
     Ended(Said),
 }
 
+/// `it shows`, or who else does.
+fn shows(who: String) -> String {
+    if who.is_empty() { "it shows".to_owned() } else { format!("{who} shows") }
+}
+
 impl Why {
-    fn words(&self) -> String {
+    fn words(&self, server: &ServerAddress) -> String {
         match self {
             Self::NoProgram(_) => "cannot be reached: the program `ssh` cannot be run".to_owned(),
             Self::NoHost(_) => "cannot be reached: nobody knows the host".to_owned(),
             Self::Unreachable(_) => "cannot be reached".to_owned(),
             Self::Denied(_) => "does not let you in".to_owned(),
-            Self::UnknownKey(_) => "shows a host key that is not known here; nothing was sent".to_owned(),
-            Self::ChangedKey(_) => "shows another host key than it had before; nothing was sent".to_owned(),
+            Self::UnknownKey(key) => {
+                format!("cannot be trusted: {} a host key that is not known here; nothing was sent", shows(key::of(server, key)))
+            }
+            Self::ChangedKey(key) => {
+                format!("cannot be trusted: {} another host key than before; nothing was sent", shows(key::of(server, key)))
+            }
             Self::NoLandfall(_) => "has no Landfall".to_owned(),
             Self::NoVerb(_) => format!("has a Landfall that is older than this one ({}) and cannot speak to it", env!("CARGO_PKG_VERSION")),
             Self::Version(hello) => {
@@ -112,7 +121,11 @@ impl SshError {
     /// The same, with the key the server showed.
     #[must_use]
     pub fn with_key(self, key: HostKey) -> Self {
-        Self { why: if matches!(self.why, Why::UnknownKey(_)) { Why::UnknownKey(key) } else { self.why }, ..self }
+        let why = match self.why {
+            Why::UnknownKey(told) => Why::UnknownKey(key.or_told(told)),
+            other => other,
+        };
+        Self { why, ..self }
     }
 
     /// Which key was shown is not known yet.
@@ -173,7 +186,7 @@ impl Explain for SshError {
                 "in CI: load the deploy key with `ssh-add`, or name it as IdentityFile in ~/.ssh/config".to_owned(),
             ],
             Why::UnknownKey(_) => key::accept(server),
-            Why::ChangedKey(_) => key::replace(server),
+            Why::ChangedKey(key) => key::replace(server, key),
             Why::NoLandfall(_) => vec![format!("prepare the server: `landfall server setup {server}`")],
             Why::NoVerb(_) => vec![format!("bring the server to this version: `landfall server upgrade {server}`")],
             Why::Version(hello) if is_older(hello) => vec![format!("bring the server to this version: `landfall server upgrade {server}`")],

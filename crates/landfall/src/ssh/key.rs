@@ -21,6 +21,10 @@ pub struct HostKey {
     /// `SHA256:…`
     pub fingerprint: Option<String>,
     kind: Option<String>,
+    /// Whose it is, as known_hosts has it: an alias's real name, or a host on the way.
+    host: Option<String>,
+    /// The file that has another key for it.
+    file: Option<String>,
 }
 
 impl fmt::Display for HostKey {
@@ -40,7 +44,13 @@ impl HostKey {
         let kind = logged.and_then(|key| key.split_ascii_whitespace().next()).map(harmless);
         let mut words = logged.unwrap_or(text).split_ascii_whitespace();
         let fingerprint = words.find(|word| word.starts_with("SHA256:")).map(|word| harmless(word.trim_end_matches('.')));
-        Self { fingerprint, kind }
+        Self { fingerprint, kind, host: named(text), file: offending(text) }
+    }
+
+    /// With the host that was told before.
+    #[must_use]
+    pub fn or_told(self, told: Self) -> Self {
+        Self { host: told.host.or(self.host), ..self }
     }
 
     /// Asks `ssh` again, with its log.
@@ -55,6 +65,24 @@ impl HostKey {
         }
         Self::told(&String::from_utf8_lossy(&log))
     }
+}
+
+/// The host `ssh` speaks of: `Host key for [h]:2222 has changed and …`, `No ED25519 host key is known for h and …`.
+fn named(text: &str) -> Option<String> {
+    let between = |line: &str, before: &str, after: &str| Some(line.split_once(before)?.1.split_once(after)?.0.to_owned());
+    let name = text.lines().find_map(|line| {
+        between(line, "Host key for ", " has changed").or_else(|| between(line, "host key is known for ", " and you have"))
+    })?;
+    let good = |b: u8| b.is_ascii_alphanumeric() || b"._-:[]%".contains(&b);
+    (!name.is_empty() && name.len() <= 300 && !name.starts_with('-') && name.bytes().all(good)).then_some(name)
+}
+
+/// `Offending ED25519 key in /home/a/.ssh/known_hosts:3`
+fn offending(text: &str) -> Option<String> {
+    let rest = text.lines().find_map(|line| line.trim().strip_prefix("Offending ")?.split_once(" key in ").map(|(_, rest)| rest))?;
+    let (file, line) = rest.trim_end().rsplit_once(':')?;
+    let good = |b: u8| b.is_ascii_graphic() && !b"'\"\\`$".contains(&b);
+    (line.parse::<u32>().is_ok() && file.starts_with('/') && file.bytes().all(good)).then(|| file.to_owned())
 }
 
 fn harmless(word: &str) -> String {
@@ -77,11 +105,21 @@ pub fn accept(server: &ServerAddress) -> Vec<String> {
 }
 
 /// What to do about one that is another than before.
-pub fn replace(server: &ServerAddress) -> Vec<String> {
+pub fn replace(server: &ServerAddress, key: &HostKey) -> Vec<String> {
+    let file = key.file.as_ref().map(|file| format!("-f '{file}' ")).unwrap_or_default();
+    let host = key.host.clone().unwrap_or_else(|| entry(server));
     vec![
-        "somebody may be between you and the server: compare the fingerprint with what it says on its own console".to_owned(),
-        format!("if it was installed anew: `ssh-keygen -R '{}'`, then accept the new key once: `{} true`", entry(server), by_hand(server)),
+        "somebody may be between you and the host: compare the fingerprint with what it says on its own console".to_owned(),
+        format!("if it was installed anew: `ssh-keygen {file}-R '{host}'`, then accept the new key once: `{} true`", by_hand(server)),
     ]
+}
+
+/// Whose key it is, when that is not the server as it was typed.
+pub fn of(server: &ServerAddress, key: &HostKey) -> String {
+    match &key.host {
+        Some(host) if *host != entry(server) => format!("its host, or one on the way to it, known here as `{host}`,"),
+        _ => String::new(),
+    }
 }
 
 #[cfg(test)]
@@ -96,5 +134,22 @@ mod tests {
         let log = "debug1: identity file /root/.ssh/id SHA256:mine\ndebug1: Server host key: ssh-ed25519 SHA256:xyz\r\ndebug1: x";
         assert_eq!(HostKey::told(log).to_string(), "its fingerprint is SHA256:xyz (ssh-ed25519)");
         assert_eq!(HostKey::told("nothing").fingerprint, None);
+    }
+
+    #[test]
+    fn the_remedy_is_for_the_host_and_the_file_that_ssh_names() {
+        let said = "Offending ED25519 key in /home/a/.ssh/known_hosts:3\r\n  remove with:\nHost key for [127.0.0.1]:20022 has changed and you have requested strict checking.\r\n";
+        let (server, key) = ("ssh://vps".parse().unwrap(), HostKey::told(said));
+        let remedy = replace(&server, &key);
+        assert!(remedy[1].contains("ssh-keygen -f '/home/a/.ssh/known_hosts' -R '[127.0.0.1]:20022'"), "{remedy:?}");
+        assert!(of(&server, &key).contains("`[127.0.0.1]:20022`"));
+        let jump = HostKey::told("No ED25519 host key is known for bastion.example and you have requested strict checking.");
+        assert!(of(&server, &jump).contains("`bastion.example`"), "{jump:?}");
+        // Words that a server could have sent are no part of a line for a shell.
+        for bad in ["Host key for $(id) has changed", "Host key for a'b has changed", "Host key for -x has changed"] {
+            assert_eq!(HostKey::told(bad).host, None, "{bad}");
+        }
+        assert_eq!(HostKey::told("Offending RSA key in /tmp/a'b:1").file, None);
+        assert!(replace(&"ssh://h:2222".parse().unwrap(), &HostKey::told(""))[1].contains("-R '[h]:2222'"));
     }
 }

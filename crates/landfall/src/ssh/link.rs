@@ -94,6 +94,11 @@ impl Link {
         Self { ssh, server, notice, state: tokio::sync::Mutex::default() }
     }
 
+    /// Where it leads.
+    pub fn server(&self) -> &ServerAddress {
+        &self.server
+    }
+
     /// A new connection to the agent.
     pub async fn open(&self) -> Result<TokioIo<Upgraded>, ClientError> {
         let since = Instant::now();

@@ -11,6 +11,7 @@ mod link;
 
 pub use command::SshProgram;
 pub use error::SshError;
+pub use key::HostKey;
 pub use link::{Link, Notice, PATIENCE};
 
 /// What one stream may have on its way without being read.

@@ -61,7 +61,7 @@ fn what_cannot_be_a_server_is_refused_with_a_remedy_and_not_touched() {
     let deploy = machine.address("deploy");
     refused(&["server", "setup", &machine.address("visitor"), "--yes"], &["visitor may not use sudo", "NOPASSWD"]);
     refused(&["server", "upgrade", &deploy], &["not-set-up", "landfall server setup"]);
-    refused(&["server", "setup", &machine.address("nobody-there"), "--yes"], &["server-unreachable", "Permission denied"]);
+    refused(&["server", "setup", &machine.address("nobody-there"), "--yes"], &["ssh-denied", "Permission denied"]);
 
     // A program for another processor: the same ELF header with another machine in it.
     let dir = tempfile::tempdir().unwrap();

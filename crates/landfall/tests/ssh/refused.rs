@@ -22,7 +22,8 @@ fn each_obstacle_is_named_with_what_to_do() {
     assert_eq!(std::fs::read_to_string(stage.path("no_hosts")).unwrap(), "", "it was not taken on trust");
 
     let changed = refused(&stage, "changed", "host-key-changed");
-    assert!(changed.contains(&shown) && changed.contains("ssh-keygen -R 'changed'"), "{changed}");
+    let remedy = format!("ssh-keygen -f '{}' -R 'server'", stage.path("changed_hosts").display());
+    assert!(changed.contains(&shown) && changed.contains(&remedy), "known_hosts has it by its own name: {changed}");
 
     let stranger = refused(&stage, "stranger", "ssh-denied");
     assert!(stranger.contains("Permission denied (publickey)"), "{stranger}");

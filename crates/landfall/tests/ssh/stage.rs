@@ -48,8 +48,9 @@ while True:
 "#;
 
 /// Keys of the client; each may do one thing.
-const FORCED: [(&str, &str); 5] = [
+const FORCED: [(&str, &str); 6] = [
     ("deploy", "landfall agent-stdio"),
+    ("bound", "landfall agent-stdio --app shop"),
     ("noisy", "echo Welcome to Debian"),
     ("bare", "landfall-is-not-here agent-stdio"),
     ("ancient", "echo \"error: unrecognized subcommand 'agent-stdio'\" >&2; exit 2"),

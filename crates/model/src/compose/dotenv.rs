@@ -168,6 +168,9 @@ impl Reader<'_> {
                 self.expand(&value, place, report)
             }
         };
+        if !has_value && value.as_deref().is_none_or(str::is_empty) {
+            self.variables.unset.insert(key.clone());
+        }
         if let Some(value) = value {
             self.out.insert(key, value);
         }

@@ -114,6 +114,7 @@ fn add<'a>(variables: &mut Variables, files: impl Iterator<Item = (&'a str, &'a 
         }
     }
     missed.warn_of_undefined(|_| false, report);
+    variables.unset.append(&mut missed.unset);
     let values = Arc::make_mut(&mut variables.values);
     for (name, value) in own {
         values.entry(name).or_insert(value);
@@ -186,6 +187,7 @@ pub(crate) fn read_files(root: &mut Node, input: &Input<'_>, variables: &mut Var
         let env_files = service.value.get("env_file").cloned();
         if env_files.is_some() || service.value.get("environment").is_some() {
             let own = service.value.get("environment").map(|n| named(n, Some(&project))).unwrap_or_default();
+            reader.variables.unset.extend(own.iter().filter(|e| is_empty(&e.value)).map(|e| e.key.clone()));
             let all = reader.all(env_files.as_ref(), Some(&project), own, report);
             set(&mut service.value, "environment", all, env_files.as_ref());
         }
@@ -203,6 +205,11 @@ fn set(service: &mut Node, key: &str, entries: Vec<Entry>, files: Option<&Node>)
         Some(node) => node.value = Value::Map(entries),
         None => service.set(key, Node::map(files.map(|n| n.place).unwrap_or_default(), entries)),
     }
+}
+
+/// Given a name alone, or one whose value outside is empty.
+fn is_empty(value: &Node) -> bool {
+    value.is_null() || value.scalar().is_some_and(|s| s.substituted && s.text.is_empty())
 }
 
 /// `NAME: value` and `- NAME=value` alike. A name without value takes it from `outside`.
@@ -288,9 +295,6 @@ impl Reader<'_> {
         };
         let disk = path::join(self.input.cwd, &name);
         let optional = file.get("required").and_then(Node::scalar).and_then(boolean) == Some(false);
-        if optional && !self.input.reader.exists(&disk) {
-            return BTreeMap::new();
-        }
         let format = match file.get("format").and_then(Node::scalar).map(|s| s.text.as_str()) {
             None | Some("") => Format::Compose,
             Some("raw") => Format::Raw,
@@ -304,6 +308,10 @@ impl Reader<'_> {
             }
         };
         let shown = path::relative(self.input.project_dir, &disk).filter(|p| !p.starts_with("..")).unwrap_or_else(|| disk.clone());
+        if optional && !self.input.reader.exists(&disk) {
+            self.variables.absent.insert(shown);
+            return BTreeMap::new();
+        }
         let known = self.known.get(&disk).copied();
         match known.map_or_else(|| load_variables(self.input, &disk, &shown, report), Ok) {
             Ok(id) => {

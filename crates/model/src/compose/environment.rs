@@ -76,11 +76,13 @@ pub(crate) fn apply<'a>(input: &Input<'_>, documents: impl Iterator<Item = &'a N
     let of = |root: &'a Node| root.get("x-landfall")?.get("environments")?.get(chosen.as_str())?.get("values");
     let values = documents.filter_map(of).flat_map(Node::entries);
     let mut own: Vec<(String, String)> = Vec::new();
+    let mut missed = variables.same_values();
     for entry in values.filter(|entry| !input.env.contains_key(&entry.key)) {
         let Some(scalar) = entry.value.scalar() else { continue };
         let text = scalar.canonical();
-        let text = if text.contains('$') { variables.clone().expand(&text, entry.value.place, report) } else { Some(text) };
+        let text = if text.contains('$') { missed.expand(&text, entry.value.place, report) } else { Some(text) };
         own.extend(text.map(|text| (entry.key.clone(), text)));
     }
+    variables.unset.append(&mut missed.unset);
     Arc::make_mut(&mut variables.values).extend(own);
 }

@@ -76,7 +76,7 @@ pub use yaml::{MAX_DEPTH, MAX_EXPANDED, MAX_NODES, MAX_TEXT};
 use crate::build::ImageBuild;
 use crate::diagnostic::Diagnostic;
 use crate::name::{EnvironmentName, SecretName, ServiceName};
-use crate::secret::{Environments, SecretValue};
+use crate::secret::{Environments, SecretValue, Unset};
 use crate::spec::{RuntimeKind, Spec};
 use check::App;
 use interpolate::Variables;
@@ -168,6 +168,8 @@ pub struct Output {
     pub sources_of: BTreeMap<SecretName, Vec<String>>,
     /// Named variants the file declares.
     pub environments: Environments,
+    /// What it asks for and finds nowhere here.
+    pub unset: Unset,
 }
 
 impl Output {
@@ -229,6 +231,7 @@ fn compile(input: &Input<'_>, loaded: Loaded, output: &mut Output, report: &mut 
     if let Some(facts) = input.rules {
         rules::run(input, facts, &model, report);
     }
+    output.unset = Unset { variables: model.variables.unset.clone(), files: model.variables.absent.clone() };
     veil::check(&model.root, report);
     if let Some(app_name) = resolve::app_name(&model.name, &app, report) {
         let needs = veil::needs(&file.landfall.env, &app, (&model.variables, &environments));

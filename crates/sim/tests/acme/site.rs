@@ -166,7 +166,15 @@ impl Site {
     pub(crate) async fn deploy(&mut self, spec: Spec) {
         self.rollouts += 1;
         let (app, id) = (spec.app.clone(), format!("rollout-{}", self.rollouts).parse().unwrap());
-        let request = RolloutRequest { id, want: Want::Deploy { spec: Box::new(spec), given: std::collections::BTreeMap::new() } };
+        let request = RolloutRequest {
+            id,
+            want: Want::Deploy {
+                spec: Box::new(spec),
+                given: std::collections::BTreeMap::new(),
+                unset: landfall_model::secret::Unset::default(),
+                from: None,
+            },
+        };
         let accepted = self.agent().begin(&app, request, "test").await.unwrap();
         assert!(matches!(accepted, Accepted::Rollout { .. }), "{accepted:?}");
         let before = self.rollouts as usize;

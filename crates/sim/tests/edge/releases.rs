@@ -62,7 +62,14 @@ async fn a_site_changes_at_the_switch_and_open_pages_go_on() {
     write(&dir, "main.1111aaaa.js");
     let first = project(&dir);
     let mut server = Server::start(&home, FakeRuntime::new(RuntimeKind::Process), first.app.clone());
-    server.roll_out(Want::Deploy { spec: Box::new(first), given: std::collections::BTreeMap::new() }).await;
+    server
+        .roll_out(Want::Deploy {
+            spec: Box::new(first),
+            given: std::collections::BTreeMap::new(),
+            unset: landfall_model::secret::Unset::default(),
+            from: None,
+        })
+        .await;
     assert!(ask(&server, "/").await.body.contains("main.1111aaaa.js"));
     assert_eq!(ask(&server, "/assets/main.1111aaaa.js").await.body, "main.1111aaaa.js");
     let date = ask(&server, "/same.txt").await.headers["last-modified"].clone();
@@ -71,7 +78,14 @@ async fn a_site_changes_at_the_switch_and_open_pages_go_on() {
     write(&dir, "main.2222bbbb.js");
     assert!(ask(&server, "/").await.body.contains("main.1111aaaa.js"));
     let second = project(&dir);
-    server.roll_out(Want::Deploy { spec: Box::new(second), given: std::collections::BTreeMap::new() }).await;
+    server
+        .roll_out(Want::Deploy {
+            spec: Box::new(second),
+            given: std::collections::BTreeMap::new(),
+            unset: landfall_model::secret::Unset::default(),
+            from: None,
+        })
+        .await;
     assert!(ask(&server, "/").await.body.contains("main.2222bbbb.js"));
     assert_eq!(ask(&server, "/assets/main.2222bbbb.js").await.body, "main.2222bbbb.js");
     assert_eq!(ask(&server, "/assets/main.1111aaaa.js").await.body, "main.1111aaaa.js", "a page that is open loads it");
@@ -93,13 +107,27 @@ async fn a_release_whose_files_are_not_there_changes_nothing() {
     write(&dir, "main.1111aaaa.js");
     let first = project(&dir);
     let mut server = Server::start(&home, FakeRuntime::new(RuntimeKind::Process), first.app.clone());
-    server.roll_out(Want::Deploy { spec: Box::new(first), given: std::collections::BTreeMap::new() }).await;
+    server
+        .roll_out(Want::Deploy {
+            spec: Box::new(first),
+            given: std::collections::BTreeMap::new(),
+            unset: landfall_model::secret::Unset::default(),
+            from: None,
+        })
+        .await;
 
     write(&dir, "main.2222bbbb.js");
     let second = project(&dir);
     // Between the command and the copy somebody builds again.
     write(&dir, "main.3333cccc.js");
-    let events = server.try_to(Want::Deploy { spec: Box::new(second), given: std::collections::BTreeMap::new() }).await;
+    let events = server
+        .try_to(Want::Deploy {
+            spec: Box::new(second),
+            given: std::collections::BTreeMap::new(),
+            unset: landfall_model::secret::Unset::default(),
+            from: None,
+        })
+        .await;
     let failed = events.iter().find_map(|e| if let What::StepFailed { failure, .. } = e { Some(failure) } else { None }).unwrap();
     assert_eq!(failed.code, "files-failed");
     assert!(failed.causes.iter().any(|c| c.contains("changed since the release was planned")), "{failed:?}");

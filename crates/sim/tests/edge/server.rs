@@ -92,7 +92,7 @@ impl Server {
         }
         let mut server = Self::start(&stage.join("landfall"), runtime, spec.app.clone());
         let given = spec.secrets.keys().map(|name| (name.clone(), SecretValue::new(SECRET))).collect();
-        server.roll_out(Want::Deploy { spec: Box::new(spec), given }).await;
+        server.roll_out(Want::Deploy { spec: Box::new(spec), given, unset: landfall_model::secret::Unset::default(), from: None }).await;
         server
     }
 

@@ -50,6 +50,7 @@ fn ran(facts: &mut Facts, argv: &[&str]) {
         }
         ["groupadd", ..] => facts.group = Some(998),
         ["usermod", .., _] => facts.in_group = true,
+        ["useradd", .., "--", "landfall-deployer"] => facts.deployer = true,
         ["systemctl", "enable", "--now", "--", unit] => drop(facts.running.insert((*unit).to_owned())),
         ["systemctl", "try-reload-or-restart", ..] => facts.exposes = Some(true),
         ["ufw", "allow", port] => facts.ufw_rules += &format!("{port} ALLOW Anywhere\n"),
@@ -63,7 +64,7 @@ fn told(facts: &Facts, wish: &Wish) -> Vec<String> {
 
 #[test]
 fn a_bare_machine_becomes_a_server_and_then_there_is_nothing_to_change() {
-    let updates = Wish { updates: true, no_firewall: false };
+    let updates = Wish { updates: true, ..Wish::default() };
     let changes = told(&bare(), &updates);
     assert_eq!(
         changes,
@@ -82,7 +83,30 @@ fn a_bare_machine_becomes_a_server_and_then_there_is_nothing_to_change() {
     );
     let ready = prepared(bare(), &updates);
     assert_eq!(told(&ready, &updates), [""; 0]);
-    assert_eq!(told(&Facts { brought: "b".repeat(64), ..ready }, &updates).len(), 1, "another binary is copied and nothing else");
+}
+
+#[test]
+fn another_binary_is_an_upgrade_where_one_runs_and_else_takes_back_only_itself() {
+    let ready = prepared(bare(), &Wish::default());
+    assert!(!is_upgrade(&ready));
+    let newer = Facts { brought: "b".repeat(64), ..ready };
+    assert_eq!(told(&newer, &Wish::default()), [""; 0], "it is not exchanged without the safety of an upgrade");
+    assert!(is_upgrade(&newer));
+    let contained = Facts { systemd: false, supervised: true, running: BTreeSet::new(), ..newer.clone() };
+    assert!(is_upgrade(&contained));
+    let idle = Facts { running: BTreeSet::new(), ..newer };
+    let undo = plan(&idle, &Wish::default()).unwrap().changes.into_iter().find(|change| change.acts == [Act::Binary]).unwrap().told.undo;
+    let (before, new) = ("a".repeat(64), "b".repeat(64));
+    assert_eq!(undo, format!("ln -sfn {before} /usr/local/lib/landfall/current, then rm -r /usr/local/lib/landfall/{new}"));
+}
+
+#[test]
+fn a_deployers_key_is_one_change_and_a_second_run_finds_it() {
+    let apps = ["shop".parse().unwrap()];
+    let wish = Wish { deployer: deployer::Deployer::parse("ssh-ed25519 AAAAC3Nz ci", &apps).ok(), ..Wish::default() };
+    let ready = prepared(bare(), &Wish::default());
+    assert_eq!(told(&ready, &wish), ["let a key deploy shop as `landfall-deployer`, and nothing else"]);
+    assert_eq!(told(&prepared(ready, &wish), &wish), [""; 0]);
 }
 
 #[test]
@@ -97,7 +121,7 @@ fn every_wish_and_every_machine_is_settled_by_one_run() {
     ];
     for machine in machines {
         for (updates, no_firewall) in [(false, false), (false, true), (true, false), (true, true)] {
-            let wish = Wish { updates, no_firewall };
+            let wish = Wish { updates, no_firewall, deployer: None };
             let ready = prepared(machine.clone(), &wish);
             assert_eq!(told(&ready, &wish), [""; 0], "{machine:#?} {wish:?}");
         }

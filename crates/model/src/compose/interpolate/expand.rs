@@ -5,7 +5,7 @@
 //! operator is worked out even when it is not used, so that a `${B:?…}` in an unused default is still demanded. All this is kept. Undefined
 //! variables are missed only where they are used.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Deepest nesting of `${…}` inside `${…}`.
 const MAX_NESTING: usize = 32;
@@ -29,18 +29,27 @@ pub(super) enum Wrong {
     Syntax(String),
 }
 
+/// What a text became.
+pub(super) struct Expanded {
+    pub(super) text: String,
+    pub(super) problems: Vec<Problem>,
+    /// Variables that were asked for, with a default or without, and have no value or an empty one.
+    pub(super) unset: BTreeSet<String>,
+}
+
 /// Puts the variables that `layers` answer, the first that knows one, into `text`.
-pub(super) fn expand(text: &str, layers: &[&BTreeMap<String, String>]) -> (String, Vec<Problem>) {
-    let mut expander = Expander { text, layers, problems: Vec::new(), over: false };
+pub(super) fn expand(text: &str, layers: &[&BTreeMap<String, String>]) -> Expanded {
+    let mut expander = Expander { text, layers, problems: Vec::new(), unset: BTreeSet::new(), over: false };
     let mut out = String::new();
     expander.run((0, text.len()), &mut out, 0, true);
-    (out, expander.problems)
+    Expanded { text: out, problems: expander.problems, unset: expander.unset }
 }
 
 struct Expander<'a> {
     text: &'a str,
     layers: &'a [&'a BTreeMap<String, String>],
     problems: Vec<Problem>,
+    unset: BTreeSet<String>,
     over: bool,
 }
 
@@ -102,6 +111,7 @@ impl<'a> Expander<'a> {
         }
         let close = closing(self.text.as_bytes(), start, last).unwrap_or(last);
         let name = &self.text[start + 2..end];
+        self.look(name, active);
         let value = self.value(name).filter(|v| !(operator.starts_with(':') && v.is_empty()));
         let uses_rest = (operator.ends_with('+')) == value.is_some();
         let mut alternative = String::new();
@@ -119,10 +129,18 @@ impl<'a> Expander<'a> {
         self.layers.iter().find_map(|layer| layer.get(name)).map(String::as_str)
     }
 
+    /// Notes one that is asked for and holds nothing.
+    fn look(&mut self, name: &str, active: bool) {
+        if active && self.value(name).is_none_or(str::is_empty) {
+            self.unset.insert(name.to_owned());
+        }
+    }
+
     /// The variable whose name begins at `name`, written as `span`.
     fn variable(&mut self, span: (usize, usize), name: usize, out: &mut String, active: bool) {
         let rest = &self.text[name..];
         let name = &rest[..name_length(rest)];
+        self.look(name, active);
         match self.value(name) {
             Some(value) => self.put(out, value),
             None if active => self.wrong(span, Wrong::Undefined(name.to_owned())),
@@ -191,8 +209,8 @@ mod tests {
 
     fn with(text: &str, values: &[(&str, &str)]) -> (String, Vec<Wrong>) {
         let values = values.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
-        let (out, problems) = expand(text, &[&values]);
-        (out, problems.into_iter().map(|p| p.what).collect())
+        let expanded = expand(text, &[&values]);
+        (expanded.text, expanded.problems.into_iter().map(|p| p.what).collect())
     }
 
     #[test]
@@ -228,6 +246,14 @@ mod tests {
         assert_eq!(with("${E:?set $A}", &[("E", ""), ("A", "a")]).1, [Wrong::Required("E".into(), "set a".into())]);
         assert_eq!(with("${U?}", &[]).1, [Wrong::Required("U".into(), String::new())]);
         assert_eq!(with("${A:-${U:?even here}}", &[("A", "a")]).1, [Wrong::Required("U".into(), "even here".into())]);
+    }
+
+    #[test]
+    fn every_form_that_finds_nothing_is_noted_and_what_is_not_used_is_not() {
+        let values = [("A".to_owned(), "a".to_owned()), ("E".to_owned(), String::new())].into();
+        let text = "$U1 ${U2} ${U3:-x} ${U4-x} ${U5:+x} ${U6:?x} ${E} ${E:-y} ${A} ${A:-$N1} ${N2$} $$N3 ${U7:-${U8:-z}}";
+        let unset: Vec<String> = expand(&text.replace("${N2$} ", ""), &[&values]).unset.into_iter().collect();
+        assert_eq!(unset, ["E", "U1", "U2", "U3", "U4", "U5", "U6", "U7", "U8"]);
     }
 
     #[test]

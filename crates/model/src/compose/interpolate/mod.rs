@@ -12,8 +12,8 @@ use super::report::{Place, Report};
 use super::suggest::nearest;
 use super::yaml::shorten;
 use cast::Cast;
-use expand::{Problem, Wrong, expand};
-use std::collections::BTreeMap;
+use expand::{Expanded, Problem, Wrong, expand};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// Longest text all scalars of a file may become, bytes.
@@ -27,6 +27,10 @@ pub(crate) struct Variables {
     pub(crate) undefined: BTreeMap<String, (Place, usize)>,
     /// Where something that looks like one may be a part of a secret, so that its name is not told: by file and offset.
     pub(crate) unnamed: BTreeMap<(u16, u32), Place>,
+    /// Names that were asked for in any form and hold nothing here.
+    pub(crate) unset: BTreeSet<String>,
+    /// Files of variables that need not be there and are not.
+    pub(crate) absent: BTreeSet<String>,
     spent: usize,
 }
 
@@ -49,6 +53,8 @@ impl Variables {
     pub(crate) fn absorb(&mut self, other: Self) {
         self.spent = other.spent;
         self.unnamed.extend(other.unnamed);
+        self.unset.extend(other.unset);
+        self.absent.extend(other.absent);
         for (name, (place, count)) in other.undefined {
             self.undefined.entry(name).or_insert((place, 0)).1 += count;
         }
@@ -96,8 +102,8 @@ impl Variables {
 
     /// The text with its variables put in, `None` after an error; complaints are about the part of `place` that caused them.
     pub(crate) fn expand(&mut self, text: &str, place: Place, report: &mut Report) -> Option<String> {
-        let (out, problems) = expand(text, &[&self.values]);
-        self.settle(text, out, (problems, place), report)
+        let expanded = expand(text, &[&self.values]);
+        self.settle(text, expanded, place, report)
     }
 
     /// The same with the values of `layers`, the first that has one.
@@ -108,11 +114,13 @@ impl Variables {
         place: Place,
         report: &mut Report,
     ) -> Option<String> {
-        let (out, problems) = expand(text, layers);
-        self.settle(text, out, (problems, place), report)
+        let expanded = expand(text, layers);
+        self.settle(text, expanded, place, report)
     }
 
-    fn settle(&mut self, text: &str, out: String, (problems, place): (Vec<Problem>, Place), report: &mut Report) -> Option<String> {
+    fn settle(&mut self, text: &str, expanded: Expanded, place: Place, report: &mut Report) -> Option<String> {
+        let Expanded { text: out, problems, unset } = expanded;
+        self.unset.extend(unset);
         let good = problems.iter().all(|p| matches!(p.what, Wrong::Undefined(_)));
         for problem in problems {
             let at = report.within(place, text, problem.at, problem.len);
@@ -147,7 +155,8 @@ impl Variables {
             }
             Wrong::Required(name, reason) => {
                 let reason = if reason.is_empty() { String::new() } else { format!(": {}", shorten(&reason)) };
-                let hint = self.set_hint(&name);
+                let declared = format!("`x-landfall: {{ env: {{ {name}: {{ secret: true }} }} }}`");
+                let hint = format!("{}; for a value that the server keeps declare it: {declared}", self.set_hint(&name));
                 report.error("required-variable", at, format!("the variable `{name}` must have a value{reason}")).hint(hint);
             }
             Wrong::Syntax(why) => report.error("bad-interpolation", at, why).hint("write `$$` for a dollar sign, `${NAME}` for a variable"),

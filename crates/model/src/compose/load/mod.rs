@@ -67,9 +67,10 @@ pub(crate) fn load(input: &Input<'_>, veiled: bool, report: &mut Report) -> Opti
     environment::apply(input, documents(), &mut variables, loader.report);
     let contract = files.iter().flat_map(|f| &f.documents).flat_map(|d| landfall::contract_defaults(&d.root));
     for (name, value) in contract {
-        let slot = Arc::make_mut(&mut variables.values).entry(name).or_default();
+        let slot = Arc::make_mut(&mut variables.values).entry(name.clone()).or_default();
         if slot.is_empty() {
             *slot = value;
+            variables.unset.insert(name);
         }
     }
     let secrets = Secrets::find(documents(), veiled, &mut variables);
