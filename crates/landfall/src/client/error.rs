@@ -38,7 +38,7 @@ pub enum ClientError {
     },
     /// Its server is not reached.
     #[error(transparent)]
-    Ssh(#[from] SshError),
+    Ssh(Box<SshError>),
     /// The connection ended in the middle.
     #[error("the connection to the agent was cut")]
     Cut(#[source] Box<dyn std::error::Error + Send + Sync>),
@@ -91,6 +91,12 @@ impl ClientError {
     /// Wraps what ended the connection.
     pub fn cut(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         Self::Cut(source.into())
+    }
+}
+
+impl From<SshError> for ClientError {
+    fn from(error: SshError) -> Self {
+        Self::Ssh(Box::new(error))
     }
 }
 
