@@ -48,7 +48,9 @@ impl Place {
         for arguments in [&["check"][..], &["check", "--format", "json"], &["check", "--format", "sarif"], &["config"]] {
             let (exit, said) = self.run(arguments);
             assert!(!said.contains(SECRET), "{arguments:?} shows it:\n{said}");
-            assert!(said.contains(code) && exit == 2, "{arguments:?} does not say {code}, exit {exit}:\n{said}");
+            // `config` resolves what Docker Compose accepts, without reading the file, and points to `check`.
+            let resolved = arguments == ["config"] && exit == 0 && said.contains("`landfall check` shows");
+            assert!(resolved || said.contains(code) && exit == 2, "{arguments:?} does not say {code}, exit {exit}:\n{said}");
         }
     }
 }

@@ -186,7 +186,7 @@ services:
   web:
     command: [python3, server.py]
     environment:
-      JWT_SECRET: ${TOKEN:-none}
+      JWT_SECRET: ${TOKEN:-none} # landfall: allow short-secret -- told apart by a glance
       URL: ${URL}
       COLOUR: ${COLOUR}
     x-landfall: { routes: [/], health: { path: / } }
@@ -278,7 +278,7 @@ fn environments_are_apps_of_their_own_and_a_reset_wants_its_words() {
         let refused = text(&server.fed(args, SECOND));
         assert!(refused.contains("[not-approved]") && refused.contains("staging asks for approval"), "{name}: {refused}");
     }
-    let audit = server.good(&["events", "--audit"]);
+    let audit = server.good(&["events", "--audit", "-e", "production"]);
     assert!(audit.contains("promote from staging to production"), "{audit}");
     assert!(server.fed(&["secret", "rotate", "JWT_SECRET", "-e", "staging", "--approve"], SECOND).status.success());
     assert!(server.answer("staging.localhost").starts_with(SECOND) && server.answer("production.localhost").starts_with(FIRST));

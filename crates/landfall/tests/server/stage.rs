@@ -38,6 +38,9 @@ impl Stage {
         let dir = tempfile::tempdir().unwrap();
         machine.copy(&guestbook(), "/srv/app/guestbook");
         std::fs::write(dir.path().join("compose.yaml"), FILE).unwrap();
+        let grants = dir.path().join("grants.yaml");
+        std::fs::write(&grants, "shop: { web: [process] }\n").unwrap();
+        machine.copy(&grants, "/var/lib/landfall/grants.yaml");
         let deployed = machine.landfall(&["deploy", &dir.path().display().to_string(), "--server", &machine.address("deploy")]);
         assert!(deployed.status.success(), "{}", text(&deployed));
         let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);

@@ -104,6 +104,15 @@ pub(super) const CODES: &[Code] = &[
         good: "# init: ${INIT}, and INIT is `true`\n",
     },
     Code {
+        code: "outside-repository",
+        severity: Error,
+        title: "a file outside of the repository is named",
+        reason: "Whoever wrote the Compose file would have this machine read its own files, such as keys and passwords, and send them to the server.",
+        remedy: "Copy the file into the repository (the git top level, else the project directory). If you trust the project, pass `--allow-outside`.",
+        bad: "# compose.yaml in /srv/app\ninclude: [/home/ci/.netrc]\n",
+        good: "include: [./shared/compose.yaml]\n",
+    },
+    Code {
         code: "required-variable",
         severity: Error,
         title: "a variable that must have a value has none",
@@ -156,15 +165,6 @@ pub(super) const CODES: &[Code] = &[
         remedy: "Remove the tag. `!reset` and `!override` are the ones Compose adds.",
         bad: "services:\n  web:\n    image: nginx:1.27\n    command: !shell ls\n",
         good: "services:\n  web:\n    image: nginx:1.27\n    command: ls\n",
-    },
-    Code {
-        code: "outside-repository",
-        severity: Error,
-        title: "a file outside of the repository is named",
-        reason: "Whoever wrote the Compose file would have this machine read its own files, such as keys and passwords, and send them to the server.",
-        remedy: "Copy the file into the repository (the git top level, else the project directory). If you trust the project, pass `--allow-outside`.",
-        bad: "# compose.yaml in /srv/app\ninclude: [/home/ci/.netrc]\n",
-        good: "include: [./shared/compose.yaml]\n",
     },
     Code {
         code: "unreadable-file",

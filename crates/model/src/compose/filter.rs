@@ -43,7 +43,7 @@ pub(crate) fn read(fields: &mut Fields<'_>, report: &mut Report) -> (Filters, Op
         bucket: bucket.as_ref().map(|b| b.value.clone()),
         rewrite: rewrite(fields, report),
         underscore_headers: fields.take("underscore_headers").map(|f| names("bad-header", &f, report)).unwrap_or_default(),
-        encoded_slashes: passes("encoded_slashes", fields, report),
+        encoded_slashes: fields.take("encoded_slashes").is_some_and(|f| passes(&f, report)),
         cors: fields.take("cors").and_then(|f| cors(&f, report)),
         uncompressed: fields.take("compression").and_then(|f| f.boolean(report)).is_some_and(|b| !b.value),
         allow: fields.take("allow").map(|f| names("bad-network", &f, report)).unwrap_or_default(),
@@ -126,13 +126,13 @@ fn rewrite(fields: &mut Fields<'_>, report: &mut Report) -> Option<crate::name::
 }
 
 /// `pass`, in place of `refuse`.
-fn passes(key: &'static str, fields: &mut Fields<'_>, report: &mut Report) -> bool {
+fn passes(field: &Field<'_>, report: &mut Report) -> bool {
     let word = |text: &str| match text {
         "pass" => Some(true),
         "refuse" => Some(false),
         _ => None,
     };
-    fields.take(key).and_then(|f| f.parsed(report, "`pass` or `refuse`", word)).is_some_and(|l| l.value)
+    field.parsed(report, "`pass` or `refuse`", word).is_some_and(|l| l.value)
 }
 
 /// Names of a list, or one in its place.

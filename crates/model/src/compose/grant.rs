@@ -68,7 +68,7 @@ mod tests {
     #[test]
     fn a_file_with_a_mistake_grants_nothing_and_says_where() {
         for (text, line) in
-            [("shop:\n  web: [root]", 2), ("shop: privileged", 1), ("shop:\n  web:\n    bind: /etc", 3), ("Shop!: {}", 1), ("a: [", 2)]
+            [("shop:\n  web: [root]", 2), ("shop: privileged", 1), ("shop:\n  web:\n    bind: /etc", 3), ("Shop!: {}", 1), ("a: [", 1)]
         {
             let complaints = parse_grants("grants.yaml", text).unwrap_err();
             assert_eq!(complaints[0].span.as_ref().map(|s| s.line), Some(line), "{text}: {complaints:?}");

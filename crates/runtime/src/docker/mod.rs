@@ -385,18 +385,21 @@ impl Runtime for DockerRuntime {
         let until = Instant::now() + MAKE;
         loop {
             let Some(found) = self.inspect(&name).await? else {
-                return volume::forget(&self.engine, std::iter::once(file::volume(&name))).await;
+                return volume::forget_files(&self.engine, &file::volume(&name)).await;
             };
             if !owned(&found, app, id) {
                 return Ok(());
             }
-            let volumes = observe::unnamed(&found).into_values().chain([file::volume(&name)]);
+            let volumes = observe::unnamed(&found).into_values();
             let options = RemoveContainerOptionsBuilder::new().force(true).v(true).build();
             match tokio::time::timeout(MAKE, client.remove_container(found.id.as_deref().unwrap_or(&name), Some(options))).await {
                 Ok(Err(e)) if status(&e) == Some(404) => return Ok(()),
                 // Being removed by an earlier call: done when it is gone.
                 Ok(Err(e)) if network::conflict(&e) && Instant::now() < until => tokio::time::sleep(Duration::from_millis(100)).await,
-                Ok(Ok(())) => return volume::forget(&self.engine, volumes).await,
+                Ok(Ok(())) => {
+                    volume::forget(&self.engine, volumes).await?;
+                    return volume::forget_files(&self.engine, &file::volume(&name)).await;
+                }
                 Ok(Err(e)) => return Err(self.engine.explain(&format!("remove `{id}`"), e)),
                 Err(_) => return Err(RuntimeError::TimedOut { doing: format!("removal of `{id}`"), seconds: MAKE.as_secs() }),
             }

@@ -11,6 +11,8 @@ use bollard::query_parameters::{ListVolumesOptionsBuilder, RemoveVolumeOptions};
 use landfall_model::name::{AppName, VolumeName};
 use landfall_model::spec::Volume;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::time::Duration;
+use tokio::time::Instant;
 
 /// Deletes volumes without a name that came from an earlier container: the engine takes away only those it made itself for
 /// the container that goes. One that another container goes on with stays.
@@ -23,6 +25,18 @@ pub(crate) async fn forget(engine: &Engine, names: impl Iterator<Item = String>)
         }
     }
     Ok(())
+}
+
+/// Deletes the volume with the files of a container that is gone. Nobody else may have it, but the engine says for a moment that the container does.
+pub(crate) async fn forget_files(engine: &Engine, name: &str) -> Result<(), RuntimeError> {
+    let until = Instant::now() + MAKE;
+    loop {
+        match engine.client().await?.remove_volume(name, None::<RemoveVolumeOptions>).await {
+            Err(e) if status(&e) == Some(404) => return Ok(()),
+            Err(e) if status(&e) == Some(409) && Instant::now() < until => tokio::time::sleep(Duration::from_millis(100)).await,
+            answer => return answer.map_err(|e| engine.explain("delete the volume of a container's files", e)),
+        }
+    }
 }
 
 /// Volumes of an app as they are.
