@@ -186,7 +186,7 @@ services:
   web:
     command: [python3, server.py]
     environment:
-      JWT_SECRET: ${TOKEN:-none} # landfall: allow short-secret -- told apart by a glance
+      JWT_SECRET: ${TOKEN:-none} # landfall: allow short-secret, placeholder-secret -- told apart by a glance
       URL: ${URL}
       COLOUR: ${COLOUR}
     x-landfall: { routes: [/], health: { path: / } }
