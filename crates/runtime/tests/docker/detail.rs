@@ -98,6 +98,7 @@ async fn a_restart_keeps_the_files_and_removal_takes_them() {
             assert_eq!((mounted.typ.as_deref(), mounted.rw), (Some("bind"), Some(false)));
             let kept = format!("{}-{}-files", launch.app, launch.id);
             assert!(engine().inspect_volume(&kept).await.is_ok());
+            b.rt.remove(&b.kit.app, &launch.id).await.unwrap();
             assert!(engine().inspect_volume(&kept).await.is_err(), "a secret outlived its container");
         })
         .await;
