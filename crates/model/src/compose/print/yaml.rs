@@ -271,8 +271,17 @@ fn literal(value: &str, depth: usize, text: &mut String) {
     }
     // The encoder lets a line break at the very beginning end the line of the `|`, and so loses it; the text must be the same as its.
     let (mut fresh, mut begins) = (false, true);
-    for c in value.chars() {
+    for (at, c) in value.char_indices() {
         if c == '\n' {
+            text.push(c);
+            (fresh, begins) = (true, true);
+            continue;
+        }
+        // Readers end a line at these too, so what follows is indented like any line.
+        if matches!(c, '\u{85}' | '\u{2028}' | '\u{2029}') {
+            if at == 0 {
+                text.push('\n');
+            }
             text.push(c);
             (fresh, begins) = (true, true);
             continue;
@@ -286,7 +295,7 @@ fn literal(value: &str, depth: usize, text: &mut String) {
         text.push(c);
         (fresh, begins) = (false, false);
     }
-    if fresh {
+    if fresh && value.ends_with('\n') {
         text.pop();
     }
 }
