@@ -2,7 +2,7 @@
 //!
 //! That reader is neither YAML 1.1 nor 1.2: inside of brackets indentation means nothing and tabs are blanks, a `:` ends a plain text only before a
 //! blank, a key is at most 1,024 characters long and on one line. A block collection has no sign of its own where it begins: a key is known by the `:`
-//! after it, and the tokens before it are then put in where the key began. See decision 10 for why this is our own.
+//! after it, and the tokens before it are then put in where the key began. See decision 12 for why this is our own.
 
 mod property;
 mod scalar;
