@@ -67,7 +67,7 @@ fn a_bound_key_deploys_its_app_and_reaches_no_other() {
         let refused = text(&output).contains("[app-not-allowed]") || verb.contains(&"import");
         assert!(!output.status.success() && refused, "{verb:?}: {}", text(&output));
     }
-    assert_eq!(stage.ask(&["status", "-p", "billing"])["release"], 1, "nothing of it changed");
+    assert_eq!(stage.ask(&["status", "-p", "billing"])[0]["release"], 1, "nothing of it changed");
     let audit = stage.here(&["events", "--audit", "-n", "1000"]).output().unwrap();
     assert!(text(&audit).contains("refused: app-not-allowed"), "{}", text(&audit));
 }
@@ -131,5 +131,5 @@ fn no_spelling_body_or_id_leads_to_another_app() {
     assert_eq!(asked(&stage, "\"none\"", &request("GET", "/v1/apps/shop", "")).0, 403);
     let (twice, _) = asked(&stage, "\"shop\"", &format!("landfall-caller {{}}\n{}", request("GET", "/v1/apps/billing", "")));
     assert_ne!(twice, 200);
-    assert_eq!(stage.ask(&["status", "-p", "billing"])["release"], 1);
+    assert_eq!(stage.ask(&["status", "-p", "billing"])[0]["release"], 1);
 }
