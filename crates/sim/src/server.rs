@@ -150,6 +150,26 @@ impl Server {
         })
     }
 
+    /// An agent lives until a repair of its monitor has ended.
+    pub fn repair(&mut self) -> Ending {
+        self.life(None, |server, agent, _| {
+            Box::pin(async move {
+                let repair = |e: &Event| e.rollout.as_ref().is_some_and(|id| id.as_str().starts_with("repair-"));
+                loop {
+                    let events = agent.events(&server.app, 0).unwrap_or_default();
+                    let ended = events.iter().rev().filter(|e| repair(e)).find_map(|e| match &e.what {
+                        What::RolloutEnded { state, .. } => Some(*state),
+                        _ => None,
+                    });
+                    match ended {
+                        Some(state) => return Ending::Rollout(state),
+                        None => tokio::time::sleep(Duration::from_millis(2)).await,
+                    }
+                }
+            })
+        })
+    }
+
     /// Rows of rollouts, attempts and steps that the agent keeps.
     pub fn journal_size(&self) -> (u64, u64, u64) {
         let runtimes = Runtimes { docker: self.runtime.clone(), process: self.runtime.clone() };

@@ -159,3 +159,20 @@ fn what_is_kept_of_rollouts_is_bounded() {
     );
     assert_eq!(server.stored().0, Some(landfall_model::name::ReleaseNumber(31)), "numbers go on");
 }
+
+/// One service cannot be put back: the others are, and stay.
+#[test]
+fn what_a_repair_put_back_stays_though_another_part_of_it_fails() {
+    let mut server = with_first_release();
+    server.runtime().power_cut();
+    server.runtime().set_healthy("frontend", false);
+    assert_eq!(server.repair(), Ending::Rollout(RolloutState::RolledBack), "{:#?}", server.story());
+    let running: Vec<String> = server.running().values().flatten().map(ToString::to_string).collect();
+    assert_eq!(running, ["backend-1-3", "backend-1-4", "db-1-2"], "{:#?}", server.story());
+    let (_, serving) = server.stored();
+    assert_eq!(serving.names[&"backend".parse().unwrap()].len(), 2);
+    assert!(serving.replicas().into_iter().any(|id| id.as_str() == "db-1-2"), "{serving:?}");
+    server.runtime().set_healthy("frontend", true);
+    assert_eq!(server.deploy(App { version: 2, database: 1 }, None), Ending::Rollout(RolloutState::Succeeded), "{:#?}", server.story());
+    assert_eq!(server.stored().1.names, server.running(), "who serves is who runs");
+}

@@ -9,6 +9,7 @@ mod execute;
 mod gate;
 mod hint;
 mod launch;
+mod partial;
 mod patience;
 mod probe;
 mod recover;
@@ -193,9 +194,9 @@ impl Driver {
         self.core.store.put_state(&self.row.id, RolloutState::Undoing, Some(&failure))?;
         let last = attempts.last().map_or(0, |a| a.number);
         // A commit that was begun and not made, which is why this is undone, is no reason to leave the rest.
-        let begun = attempts.into_iter().flat_map(|a| a.plan.steps.into_iter().take(a.begun));
-        let begun: Vec<Step> = begun.filter(|step| *step != Step::Commit).collect();
-        let all = Plan {
+        let begun = attempts.iter().flat_map(|a| a.plan.steps.iter().take(a.begun));
+        let begun: Vec<Step> = begun.filter(|step| **step != Step::Commit).cloned().collect();
+        let mut all = Plan {
             app: self.row.app.clone(),
             release: self.row.release,
             revision: self.row.spec.revision(),
@@ -203,6 +204,10 @@ impl Driver {
             steps: begun,
             notes: Vec::new(),
         };
+        if self.row.kind == Kind::Repair {
+            let serving = self.core.store.app(&self.row.app)?.map(|app| app.serving).unwrap_or_default();
+            all = partial::but_for_the_repaired(all, &attempts, &serving);
+        }
         let back = undo(&all, &self.row.spec, all.steps.len());
         let mut whole = true;
         for (index, step) in back.steps.iter().enumerate().skip(undone) {

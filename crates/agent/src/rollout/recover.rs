@@ -12,13 +12,25 @@ use crate::store::RolloutRow;
 use landfall_model::api::{Failure, RolloutState};
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::sleep;
 
-/// Drives again, or ends, what has not ended.
+/// Before a journal that could not be read is read again.
+const AGAIN: Duration = Duration::from_secs(1);
+
+/// Drives again, or ends, what has not ended. A journal that cannot be read now is read again.
 pub(crate) fn recover(core: &Arc<Core>) {
-    let unfinished = core.store.unfinished().unwrap_or_else(|e| {
-        tracing::error!(error = %e, cause = %e.source, "the journal cannot be read");
-        Vec::new()
-    });
+    let unfinished = match core.store.unfinished() {
+        Ok(unfinished) => unfinished,
+        Err(e) => {
+            tracing::error!(error = %e, cause = %e.source, "the journal cannot be read; it is tried again");
+            let core = Arc::clone(core);
+            return drop(tokio::spawn(async move {
+                sleep(AGAIN).await;
+                recover(&core);
+            }));
+        }
+    };
     let mut newest = BTreeSet::new();
     for row in unfinished.into_iter().rev() {
         let older = !newest.insert(row.app.clone());
