@@ -2,7 +2,7 @@
 #![no_main]
 use landfall_model::compose::fuzzing::dotenv;
 
-libfuzzer_sys::fuzz_target!(|text: &str| {
+landfall_fuzz::fuzz!(|text: &str| {
     dotenv(text, true);
     let Some(entries) = dotenv(text, false) else { return };
     if entries.iter().any(|(_, value)| value.contains(['\'', '\\', '\r'])) {

@@ -2,7 +2,7 @@
 #![no_main]
 use landfall_model::compose::fuzzing::{duration, print_duration};
 
-libfuzzer_sys::fuzz_target!(|text: &str| {
+landfall_fuzz::fuzz!(|text: &str| {
     if let Some(ms) = duration(text) {
         assert_eq!(duration(&print_duration(ms)), Some(ms));
     }

@@ -3,8 +3,9 @@
 use landfall_model::compose::fuzzing::interpolate;
 use std::collections::BTreeMap;
 
-libfuzzer_sys::fuzz_target!(|text: &str| {
-    let variables = BTreeMap::from([("A".to_owned(), "one".to_owned()), ("B".to_owned(), String::new()), ("C".to_owned(), "$A ${B".to_owned())]);
+landfall_fuzz::fuzz!(|text: &str| {
+    let variables =
+        BTreeMap::from([("A".to_owned(), "one".to_owned()), ("B".to_owned(), String::new()), ("C".to_owned(), "$A ${B".to_owned())]);
     if let Some(out) = interpolate(text, &variables) {
         assert!(out.len() <= 1024 * 1024);
     }

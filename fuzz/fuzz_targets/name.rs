@@ -13,7 +13,7 @@ fn again<T: FromStr + Display + PartialEq + std::fmt::Debug>(text: &str) {
     }
 }
 
-libfuzzer_sys::fuzz_target!(|text: &str| {
+landfall_fuzz::fuzz!(|text: &str| {
     again::<AppName>(text);
     again::<ServiceName>(text);
     again::<NetworkName>(text);

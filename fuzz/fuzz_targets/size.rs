@@ -2,7 +2,7 @@
 #![no_main]
 use landfall_model::compose::fuzzing::{cores, size};
 
-libfuzzer_sys::fuzz_target!(|text: &str| {
+landfall_fuzz::fuzz!(|text: &str| {
     let (binary, decimal) = size(text);
     for bytes in [binary, decimal].into_iter().flatten() {
         assert_eq!(size(&bytes.to_string()), (Some(bytes), Some(bytes)));

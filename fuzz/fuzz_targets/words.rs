@@ -2,7 +2,7 @@
 #![no_main]
 use landfall_model::compose::fuzzing::words;
 
-libfuzzer_sys::fuzz_target!(|text: &str| {
+landfall_fuzz::fuzz!(|text: &str| {
     let Some(first) = words(text) else { return };
     let quoted: Vec<String> = first.iter().map(|w| format!("'{}'", w.replace('\'', r"'\''"))).collect();
     assert_eq!(words(&quoted.join(" ")), Some(first));

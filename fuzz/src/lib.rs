@@ -3,6 +3,9 @@
 //! Text is cut into files the way golden cases are: what comes before the first `---- ` line is `compose.yaml`; `---- file PATH` begins another
 //! file, so that every case of `cases/compose/` is a seed.
 
+pub mod bounds;
+pub mod pieces;
+
 use landfall_model::compose::{Facts, FileProblem, Files, Input, Output, resolve};
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -19,6 +19,8 @@ mod control;
 mod edge;
 mod error;
 mod exhausted;
+#[cfg(any(fuzzing, test))]
+pub mod fuzzing;
 mod health;
 mod listener;
 mod meter;

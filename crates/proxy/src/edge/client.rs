@@ -57,7 +57,7 @@ fn is_trusted(trusted: &[Network], address: IpAddr) -> bool {
 }
 
 /// The right-most address that is no trusted proxy's; the left-most if all are, and the last one that can be read if one cannot.
-fn named(trusted: &[Network], peer: IpAddr, headers: &HeaderMap) -> IpAddr {
+pub(super) fn named(trusted: &[Network], peer: IpAddr, headers: &HeaderMap) -> IpAddr {
     let mut client = peer;
     let lists = headers.get_all(X_FORWARDED_FOR).iter().rev();
     let entries = lists.flat_map(|list| list.as_bytes().rsplit(|b| *b == b','));
@@ -86,7 +86,7 @@ const SWITCHES: [&str; 2] = ["x-forwarded-ssl", "front-end-https"];
 const CF_VISITOR: &str = "cf-visitor";
 
 /// Whether the trusted proxy was spoken to by HTTPS, if it says so: the last word is its own.
-fn scheme(headers: &HeaderMap) -> Option<bool> {
+pub(super) fn scheme(headers: &HeaderMap) -> Option<bool> {
     let last = |name: &str| {
         let list = headers.get_all(name).iter().next_back()?;
         Some(list.as_bytes().rsplit(|b| *b == b',').next()?.trim_ascii().to_ascii_lowercase())

@@ -10,6 +10,8 @@ pub(crate) mod file;
 pub(crate) mod filter;
 mod frames;
 pub(crate) mod front;
+#[cfg(any(fuzzing, test))]
+pub(crate) mod fuzzing;
 pub(crate) mod header;
 mod http1;
 mod io;

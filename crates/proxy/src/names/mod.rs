@@ -6,6 +6,8 @@
 
 mod answer;
 mod book;
+#[cfg(any(fuzzing, test))]
+pub(crate) mod fuzzing;
 mod relay;
 mod server;
 

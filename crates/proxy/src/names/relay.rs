@@ -87,7 +87,7 @@ fn searched(text: &str) -> Vec<String> {
 }
 
 /// The `nameserver` lines.
-fn parse(text: &str) -> Vec<SocketAddr> {
+pub(super) fn parse(text: &str) -> Vec<SocketAddr> {
     let server = |line: &str| {
         let mut words = line.split_whitespace();
         let ip = (words.next() == Some("nameserver")).then(|| words.next()).flatten()?;

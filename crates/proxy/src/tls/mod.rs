@@ -9,6 +9,8 @@
 
 mod acceptor;
 mod buffers;
+#[cfg(any(fuzzing, test))]
+pub(crate) mod fuzzing;
 mod gather;
 mod queue;
 mod session;

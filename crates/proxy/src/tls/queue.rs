@@ -13,7 +13,7 @@ impl Queue {
         self.bytes.get(self.taken..).unwrap_or_default()
     }
 
-    #[cfg(test)]
+    #[cfg(any(fuzzing, test))]
     pub(super) fn capacity(&self) -> usize {
         self.bytes.capacity()
     }

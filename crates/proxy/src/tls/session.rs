@@ -85,7 +85,7 @@ impl Session {
     }
 
     /// Bytes of memory that it keeps.
-    #[cfg(test)]
+    #[cfg(any(fuzzing, test))]
     pub(super) fn kept(&self) -> usize {
         self.partial.capacity() + self.decrypted.capacity() + self.unsent.capacity()
     }

@@ -16,6 +16,7 @@ mod image;
 mod log;
 mod network;
 mod observe;
+mod passwd;
 mod stranger;
 mod survey;
 mod unpack;

@@ -7,6 +7,8 @@
 
 mod body;
 mod condition;
+#[cfg(any(fuzzing, test))]
+pub(crate) mod fuzzing;
 mod kind;
 
 pub(crate) use body::FileBody;

@@ -10,6 +10,8 @@ mod compress;
 mod cors;
 mod encoder;
 mod etag;
+#[cfg(any(fuzzing, test))]
+pub(crate) mod fuzzing;
 mod jwt;
 mod keys;
 mod query;

@@ -3,6 +3,8 @@
 //! hyper's server keeps two buffers for every idle connection, and reads and writes through layers that the proxy then has to look through (decision 9).
 //! What clients say is judged strictly: a request whose end is in doubt is refused, and so is everything behind it.
 
+#[cfg(any(fuzzing, test))]
+pub(crate) mod fuzzing;
 mod head;
 mod link;
 mod reply;

@@ -6,6 +6,8 @@
 
 mod connection;
 mod exchange;
+#[cfg(any(fuzzing, test))]
+pub(crate) mod fuzzing;
 mod head;
 mod outgoing;
 mod space;
