@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
 static BASE: LazyLock<Value> = LazyLock::new(|| {
-    let text = "name: shop\nservices:\n  web:\n    image: nginx:1\n    volumes: [data:/data, ./conf:/conf:ro]\n    networks: [front]\n\
+    let text = "name: shop\nservices:\n  web:\n    image: nginx:1\n    volumes: [data:/data, ./compose.yaml:/conf:ro]\n    networks: [front]\n\
                 \x20   environment: {A: b}\n    x-landfall: {port: 80}\n  job:\n    image: busybox:1\n    restart: \"no\"\n\
                 volumes: {data: {}}\nnetworks: {front: {}}\n";
     let output = Project::of(text).resolve();

@@ -16,6 +16,7 @@ mod grant;
 mod home;
 mod keys;
 mod lines;
+mod manifest;
 mod notify;
 mod prune;
 mod registry;

@@ -6,12 +6,12 @@
 
 use crate::core::Core;
 use crate::error::{RequestError, UploadError};
+use crate::manifest::image_of;
 use axum::body::Bytes;
 use futures_util::StreamExt as _;
 use landfall_model::digest::hex;
-use landfall_model::image::{ImageManifest, Loaded, MAX_CONFIG, MAX_LAYER, MAX_LAYERS, MAX_PIECE, Received, Wanted, WantedLayer};
+use landfall_model::image::{ImageManifest, Loaded, MAX_LAYER, MAX_PIECE, Received, Wanted, WantedLayer};
 use landfall_model::name::ImageId;
-use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeSet;
 use std::io::{self, Read as _, Write as _};
@@ -27,16 +27,6 @@ const RESERVE: u64 = 512 * 1024 * 1024;
 const STALE: Duration = Duration::from_secs(24 * 3600);
 /// Between the archive's writer and the engine.
 const BUFFER: usize = 256 * 1024;
-
-#[derive(Deserialize)]
-struct Config {
-    rootfs: RootFs,
-}
-
-#[derive(Deserialize)]
-struct RootFs {
-    diff_ids: Vec<ImageId>,
-}
 
 /// Where layers wait. One piece is written at a time.
 pub(crate) struct Uploads {
@@ -117,15 +107,7 @@ async fn missing(core: &Core, manifest: &ImageManifest) -> Result<Vec<ImageId>, 
 
 /// The image's id, when the manifest is one that holds together.
 fn checked(manifest: &ImageManifest) -> Result<ImageId, RequestError> {
-    let bad = |why: &str| RequestError::Bad(format!("{} cannot be taken: {why}", manifest.reference));
-    if manifest.config.len() > MAX_CONFIG || manifest.layers.len() > MAX_LAYERS || manifest.layers.iter().any(|l| l.bytes > MAX_LAYER) {
-        return Err(bad("it is larger than an image may be"));
-    }
-    let config: Config = serde_json::from_str(&manifest.config).map_err(|e| bad(&format!("its configuration: {e}")))?;
-    if !config.rootfs.diff_ids.iter().eq(manifest.layers.iter().map(|l| &l.id)) {
-        return Err(bad("its layers are not those of its configuration"));
-    }
-    format!("sha256:{}", hex(&Sha256::digest(manifest.config.as_bytes()))).parse().map_err(|_| bad("it has no digest"))
+    image_of(manifest).map_err(|why| RequestError::Bad(format!("{} cannot be taken: {why}", manifest.reference)))
 }
 
 /// Takes a piece of a layer. One that does not begin where the file ends changes nothing, and is answered with where to go on.

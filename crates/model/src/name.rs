@@ -230,9 +230,9 @@ name!(
     image_tag
 );
 name!(
-    /// What the engine calls an image's content: `sha256:` and 64 hexadecimal digits.
-    ImageId, "image id", "`sha256:` and 64 hexadecimal digits",
-    |t| t.strip_prefix("sha256:").is_some_and(|h| h.len() == 64 && h.bytes().all(|b| b.is_ascii_hexdigit()))
+    /// What the engine calls an image's content: `sha256:` and 64 hexadecimal digits, in lower case, as the OCI has it: one digest is one name.
+    ImageId, "image id", "`sha256:` and 64 hexadecimal digits in lower case",
+    |t| t.strip_prefix("sha256:").is_some_and(|h| h.len() == 64 && h.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')))
 );
 name!(
     /// A replica or job of one app, made by the planner: `<service>-<release>-<n>` or `<service>-<release>-<job>`.
@@ -335,6 +335,14 @@ mod tests {
         {
             assert!(bad.parse::<ImageRef>().is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_digest_has_one_spelling() {
+        let digest = format!("sha256:{}", "0a".repeat(32));
+        assert!(digest.parse::<ImageId>().is_ok() && format!("a/b@{digest}").parse::<ImageRef>().is_ok());
+        let capitals = digest.replace('a', "A");
+        assert!(capitals.parse::<ImageId>().is_err() && format!("a/b@{capitals}").parse::<ImageRef>().is_err());
     }
 
     #[test]

@@ -6,6 +6,7 @@
 
 pub mod conformance;
 pub mod docker;
+mod entry;
 mod error;
 pub mod fake;
 pub mod listener;
@@ -13,6 +14,7 @@ pub mod process;
 pub mod seal;
 mod signal;
 
+pub use entry::{LogEntry, MAX_LOG_LINE};
 pub use error::RuntimeError;
 
 use async_trait::async_trait;
@@ -87,22 +89,6 @@ pub struct Exit {
     /// The kernel killed it for its memory limit.
     pub out_of_memory: bool,
 }
-
-/// One line a replica wrote.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LogEntry {
-    /// Milliseconds since 1970 UTC.
-    pub at_ms: u64,
-    /// Standard error.
-    pub stderr: bool,
-    /// Without its newline; invalid UTF-8 replaced; at most [`MAX_LOG_LINE`] bytes.
-    pub line: String,
-    /// The line goes on in the next entry of the same stream.
-    pub partial: bool,
-}
-
-/// Longest piece of a log line handed on; a longer line is several entries, all but the last of them marked.
-pub const MAX_LOG_LINE: usize = 16 * 1024;
 
 /// Who made networks and volumes, by their names on the host, and what is nobody's but the runtime's.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

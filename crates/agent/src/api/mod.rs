@@ -7,6 +7,7 @@ mod audit;
 mod build;
 mod cert;
 mod event;
+mod frames;
 mod image;
 mod log;
 mod metrics;

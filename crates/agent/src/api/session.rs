@@ -1,6 +1,7 @@
 //! `exec` and `run`: a command inside a replica, its streams carried as frames after a 101.
 
 use super::audit::Note;
+use super::frames::read_frames;
 use super::named;
 use crate::core::Core;
 use crate::error::RequestError;
@@ -22,8 +23,6 @@ use tokio::sync::mpsc;
 
 /// Largest request: an argument vector.
 const MAX_REQUEST: usize = 256 * 1024;
-/// Largest frame of either side.
-const MAX_FRAME: usize = 64 * 1024;
 
 /// How long the last lines of an ended job may take to come.
 const LAST_LINES: std::time::Duration = std::time::Duration::from_millis(700);
@@ -158,36 +157,6 @@ async fn in_replica(
         return Ok(130);
     }
     control.wait().await.map(|e| e.code).map_err(|e| failure(&e))
-}
-
-/// Standard input and terminal sizes from the client.
-async fn read_frames(mut reader: impl AsyncRead + Unpin, stdin: Box<dyn AsyncWrite + Send + Unpin>, resize: mpsc::Sender<(u16, u16)>) {
-    let mut stdin = Some(stdin);
-    while let Ok(kind) = reader.read_u8().await {
-        let Ok(length) = reader.read_u32().await.map(|l| l as usize) else { return };
-        if length > MAX_FRAME {
-            return;
-        }
-        let mut bytes = vec![0; length];
-        if reader.read_exact(&mut bytes).await.is_err() {
-            return;
-        }
-        match (ExecFrame::try_from(kind), &mut stdin) {
-            (Ok(ExecFrame::Stdin), open) if bytes.is_empty() => {
-                if let Some(mut stdin) = open.take() {
-                    let _ = stdin.shutdown().await;
-                }
-            }
-            (Ok(ExecFrame::Stdin), Some(stdin)) => {
-                let _ = stdin.write_all(&bytes).await;
-                let _ = stdin.flush().await;
-            }
-            (Ok(ExecFrame::Resize), _) if bytes.len() == 4 => {
-                let _ = resize.send((u16::from_be_bytes([bytes[0], bytes[1]]), u16::from_be_bytes([bytes[2], bytes[3]]))).await;
-            }
-            _ => {}
-        }
-    }
 }
 
 async fn copy(mut from: Box<dyn AsyncRead + Send + Unpin>, kind: ExecFrame, out: &mpsc::Sender<(ExecFrame, Vec<u8>)>) {

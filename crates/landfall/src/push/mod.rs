@@ -1,6 +1,7 @@
 //! Sending images of this machine's Docker: only layers the server lacks travel, in pieces, and what an earlier attempt sent is not sent again.
 
 mod archive;
+mod saved;
 
 use crate::client::Client;
 use crate::command::Context;

@@ -4,82 +4,20 @@
 //! run `agent-stdio` for those apps whatever is asked for, without terminal, forwarding or start files; the file and the directories above it are root's, so nobody who
 //! comes by such a key can add another. What it rests on is told in docs/guides/ssh.md.
 
+mod key;
+
+pub use key::Deployer;
+
 use super::change::{Act, Change};
 use super::facts::Facts;
 use super::generation;
 use super::plan::GROUP;
 use landfall_agent::DEPLOYER;
-use landfall_model::hello::MAX_SCOPE;
-use landfall_model::name::AppName;
-use serde::{Deserialize, Serialize};
-use std::collections::BTreeSet;
 
 /// Of that user. Nothing else lies there.
 const HOME: &str = "/var/lib/landfall-deployer";
 /// Its keys.
 pub(super) const KEYS: &str = "/var/lib/landfall-deployer/.ssh/authorized_keys";
-/// Longest key, Base64: RSA with 16384 bits.
-const MAX_KEY: usize = 4096;
-/// Kinds of keys that sshd takes: no word of a file is anything but one of these.
-const KINDS: [&str; 7] = [
-    "ssh-ed25519",
-    "ssh-rsa",
-    "ecdsa-sha2-nistp256",
-    "ecdsa-sha2-nistp384",
-    "ecdsa-sha2-nistp521",
-    "sk-ssh-ed25519@openssh.com",
-    "sk-ecdsa-sha2-nistp256@openssh.com",
-];
-
-/// Whose key, and for which apps.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Deployer {
-    /// `ssh-ed25519`
-    kind: String,
-    /// Base64.
-    key: String,
-    /// All of them.
-    apps: BTreeSet<AppName>,
-}
-
-impl Deployer {
-    /// From the text of a `.pub` file; says what is wrong with it otherwise.
-    pub fn parse(text: &str, apps: &[AppName]) -> Result<Self, &'static str> {
-        let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
-        let (Some(line), None) = (lines.next(), lines.next()) else { return Err("it does not hold exactly one key") };
-        if line.contains("PRIVATE KEY") {
-            return Err("it is a private key; name the `.pub` beside it");
-        }
-        let mut words = line.split_ascii_whitespace();
-        let (kind, key) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
-        let deployer = Self { kind: kind.to_owned(), key: key.to_owned(), apps: apps.iter().cloned().collect() };
-        if deployer.is_good() {
-            Ok(deployer)
-        } else {
-            Err("it is not a public key as `ssh-keygen` writes it, `ssh-ed25519 AAAA… comment`")
-        }
-    }
-
-    /// Looked at again where it is written down: it came over a wire.
-    fn is_good(&self) -> bool {
-        let base64 = |b: u8| b.is_ascii_alphanumeric() || b"+/=".contains(&b);
-        KINDS.contains(&self.kind.as_str())
-            && self.key.starts_with("AAAA")
-            && self.key.len() <= MAX_KEY
-            && self.key.bytes().all(base64)
-            && (1..=MAX_SCOPE).contains(&self.apps.len())
-    }
-
-    /// Of authorized_keys.
-    fn line(&self) -> String {
-        let apps: String = self.apps.iter().map(|app| format!(" --app {app}")).collect();
-        format!("restrict,command=\"{} agent-stdio{apps}\" {} {}\n", generation::COMMAND, self.kind, self.key)
-    }
-
-    fn names(&self) -> String {
-        self.apps.iter().map(AppName::as_str).collect::<Vec<_>>().join(", ")
-    }
-}
 
 /// What is missing for it. One that is there already, for other apps, is replaced.
 pub(super) fn change(facts: &Facts, deployer: &Deployer) -> Option<Change> {
@@ -87,8 +25,8 @@ pub(super) fn change(facts: &Facts, deployer: &Deployer) -> Option<Change> {
         return None;
     }
     let before = facts.text(KEYS).unwrap_or_default();
-    let others = before.lines().filter(|line| !line.split_ascii_whitespace().any(|word| word == deployer.key));
-    let text: String = others.map(|line| format!("{line}\n")).chain([deployer.line()]).collect();
+    let others = before.lines().filter(|line| !line.split_ascii_whitespace().any(|word| word == deployer.key()));
+    let text: String = others.map(|line| format!("{line}\n")).chain([deployer.line(generation::COMMAND)]).collect();
     let mut acts = Vec::new();
     if !facts.deployer {
         // `*` is no password, and no lock either: a locked account is turned away by some sshd, with a key too.
@@ -119,6 +57,7 @@ const HOME_SSH: &str = "/var/lib/landfall-deployer/.ssh";
 mod tests {
     use super::super::facts::Path;
     use super::*;
+    use landfall_model::name::AppName;
 
     fn apps(names: &[&str]) -> Vec<AppName> {
         names.iter().map(|name| name.parse().unwrap()).collect()
@@ -139,9 +78,9 @@ mod tests {
         facts.deployer = true;
         facts.paths.insert(KEYS.into(), Path::File { text: format!("# mine\n{first}") });
         let other = Deployer::parse("ssh-rsa AAAAB3Nz", &apps(&["billing"])).unwrap();
-        assert_eq!(keys(&facts, &other).unwrap(), format!("# mine\n{forced}{}", other.line()));
+        assert_eq!(keys(&facts, &other).unwrap(), format!("# mine\n{forced}{}", other.line(generation::COMMAND)));
         let less = Deployer::parse("ssh-ed25519 AAAAC3Nz", &apps(&["shop"])).unwrap();
-        assert_eq!(keys(&facts, &less).unwrap(), format!("# mine\n{}", less.line()));
+        assert_eq!(keys(&facts, &less).unwrap(), format!("# mine\n{}", less.line(generation::COMMAND)));
         facts.paths.insert(KEYS.into(), Path::File { text: first });
         assert_eq!(change(&facts, &ci), None);
     }
@@ -162,7 +101,8 @@ mod tests {
             assert!(Deployer::parse(bad, &shop).is_err(), "{bad:?}");
         }
         assert!(Deployer::parse("ssh-ed25519 AAAA", &[]).is_err());
-        let forged = Deployer { kind: "ssh-ed25519".into(), key: "AAAA\nssh-ed25519 AAAB".into(), apps: shop.into_iter().collect() };
+        let forged = serde_json::json!({"kind": "ssh-ed25519", "key": "AAAA\nssh-ed25519 AAAB", "apps": ["shop"]});
+        let forged: Deployer = serde_json::from_value(forged).unwrap();
         assert_eq!(change(&Facts::default(), &forged), None);
     }
 }

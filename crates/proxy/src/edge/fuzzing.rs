@@ -5,10 +5,9 @@ pub use super::filter::fuzzing::{Guarded, parameter, without_parameter};
 pub use super::http1::fuzzing::{RequestHead, Requests};
 
 use super::front::LocalSite;
-use super::target::{Host, canonical_target};
+use super::target::{Host, Target, rest_behind};
 use super::watch::Clock;
 use super::{client, frames, header, prelude};
-use http::uri::PathAndQuery;
 use http::{HeaderMap, Uri, Version};
 use landfall_model::filter::Network;
 use landfall_model::front::Front;
@@ -22,9 +21,27 @@ pub fn host(uri: &Uri, headers: &HeaderMap, version: Version) -> Option<(String,
     Some((host.name().to_owned(), host.value().to_str().ok()?.to_owned()))
 }
 
+/// What a request asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RequestTarget {
+    /// What a route is chosen by.
+    pub path: String,
+    /// What the application gets.
+    pub sent: String,
+    /// It passes whatever the route says.
+    pub is_plain: bool,
+}
+
 /// The target that is decided on.
-pub fn target(uri: &Uri) -> Option<PathAndQuery> {
-    canonical_target(uri).ok()
+pub fn target(uri: &Uri) -> Option<RequestTarget> {
+    let target = Target::of(uri).ok()?;
+    let is_plain = target.admit_encoded_slashes(false).is_ok();
+    Some(RequestTarget { path: target.path().to_owned(), sent: target.sent().as_str().to_owned(), is_plain })
+}
+
+/// What of a path that was sent follows a part of it as it was meant.
+pub fn behind<'p>(sent: &'p str, prefix: &str) -> Option<&'p str> {
+    rest_behind(sent, prefix)
 }
 
 /// Whom a load balancer's prelude names. Needs a runtime with time.

@@ -1,6 +1,7 @@
 //! Questions and answers for the fuzz targets.
 
 use super::answer::{self, Reply};
+use super::book::Found;
 use super::relay;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -18,10 +19,12 @@ pub enum NameReply {
 
 /// Answers a question from an app's names.
 pub fn reply(question: &[u8], scope: &BTreeMap<String, Vec<IpAddr>>, turn: usize, udp: bool) -> NameReply {
-    match answer::reply(question, scope, turn, udp) {
+    let find = |name: &str| scope.get(name).cloned().map_or(Found::Outside, Found::Service);
+    match answer::reply(question, find, turn, udp) {
         Reply::Answer(bytes) => NameReply::Answer(bytes),
         Reply::Relay => NameReply::Relay,
-        Reply::Drop => NameReply::Drop,
+        // Whoever asks is known, and in the network.
+        Reply::Drop | Reply::Wait | Reply::Refuse { .. } => NameReply::Drop,
     }
 }
 

@@ -4,8 +4,9 @@
 //! container is removed, so the log is asked for again from the last line's own time, to the nanosecond, and lines up to it are passed over.
 
 use crate::docker::engine::Engine;
-use crate::docker::observe::{milliseconds, state_of};
-use crate::{LogEntry, MAX_LOG_LINE, RuntimeError};
+use crate::docker::frame::{Source, entries, milliseconds};
+use crate::docker::observe::state_of;
+use crate::{LogEntry, RuntimeError};
 use bollard::container::LogOutput;
 use bollard::errors::Error;
 use bollard::query_parameters::{InspectContainerOptions, LogsOptions, LogsOptionsBuilder};
@@ -72,7 +73,7 @@ async fn next(mut from: Follower) -> Option<(Batch, Follower)> {
         };
         match source.next().await {
             Some(Ok(output)) => {
-                let (stamp, entries) = entries(output);
+                let (stamp, entries) = read(output);
                 if stamp <= from.resumed {
                     continue;
                 }
@@ -109,67 +110,12 @@ impl Follower {
     }
 }
 
-/// The time stamp and lines of one frame: `2024-05-01T10:00:00.123456789Z text`.
-fn entries(output: LogOutput) -> (String, Vec<LogEntry>) {
-    let stderr = matches!(output, LogOutput::StdErr { .. });
-    let terminal = matches!(output, LogOutput::Console { .. });
-    let bytes = output.into_bytes();
-    let text = String::from_utf8_lossy(&bytes);
-    let (stamp, text) = text.split_once(' ').unwrap_or(("", &text));
-    // The engine keeps a long line in pieces, of which only the last ends it.
-    let goes_on = !terminal && !text.ends_with('\n');
-    let text = text.strip_suffix('\n').unwrap_or(text);
-    // A terminal turns the end of a line into two characters.
-    let text = text.strip_suffix('\r').filter(|_| terminal).unwrap_or(text);
-    let at_ms = milliseconds(stamp);
-    let mut entries: Vec<LogEntry> = pieces(text).map(|line| LogEntry { at_ms, stderr, line: line.to_owned(), partial: true }).collect();
-    if let Some(last) = entries.last_mut() {
-        last.partial = goes_on;
-    }
-    (stamp.to_owned(), entries)
-}
-
-/// Parts of at most [`MAX_LOG_LINE`] bytes, never within a character; an empty text is one empty part.
-fn pieces(text: &str) -> impl Iterator<Item = &str> {
-    let mut rest = Some(text);
-    std::iter::from_fn(move || {
-        let text = rest?;
-        let end = (0..=MAX_LOG_LINE.min(text.len())).rev().find(|i| text.is_char_boundary(*i)).unwrap_or(0);
-        let (part, more) = text.split_at(end);
-        rest = Some(more).filter(|m| !m.is_empty());
-        Some(part)
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_frame_is_its_time_its_stream_and_its_text() {
-        let frame = LogOutput::StdErr { message: "2024-05-01T10:00:00.123456789Z a b\n".into() };
-        let (stamp, entries) = entries(frame);
-        assert_eq!(stamp, "2024-05-01T10:00:00.123456789Z");
-        assert_eq!(entries, [LogEntry { at_ms: 1_714_557_600_123, stderr: true, line: "a b".into(), partial: false }]);
-    }
-
-    #[test]
-    fn empty_lines_are_lines_and_long_ones_are_several() {
-        let of = |text: &str| {
-            entries(LogOutput::StdOut { message: format!("2024-05-01T10:00:00.1Z {text}\n").into() })
-                .1
-                .into_iter()
-                .map(|e| e.line.len())
-                .collect::<Vec<_>>()
-        };
-        let marks = |text: &str| {
-            let (_, entries) = entries(LogOutput::StdOut { message: format!("2024-05-01T10:00:00.1Z {text}").into() });
-            entries.into_iter().map(|e| e.partial).collect::<Vec<_>>()
-        };
-        assert_eq!((marks("a\n"), marks("a")), (vec![false], vec![true]), "what has no end goes on");
-        assert_eq!(marks(&format!("{}\n", "x".repeat(MAX_LOG_LINE + 3))), [true, false]);
-        assert_eq!(of(""), [0]);
-        assert_eq!(of(&"x".repeat(MAX_LOG_LINE + 3)), [MAX_LOG_LINE, 3]);
-        assert_eq!(of(&"é".repeat(MAX_LOG_LINE)).iter().sum::<usize>(), 2 * MAX_LOG_LINE);
-    }
+/// What the engine says which stream it was.
+fn read(output: LogOutput) -> (String, Vec<LogEntry>) {
+    let source = match output {
+        LogOutput::StdErr { .. } => Source::Stderr,
+        LogOutput::Console { .. } => Source::Terminal,
+        LogOutput::StdOut { .. } | LogOutput::StdIn { .. } => Source::Stdout,
+    };
+    entries(source, &output.into_bytes())
 }

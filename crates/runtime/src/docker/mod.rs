@@ -12,6 +12,7 @@ mod detail;
 mod engine;
 mod exec;
 mod file;
+mod frame;
 mod image;
 mod log;
 mod network;

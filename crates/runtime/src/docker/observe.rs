@@ -2,6 +2,7 @@
 
 use crate::docker::about;
 use crate::docker::container::label;
+use crate::docker::frame::milliseconds;
 use bollard::models::{ContainerInspectResponse, ContainerState, ContainerStateStatusEnum, IpamConfig, NetworkInspect};
 use landfall_model::digest::Revision;
 use landfall_model::name::{InterfaceName, NetworkName, ReleaseNumber, ReplicaId};
@@ -137,11 +138,6 @@ fn made(found: &NetworkInspect, asked: Option<Network>) -> Network {
         Some(asked) => Network { external_name: seen.external_name, internal: seen.internal, ..asked },
         None => seen,
     }
-}
-
-/// RFC 3339 to milliseconds since 1970; the engine's year 1 ("never") is 0.
-pub(crate) fn milliseconds(text: &str) -> u64 {
-    text.parse::<jiff::Timestamp>().ok().and_then(|t| u64::try_from(t.as_millisecond()).ok()).unwrap_or(0)
 }
 
 #[cfg(test)]

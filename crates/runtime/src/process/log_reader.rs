@@ -4,8 +4,9 @@
 //! means that `log.1` is next. It holds one block of text, however long the log is; the files are read on a thread for blocking work, so a
 //! slow disk does not stop the agent.
 
+use crate::process::log_line::Lines;
 use crate::process::log_writer::numbered;
-use crate::{LogEntry, MAX_LOG_LINE, RuntimeError};
+use crate::{LogEntry, RuntimeError};
 use futures_util::stream::{self, BoxStream, StreamExt as _};
 use std::fs::File;
 use std::io::{self, Read as _, Seek as _, SeekFrom};
@@ -26,8 +27,7 @@ const MAX_FILES: u32 = 100;
 struct LogReader {
     path: PathBuf,
     file: File,
-    /// The start of a line whose end has not been read.
-    held: Vec<u8>,
+    lines: Lines,
 }
 
 /// What a look at the log gave.
@@ -99,7 +99,7 @@ impl LogReader {
                 break;
             }
         }
-        Ok(chosen.map(|file| Self { path: path.to_owned(), file, held: Vec::new() }))
+        Ok(chosen.map(|file| Self { path: path.to_owned(), file, lines: Lines::default() }))
     }
 
     fn look(&mut self) -> io::Result<Look> {
@@ -107,7 +107,7 @@ impl LogReader {
         loop {
             let n = self.file.read(&mut block)?;
             if n > 0 {
-                let lines = self.take(&block[..n]);
+                let lines = self.lines.take(&block[..n]);
                 if lines.is_empty() {
                     continue;
                 }
@@ -116,7 +116,7 @@ impl LogReader {
             match self.newer()? {
                 Some(next) => {
                     self.file = next;
-                    self.held.clear();
+                    self.lines.clear();
                 }
                 None if self.path.parent().is_some_and(Path::exists) => return Ok(Look::Waiting),
                 None => return Ok(Look::Gone),
@@ -139,21 +139,6 @@ impl LogReader {
         }
         // Ours was deleted: the oldest that is left comes next.
         Ok(newest_but)
-    }
-
-    fn take(&mut self, block: &[u8]) -> Vec<LogEntry> {
-        let mut lines = Vec::new();
-        for part in block.split_inclusive(|b| *b == b'\n') {
-            self.held.extend_from_slice(part);
-            // Only a damaged file has such a line.
-            self.held.truncate(2 * MAX_LOG_LINE);
-            if part.ends_with(b"\n") {
-                self.held.pop();
-                lines.extend(entry(&self.held));
-                self.held.clear();
-            }
-        }
-        lines
     }
 }
 
@@ -207,18 +192,6 @@ fn last_lines(file: &mut File, wanted: u64) -> io::Result<(u64, u64)> {
         end = start;
     }
     Ok(if wanted == 0 || length == 0 { (length, 0) } else { (0, found + 1) })
-}
-
-fn entry(line: &[u8]) -> Option<LogEntry> {
-    let mut fields = line.splitn(3, |b| *b == b' ');
-    let at_ms = std::str::from_utf8(fields.next()?).ok()?.parse().ok()?;
-    let stream = fields.next()?;
-    let stderr = stream.eq_ignore_ascii_case(b"e");
-    let partial = stream.first().is_some_and(u8::is_ascii_uppercase);
-    let text = String::from_utf8_lossy(fields.next()?);
-    // Replacing invalid bytes makes text longer: up to three bytes for one.
-    let end = (0..=MAX_LOG_LINE.min(text.len())).rev().find(|i| text.is_char_boundary(*i)).unwrap_or(0);
-    Some(LogEntry { at_ms, stderr, line: text.get(..end).unwrap_or_default().to_owned(), partial })
 }
 
 #[cfg(test)]
@@ -291,14 +264,5 @@ mod tests {
     async fn a_log_that_was_never_written_is_empty() {
         let home = tempfile::tempdir().unwrap();
         assert_eq!(read(&home.path().join("log"), 9).await, Vec::<u64>::new());
-    }
-
-    #[test]
-    fn invalid_text_is_replaced_and_stays_within_the_bound() {
-        let mut line = b"7 e ".to_vec();
-        line.extend(vec![0xff; MAX_LOG_LINE]);
-        let entry = entry(&line).unwrap();
-        assert!(entry.stderr && entry.line.len() <= MAX_LOG_LINE && entry.line.starts_with('\u{fffd}'));
-        assert!(!entry.partial && super::entry(b"7 O x").unwrap().partial && !super::entry(b"7 O x").unwrap().stderr);
     }
 }

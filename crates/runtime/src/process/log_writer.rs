@@ -1,10 +1,11 @@
 //! A replica's log on disk: one stream of lines in bounded files.
 //!
-//! Each line is `<milliseconds since 1970> <o or e> <text>`, so that order, time and stream survive without an index. The newest file is
+//! Each line has its time and stream ([`super::log_line`]), so that order, time and stream survive without an index. The newest file is
 //! `log`, older ones `log.1`, `log.2`, …; there are never more, and never larger ones, than the policy says. A full disk loses lines; it
 //! never stops the program that writes them.
 
 use crate::MAX_LOG_LINE;
+use crate::process::log_line::written;
 use landfall_model::spec::LogPolicy;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write as _};
@@ -33,17 +34,9 @@ impl LogWriter {
         self.piece(at_ms, (stderr, false), text)
     }
 
-    /// Adds a piece of a line, which goes on in the next one of its stream or ends with it: a capital letter says that it goes on.
-    fn piece(&mut self, at_ms: u64, (stderr, goes_on): (bool, bool), text: &[u8]) -> io::Result<()> {
-        let stream = match (stderr, goes_on) {
-            (true, false) => 'e',
-            (false, false) => 'o',
-            (true, true) => 'E',
-            (false, true) => 'O',
-        };
-        let mut bytes = format!("{at_ms} {stream} ").into_bytes();
-        bytes.extend_from_slice(text);
-        bytes.push(b'\n');
+    /// Adds a piece of a line of standard error or output, which goes on in the next one of its stream or ends with it.
+    fn piece(&mut self, at_ms: u64, stream: (bool, bool), text: &[u8]) -> io::Result<()> {
+        let bytes = written(at_ms, stream, text);
         if self.size > 0 && self.size + bytes.len() as u64 > self.policy.max_bytes {
             self.rotate()?;
         }

@@ -7,6 +7,7 @@
 
 mod identity;
 mod launch;
+mod log_line;
 mod log_reader;
 mod log_writer;
 mod program;

@@ -1,5 +1,6 @@
 //! HTTPS to an authority, bounded in time and bytes, and what its last answer said beside the body.
 
+use super::retry_after::wait_ms;
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full, Limited};
@@ -67,7 +68,11 @@ impl HttpClient for Http {
             let exchange = async {
                 let response = client.request(Request::from_parts(head, Full::new(body))).await.map_err(other)?;
                 let (head, body) = response.into_parts();
-                let retry_after_ms = head.headers.get(http::header::RETRY_AFTER).and_then(|v| v.to_str().ok()).and_then(wait_ms);
+                let retry_after_ms = head
+                    .headers
+                    .get(http::header::RETRY_AFTER)
+                    .and_then(|v| v.to_str().ok())
+                    .and_then(|text| wait_ms(text, crate::clock::now_ms()));
                 ear.hear(Heard { status: Some(head.status.as_u16()), retry_after_ms });
                 let body = Limited::new(body, MAX_ANSWER).collect().await.map_err(Error::Other)?.to_bytes();
                 if head.status.is_server_error() && head.status != StatusCode::SERVICE_UNAVAILABLE && body.is_empty() {
@@ -82,15 +87,6 @@ impl HttpClient for Http {
 
 fn other(error: impl std::error::Error + Send + Sync + 'static) -> Error {
     Error::Other(Box::new(error))
-}
-
-/// `Retry-After` (RFC 9110 §10.2.3): seconds, or a date, of which the distance from now counts.
-fn wait_ms(text: &str) -> Option<u64> {
-    if let Ok(seconds) = text.trim().parse::<u64>() {
-        return Some(seconds.saturating_mul(1000));
-    }
-    let at = jiff::fmt::rfc2822::parse(text.trim()).ok()?.timestamp().as_millisecond();
-    u64::try_from(at).ok().map(|at| at.saturating_sub(crate::clock::now_ms()))
 }
 
 /// How the authority's own certificate is checked: by the system's authorities, or by those of one file.
@@ -112,17 +108,4 @@ pub(crate) fn client_config(roots: Option<&Path>) -> Result<Arc<ClientConfig>, S
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().map_err(|e| e.to_string())?;
     Ok(Arc::new(builder.with_root_certificates(store).with_no_client_auth()))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn retry_after_is_seconds_or_a_date() {
-        assert_eq!(wait_ms("120"), Some(120_000));
-        assert_eq!(wait_ms("Wed, 21 Oct 2015 07:28:00 GMT"), Some(0));
-        assert!(wait_ms("Wed, 21 Oct 2099 07:28:00 GMT").is_some_and(|ms| ms > 1_000_000_000));
-        assert_eq!(wait_ms("soon"), None);
-    }
 }

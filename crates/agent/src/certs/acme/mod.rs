@@ -7,6 +7,7 @@ mod account;
 mod challenge;
 mod client;
 mod hook;
+mod retry_after;
 
 pub(super) use account::Accounts;
 pub(crate) use client::client_config;

@@ -3,7 +3,7 @@
 #![no_main]
 
 use http::{HeaderMap, HeaderValue, Uri, Version};
-use landfall_proxy::fuzzing::{host, target};
+use landfall_proxy::fuzzing::{behind, host, target};
 
 /// A part of a path as applications may read it.
 fn decoded(part: &str) -> Vec<u8> {
@@ -27,18 +27,30 @@ fn decoded(part: &str) -> Vec<u8> {
 landfall_fuzz::fuzz!(|data: &[u8]| {
     let mut lines = data.split(|b| *b == b'\n');
     let Ok(uri) = Uri::try_from(lines.next().unwrap_or_default()) else { return };
-    if let Some(canonical) = target(&uri) {
-        let path = canonical.path();
-        assert!(path.starts_with('/'));
+    if let Some(found) = target(&uri) {
+        let path = &found.path;
+        assert!(path.starts_with('/') && !path.contains("//"));
         assert!(!path.bytes().any(|b| b == b'\\' || b.is_ascii_control()));
         for part in path.split('/') {
             let name = decoded(part.split(';').next().unwrap_or_default());
-            assert!(!matches!(&name[..], b"." | b".."), "{path}: a dot segment");
-            assert!(!decoded(part).iter().any(u8::is_ascii_control), "{path}: a control character");
+            let strangely = |name: &[u8]| name.split(|b| matches!(b, b'/' | b'\\')).any(|part| matches!(part, b"." | b".."));
+            assert!(!strangely(&name), "{path}: a dot segment");
+            let all = decoded(part);
+            assert!(!all.iter().any(u8::is_ascii_control), "{path}: a control character");
+            assert!(!found.is_plain || !all.iter().any(|b| matches!(b, b'/' | b'\\')), "{path}: a slash that is none");
         }
-        let again = Uri::try_from(canonical.as_str()).expect("a target is a target");
-        assert_eq!(target(&again), Some(canonical.clone()), "read again it is another");
-        assert_eq!(canonical.query(), uri.query(), "the query is the client's");
+        let sent = uri.path_and_query().expect("a target has a path");
+        assert_eq!(sent.as_str(), found.sent, "the application gets what was sent");
+        let read = |path: &str| target(&Uri::try_from(path).expect("a target is a target"));
+        assert_eq!(read(path).map(|again| again.path), Some(path.clone()), "read again it is another");
+        // What is behind a prefix is the same in what was sent and in what was meant.
+        for (at, _) in path.char_indices().filter(|(at, c)| *at > 0 && *c == '/') {
+            let rest = behind(sent.path(), &path[..at]).expect("what was meant was sent");
+            assert_eq!(read(rest).map(|rest| rest.path).as_deref(), Some(&path[at..]), "behind {}", &path[..at]);
+        }
+        // Prefixes have no slash at their end.
+        let rest = behind(sent.path(), path.trim_end_matches('/')).expect("what was meant was sent");
+        assert!(rest.bytes().all(|b| b == b'/'), "{rest} is behind everything");
     }
     let mut headers = HeaderMap::new();
     for line in lines.take(3) {
