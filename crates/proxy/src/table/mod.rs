@@ -20,7 +20,7 @@ use http::HeaderName;
 use landfall_model::filter::{Answer, Network};
 use landfall_model::front::{AccessLog, Front};
 use landfall_model::route::{CHALLENGE_PATH, ChallengeAnswer, Protocol, RouteTable, Site, SiteRoute, covers, folder_key};
-use spelling::{Guard, folded, without_format};
+use spelling::{Guard, Readings, without_format};
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -278,12 +278,13 @@ impl Compiled {
         if site.guards.is_empty() {
             return false;
         }
-        let folded = folded(path);
-        // One server's own habit: it matters only where the same server has the guarded path.
-        let bare = without_format(&folded);
+        let readings = Readings::of(path);
         let meets = |guard: &&Guard| {
-            let has_guard = |bare| guard.covers(bare) && site.routes.get(guard.route).is_some_and(|r| r.upstream == route.upstream);
-            guard.route != index && (guard.covers(&folded) || bare.is_some_and(has_guard)) && !guard.gives_way_to(&route.path, route.exact)
+            // One server's own habit: it matters only where the same server has the guarded path.
+            let same_server = || site.routes.get(guard.route).is_some_and(|r| r.upstream == route.upstream);
+            let covers = |read: &str| guard.covers(read) || without_format(read).is_some_and(|bare| guard.covers(bare) && same_server());
+            let gives_way = !matches!(readings, Readings::Any) && guard.gives_way_to(&route.path, route.exact);
+            guard.route != index && readings.any(covers) && !gives_way
         };
         let own = self.filters_of(route);
         site.guards.iter().filter(meets).any(|guard| {
