@@ -12,7 +12,7 @@ use std::net::SocketAddr;
 use tokio::sync::mpsc;
 
 /// What servers and frameworks take for `/admin`, each by itself and together.
-const SPELLINGS: [&str; 20] = [
+const SPELLINGS: [&str; 25] = [
     "//admin",
     "///admin",
     "/Admin",
@@ -33,6 +33,12 @@ const SPELLINGS: [&str; 20] = [
     "//admin//users",
     "/.../admin",
     "/%41dmin.",
+    // Only for one who decodes twice, or cuts parameters off in between.
+    "/x/%252e%252e/admin/%25252e%25252e/y",
+    "/;%252fadmin",
+    "/x/a;b%252f..%252f..%252fadmin",
+    "/Admin%2500.png",
+    "/x/%253f/%252e%252e/%252e%252e/admin",
 ];
 
 fn ask(path: &str, rest: &str) -> String {
