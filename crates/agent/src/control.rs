@@ -39,7 +39,8 @@ impl ProxyControl {
         loop {
             match self.ask(&Ask::Swap { table: table.clone() }).await {
                 Ok(Answer::Swapped { generation }) if generation == table.generation => return Ok(()),
-                Ok(Answer::Refused { code, message }) => return Err(ControlError::Refused { code, message }),
+                Ok(Answer::Refused { taken: Some(address), .. }) => return Err(ControlError::taken(address)),
+                Ok(Answer::Refused { code, message, .. }) => return Err(ControlError::Refused { code, message }),
                 Ok(_) => return Err(ControlError::Unexpected),
                 Err(e) if Instant::now() >= until => return Err(e),
                 Err(_) => sleep(Duration::from_millis(100)).await,
@@ -70,7 +71,7 @@ impl ProxyControl {
     pub(crate) async fn probe(&self, probe: Probe) -> Result<Probed, ControlError> {
         match self.ask(&Ask::Probe(probe)).await? {
             Answer::Probed(probed) => Ok(probed),
-            Answer::Refused { code, message } => Err(ControlError::Refused { code, message }),
+            Answer::Refused { code, message, .. } => Err(ControlError::Refused { code, message }),
             _ => Err(ControlError::Unexpected),
         }
     }

@@ -74,10 +74,10 @@ impl Guard {
         self.allow(spec, powers, None)
     }
 
-    /// Fails when a release binds files of a directory that it calls its project and that is not the asker's: which directory is the project is a
+    /// Fails when a release binds or serves files of a directory that it calls its project and that is not the asker's: which directory is the project is a
     /// client's word, and whoever says it must own it, or be root, or the owner of the server must have granted the path.
     pub(crate) fn check_project(&self, spec: &Spec, uid: u32) -> Result<(), GrantError> {
-        if spec.runtime != RuntimeKind::Docker || uid == 0 || uid == rustix::process::geteuid().as_raw() {
+        if uid == 0 || uid == rustix::process::geteuid().as_raw() {
             return Ok(());
         }
         let project = led(Path::new(&spec.project_dir));
@@ -88,13 +88,20 @@ impl Guard {
         }
         let mut powers: BTreeMap<ServiceName, BTreeSet<Power>> = BTreeMap::new();
         for (name, service) in &spec.services {
-            let free = binds(spec, service).map(|bind| bind.path).filter(|path| is_free(&spec.project_dir, path));
+            let bound = binds(spec, service).filter(|_| spec.runtime == RuntimeKind::Docker).map(|bind| bind.path);
+            let of_project = service.files().filter(|files| !files.root.is_in_image());
+            // Copied by an agent that may read everything, and shown to everybody.
+            let served = of_project.map(|files| Path::new(&spec.project_dir).join(files.root.as_str()).display().to_string());
+            let free = bound.filter(|path| is_free(&spec.project_dir, path)).chain(served);
             let taken: BTreeSet<Power> = free.filter_map(|path| format!("bind:{path}").parse().ok()).collect();
             if !taken.is_empty() {
                 powers.insert(name.clone(), taken);
             }
         }
-        let why = format!("the project directory {} is not yours (uid {uid}), so what lies in it is not free to bind", spec.project_dir);
+        let why = format!(
+            "the project directory {} is not yours (uid {uid}), so what lies in it is not free to bind or to serve",
+            spec.project_dir
+        );
         self.allow(spec, powers, Some(why))
     }
 
@@ -303,11 +310,14 @@ mod tests {
 
     /// An app whose one service binds `./data` of a project.
     fn bound(dir: &Path) -> Spec {
-        struct One;
+        compiled(dir, "name: shop\nservices: { web: { image: nginx, volumes: [./data:/data] } }\n")
+    }
+
+    fn compiled(dir: &Path, text: &'static str) -> Spec {
+        struct One(&'static str);
         impl landfall_model::compose::Files for One {
             fn read(&self, path: &str) -> Result<Vec<u8>, landfall_model::compose::FileProblem> {
-                let text = "name: shop\nservices: { web: { image: nginx, volumes: [./data:/data] } }\n";
-                if path == "compose.yaml" { Ok(text.into()) } else { Err(landfall_model::compose::FileProblem::NotFound) }
+                if path == "compose.yaml" { Ok(self.0.into()) } else { Err(landfall_model::compose::FileProblem::NotFound) }
             }
             fn exists(&self, path: &str) -> bool {
                 !path.ends_with(".env")
@@ -322,7 +332,7 @@ mod tests {
             env: &env,
             env_files: None,
             profiles: BTreeSet::new(),
-            reader: &One,
+            reader: &One(text),
             rules: None,
             environment: None,
         };
@@ -363,9 +373,7 @@ mod tests {
     /// Needs root: it gives a directory away.
     #[test]
     fn a_project_is_its_owners_and_roots() {
-        if !rustix::process::geteuid().is_root() {
-            return;
-        }
+        assert!(rustix::process::geteuid().is_root(), "this test needs root: it gives a directory to somebody else");
         let (home, project) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         let dir = project.path().canonicalize().unwrap();
         let (guard, ann, bob) = (guard(home.path()), 23_456, 23_457);
@@ -380,5 +388,14 @@ mod tests {
         std::fs::write(&grants, format!("shop: {{ web: [\"bind:{}\"] }}", dir.display())).unwrap();
         std::fs::set_permissions(&grants, std::fs::Permissions::from_mode(0o600)).unwrap();
         assert!(guard.check_project(&bound(&dir), bob).is_ok(), "the owner of the server registered it");
+
+        // What a route serves of it is judged like what a container sees of it, whatever runs the app; an image's files are the image's.
+        let text = "name: shop\nx-landfall: { runtime: process }\nservices: { web: { command: [./web], x-landfall: { routes: [{ path: /, static: ./dist }] } } }\n";
+        let mut site = compiled(&dir, text);
+        site.project_dir = "/etc".into();
+        let Err(GrantError::Missing { powers, .. }) = guard.check_project(&site, ann) else { panic!("served") };
+        assert_eq!(powers[&"web".parse().unwrap()], BTreeSet::from(["bind:/etc/dist".parse().unwrap()]));
+        site.project_dir = dir.display().to_string();
+        assert!(guard.check_project(&site, ann).is_ok());
     }
 }

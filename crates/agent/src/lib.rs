@@ -19,6 +19,7 @@ mod lines;
 mod manifest;
 mod notify;
 mod prune;
+mod reach;
 mod registry;
 mod rollout;
 mod secret;

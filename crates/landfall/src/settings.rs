@@ -31,6 +31,8 @@ pub enum Needs {
 pub struct Settings {
     /// State of Landfall on this machine.
     pub home: Home,
+    /// `--home` as it was typed, for a verb that asks another machine about a home there. The variable LANDFALL_HOME is about this machine.
+    pub typed_home: Option<PathBuf>,
     /// Another machine, whose agent is meant instead of the one here.
     pub server: Option<ServerAddress>,
     /// How it is reached.
@@ -53,7 +55,9 @@ impl Settings {
             Some(typed) => Home::new(cwd.join(typed)),
             None => Home::assumed(default_home(rustix::process::geteuid().is_root(), |name| std::env::var_os(name))?),
         }?;
-        Ok(Self { home, cwd, server, ssh })
+        let variable = std::env::var_os("LANDFALL_HOME");
+        let typed_home = global.home.clone().filter(|typed| variable.as_deref() != Some(typed.as_os_str()));
+        Ok(Self { home, typed_home, cwd, server, ssh })
     }
 }
 

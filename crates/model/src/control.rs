@@ -63,6 +63,9 @@ pub enum Answer {
         code: String,
         /// Why.
         message: String,
+        /// The address that somebody else listens on, where that is why.
+        #[serde(default)]
+        taken: Option<SocketAddr>,
     },
 }
 

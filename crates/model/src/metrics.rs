@@ -97,6 +97,9 @@ pub struct Metrics {
     /// Requests that nobody could carry, by what was wrong with them.
     #[serde(default)]
     pub refused: BTreeMap<String, u64>,
+    /// Questions for names that were refused, by reason.
+    #[serde(default)]
+    pub names_refused: BTreeMap<String, u64>,
     /// Lines of the access log that were thrown away, because the disk was slower or full.
     pub log_dropped: u64,
     /// When certificates end, Unix seconds, by name. The agent knows.
@@ -150,6 +153,10 @@ impl Metrics {
         out.family("landfall_refused_total", "counter", "Requests that were malformed, or spelled to get around a guard.");
         for (reason, count) in &self.refused {
             out.sample("landfall_refused_total", &format!("reason=\"{}\"", escaped(reason)), *count);
+        }
+        out.family("landfall_names_refused_total", "counter", "Containers' questions for names that were refused.");
+        for (reason, count) in &self.names_refused {
+            out.sample("landfall_names_refused_total", &format!("reason=\"{}\"", escaped(reason)), *count);
         }
         out.family("landfall_access_log_dropped_total", "counter", "Lines of the access log that were thrown away.");
         out.sample("landfall_access_log_dropped_total", "", self.log_dropped);
@@ -236,6 +243,7 @@ mod tests {
             certificates: [("shop.example".to_owned(), 1_800_000_000)].into(),
             handshakes_resumed: 2,
             refused: [("malformed".to_owned(), 3)].into(),
+            names_refused: [("stranger".to_owned(), 4)].into(),
             ..Metrics::default()
         };
         let text = metrics.to_prometheus();
@@ -251,6 +259,7 @@ mod tests {
             "landfall_faults_total{app=\"shop\",route=\"/a\\\"b\",reason=\"malformed\"} 5",
             "landfall_endpoint_faults_total{endpoint=\"shop/web-1-1\",reason=\"closed\"} 0",
             "landfall_refused_total{reason=\"malformed\"} 3",
+            "landfall_names_refused_total{reason=\"stranger\"} 4",
             "landfall_tls_handshakes_total{kind=\"resumed\"} 2",
             "landfall_certificate_expiry_timestamp_seconds{name=\"shop.example\"} 1800000000",
         ] {

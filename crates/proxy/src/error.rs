@@ -70,4 +70,12 @@ impl SwapError {
             SwapError::WorkerGone => "worker-gone",
         }
     }
+
+    /// The address that another process listens on.
+    pub(crate) fn taken(&self) -> Option<SocketAddr> {
+        match self {
+            SwapError::PortTaken { address, source, .. } if source.kind() == io::ErrorKind::AddrInUse => Some(*address),
+            _ => None,
+        }
+    }
 }

@@ -25,7 +25,7 @@ use landfall_model::name::{AppName, EnvKey, ImageId, ImageRef, NetworkName, Rele
 use landfall_model::observed::Observed;
 use landfall_model::spec::{EnvValue, Network, PullPolicy, RuntimeKind, Template, Volume};
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -210,6 +210,11 @@ pub trait Runtime: Send + Sync {
         tail: u32,
         follow: bool,
     ) -> Result<BoxStream<'static, Result<LogEntry, RuntimeError>>, RuntimeError>;
+
+    /// Whether a name server answers a question for a name that a running replica asks; nothing where that cannot be found out.
+    async fn is_answered(&self, _app: &AppName, _id: &ReplicaId, _asked: (SocketAddr, &str)) -> Option<bool> {
+        None
+    }
 
     /// TCP ports a replica listens on, for the message of a failed gate. Empty when that cannot be found out.
     async fn listening(&self, app: &AppName, id: &ReplicaId) -> BTreeSet<u16>;

@@ -5,8 +5,9 @@
 //! that cannot be read counts as empty: what is made of it is a message or a precaution, never a decision that must be right.
 
 use std::collections::BTreeSet;
+use std::fmt;
 use std::io::Read as _;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
 
 /// Most bytes read of one table: some 100,000 sockets.
@@ -27,6 +28,42 @@ pub struct Listener {
     pub port: u16,
     /// What `/proc/<pid>/fd/*` calls `socket:[inode]`.
     pub inode: u64,
+}
+
+/// A process that has a port.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Holder {
+    /// What the kernel calls it.
+    pub name: String,
+    /// Its number.
+    pub pid: u32,
+}
+
+impl fmt::Display for Holder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "`{}` (process {})", self.name, self.pid)
+    }
+}
+
+/// The process that has a port at that address or at every address, as far as /proc tells this user. At an address that stands for all, any will do.
+pub fn holder_of(address: SocketAddr, udp: bool) -> Option<Holder> {
+    let all = sockets(udp).ok()?.into_iter().filter(|socket| socket.port == address.port());
+    let (ip, any) = (address.ip(), address.ip().is_unspecified());
+    let wanted: Vec<String> = all
+        .filter(|socket| any || socket.address == ip || socket.address.is_unspecified())
+        .map(|socket| format!("socket:[{}]", socket.inode))
+        .collect();
+    for process in std::fs::read_dir("/proc").ok()?.flatten() {
+        let Some(pid) = process.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else { continue };
+        // Another user's descriptors cannot be read; then nobody is named.
+        let Ok(descriptors) = std::fs::read_dir(process.path().join("fd")) else { continue };
+        let mut targets = descriptors.flatten().filter_map(|fd| std::fs::read_link(fd.path()).ok());
+        if targets.any(|to| wanted.iter().any(|wanted| to.as_os_str() == wanted.as_str())) {
+            let name = std::fs::read_to_string(process.path().join("comm")).unwrap_or_default();
+            return Some(Holder { name: name.trim().to_owned(), pid });
+        }
+    }
+    None
 }
 
 /// Sockets of this process's own namespace that take what anybody sends: TCP ones that listen, or UDP ones that are joined to nobody.
@@ -133,6 +170,19 @@ mod tests {
         assert!(found());
         socket.connect("127.0.0.1:9").unwrap();
         assert!(!found(), "one that is joined takes nothing of others");
+    }
+
+    #[test]
+    fn the_holder_of_a_port_is_found() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let at = listener.local_addr().unwrap();
+        assert_eq!(holder_of(at, false).unwrap().pid, std::process::id());
+        assert_eq!(holder_of(SocketAddr::new([0, 0, 0, 0].into(), at.port()), false).unwrap().pid, std::process::id());
+        let everywhere = std::net::UdpSocket::bind("0.0.0.0:0").unwrap();
+        let port = everywhere.local_addr().unwrap().port();
+        assert_eq!(holder_of(SocketAddr::new([10, 1, 2, 3].into(), port), true).unwrap().pid, std::process::id());
+        drop(everywhere);
+        assert_eq!(holder_of(SocketAddr::new([10, 1, 2, 3].into(), port), true), None);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use crate::core::Core;
 use crate::error::{RequestError, SecretError};
+use crate::reach;
 use axum::Json;
 use axum::extract::State;
 use landfall_model::compose::weakness;
@@ -16,6 +17,9 @@ pub(super) async fn show(State(core): State<Arc<Core>>) -> Result<Json<Survey>, 
         let Some(spec) = core.current_spec(&row)? else { continue };
         survey.domains.extend(spec.all_domains().into_iter().map(|domain| Served { app: row.name.clone(), domain: domain.to_string() }));
         survey.projects.push(spec.project_dir.clone());
+        if let Ok(observed) = core.observe(&spec).await {
+            survey.cut_off.extend(reach::cut_off(&core, (&row.name, spec.runtime), &observed).await);
+        }
         if let Err(error) = judge(&core, &row.name, &spec, &mut survey.logins) {
             survey.unjudged.push(format!("{}: {error}", row.name));
         }

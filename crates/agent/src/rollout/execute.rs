@@ -12,7 +12,7 @@ use futures_util::future::try_join_all;
 use landfall_model::api::What;
 use landfall_model::digest::Revision;
 use landfall_model::name::{ImageId, ImageRef, NetworkName, ReplicaId, ServiceName, VolumeName};
-use landfall_model::plan::{Job, NewReplica, Serving, Step, Stopped};
+use landfall_model::plan::{Gated, Job, NewReplica, Serving, Step, Stopped};
 use landfall_model::spec::{Program, PullPolicy, RuntimeKind, Spec};
 use landfall_runtime::{Launch, Runtime, RuntimeError};
 use std::collections::{BTreeMap, BTreeSet};
@@ -40,9 +40,7 @@ impl Executor<'_> {
             Step::Unpack { services } => self.unpack(services).await?,
             Step::Run { job } => self.run_job(job).await?,
             Step::Start { replicas } => self.start(replicas).await?,
-            Step::Gate { replicas } => {
-                try_join_all(replicas.iter().map(|gated| gate::pass(self, gated))).await?;
-            }
+            Step::Gate { replicas } => gate::pass_all(self, replicas).await?,
             Step::Serve { serving, switch } => self.serve(serving, *switch).await?,
             Step::Commit => self.commit().await?,
             Step::Drain { replicas } => drain::drain(self, replicas).await,
@@ -217,6 +215,23 @@ impl Executor<'_> {
     async fn serve(&self, serving: &Serving, switch: bool) -> Result<(), StepError> {
         self.core.store.put_serving(&self.spec.app, serving)?;
         self.serve_as_stored(switch).await
+    }
+
+    /// Calls of others reach a replica that has passed its gate at once, where they reach nobody.
+    pub(super) async fn name_at_once(&self, gated: &Gated) -> Result<(), StepError> {
+        let called = self.spec.services.get(&gated.service).is_some_and(|s| s.port.is_some());
+        if self.spec.runtime == RuntimeKind::Process && !called {
+            return Ok(());
+        }
+        let observed = self.core.observe(self.spec).await?;
+        let Some(app) = self.core.store.app(&self.spec.app)? else { return Ok(()) };
+        let mut serving = app.serving;
+        let named = serving.names.entry(gated.service.clone()).or_default();
+        if named.iter().any(|id| observed.replicas.get(id).is_some_and(|replica| replica.state.is_running())) {
+            return Ok(());
+        }
+        *named = BTreeSet::from([gated.id.clone()]);
+        self.serve(&serving, false).await
     }
 
     /// Until the switch the outside is served by the words of the release that served before: its routes, its domains.

@@ -5,14 +5,18 @@ use super::hint;
 use super::probe::{self, Seen};
 use crate::clock::now_ms;
 use crate::error::StepError;
+use crate::reach;
+use futures_util::future::try_join_all;
 use landfall_model::control::HttpProbe;
 use landfall_model::name::InterfaceName;
 use landfall_model::observed::{Replica, ReplicaState};
 use landfall_model::plan::Gated;
 use landfall_model::spec::Probe;
+use landfall_model::survey::CutOff;
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::time::Duration;
+use tokio::sync::Mutex;
 use tokio::time::{Instant, sleep};
 
 /// First pause between two questions; it grows to the last.
@@ -24,8 +28,40 @@ const RESTARTS: u32 = 3;
 /// What shells and our own supervisor end with when a program may not be run, or is not there (POSIX, Shell Command Language §2.8.2).
 const NOT_RUN: [i32; 2] = [126, 127];
 
+/// All of them, side by side. One whose name nobody answers to gets it as soon as it has passed, not when all have: another one of these may wait for
+/// it, by trying again or by ending until it is there.
+pub(super) async fn pass_all(executor: &Executor<'_>, all: &[Gated]) -> Result<(), StepError> {
+    // Each tells the proxy a whole table, and the last must be the newest.
+    let turn = Mutex::new(());
+    let one = |gated| {
+        let turn = &turn;
+        async move {
+            pass(executor, gated).await?;
+            if all.iter().any(|other| other.service != gated.service) {
+                let _mine = turn.lock().await;
+                executor.name_at_once(gated).await?;
+            }
+            Ok::<(), StepError>(())
+        }
+    };
+    try_join_all(all.iter().map(one)).await?;
+    for cut in cut_off(executor).await {
+        executor.progress(None, format!("warning: {cut}; {}", cut.remedy()));
+    }
+    Ok(())
+}
+
+/// Networks whose containers cannot ask for names, best effort.
+async fn cut_off(executor: &Executor<'_>) -> Vec<CutOff> {
+    let spec = executor.spec;
+    match executor.core.observe(spec).await {
+        Ok(observed) => reach::cut_off(executor.core, (&spec.app, spec.runtime), &observed).await,
+        Err(_) => Vec::new(),
+    }
+}
+
 /// Asks until the answer is yes, the replica has ended, or the deadline is over.
-pub(super) async fn pass(executor: &Executor<'_>, gated: &Gated) -> Result<(), StepError> {
+async fn pass(executor: &Executor<'_>, gated: &Gated) -> Result<(), StepError> {
     let started = Instant::now();
     let deadline = Duration::from_millis(gated.gate.deadline_ms);
     let mut pause = FIRST_PAUSE;
@@ -140,7 +176,8 @@ async fn listens(executor: &Executor<'_>, gated: &Gated, seen: &Seen) -> Option<
 async fn refuse(executor: &Executor<'_>, gated: &Gated, seen: String, hint: Option<String>) -> StepError {
     let log = executor.last_lines(&gated.id).await;
     let by_log = || executor.spec.services.get(&gated.service).and_then(|service| hint::of_log(service, &log));
-    StepError::Gate { replica: gated.id.clone(), seen, hint: hint.or_else(by_log), log }
+    let deaf = cut_off(executor).await.into_iter().next().map(|cut| format!("{cut}; {}", cut.remedy()));
+    StepError::Gate { replica: gated.id.clone(), seen, hint: deaf.or(hint).or_else(by_log), log }
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use crate::server::{self, Ask, Deployer, Program, Proposal, Reached, Server, Tel
 use crate::ssh::SshError;
 use landfall_model::server::ServerAddress;
 use std::io::Read as _;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 use tokio::time::timeout;
@@ -114,15 +115,31 @@ async fn replace(context: &Context, there: &mut Reached, name: &str) -> Outcome<
     Ok(format!("{name} runs landfall {}", there.version))
 }
 
+/// The home on another machine that was typed; its own when none was.
+fn home_there(typed: Option<&Path>) -> Outcome<Option<PathBuf>> {
+    match typed {
+        Some(relative) if !relative.is_absolute() => {
+            let what = format!(
+                "`--home {}` is relative, and there is no directory on the server that it could be relative to",
+                relative.display()
+            );
+            Err(Plain::usage("home-not-absolute", what).hint("write the whole path: `--home /srv/landfall`").into())
+        }
+        typed => Ok(typed.map(Path::to_owned)),
+    }
+}
+
 /// Ends with 1 when something is to be put right, so that a scheduled run tells.
 async fn examine(context: &Context, args: ServerDoctor) -> Outcome<ExitCode> {
     let program = Program::new(args.binary.as_deref())?;
     let (server, name) = which(context, args.address);
+    let home = match server {
+        Server::Here => Some(context.settings.home.path().to_owned()),
+        Server::There(_) => home_there(context.settings.typed_home.as_deref())?,
+    };
     let mut there = Reached::open(&server, &program, &context.settings.ssh, |text| context.printer.note(text)).await?;
     // Of this machine there are no two clocks to compare.
     let now_ms = matches!(server, Server::There(_)).then(super::status::now_ms);
-    // The home that was typed is one of this machine.
-    let home = matches!(server, Server::Here).then(|| context.settings.home.path().to_owned());
     there.ask(&Ask::Examine(Examination { now_ms, addresses: args.addresses, home })).await?;
     let told = match timeout(EXAMINATION, there.hear()).await {
         Ok(told) => told?,
@@ -198,4 +215,16 @@ fn told(context: &Context, text: &str) -> Outcome<ExitCode> {
         context.printer.done(text)?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_home_of_another_machine_is_a_whole_path_and_goes_there() {
+        assert_eq!(home_there(Some(Path::new("/srv/landfall"))).unwrap(), Some(PathBuf::from("/srv/landfall")));
+        assert_eq!(home_there(None).unwrap(), None);
+        assert_eq!(home_there(Some(Path::new("state"))).unwrap_err().failure().code, "home-not-absolute");
+    }
 }

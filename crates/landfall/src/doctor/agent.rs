@@ -19,6 +19,11 @@ const LOGIN: Check = Check {
     area: Area::Apps,
     why: "the first passwords that are tried are those of documentation; one service that answers opens the way to all others",
 };
+const SERVED: Check = Check {
+    id: "name-server",
+    area: Area::Apps,
+    why: "services call each other by names that the proxy answers on the bridge of their network; requests from outside do not show that they cannot",
+};
 /// Longest wait for the agent.
 const LIMIT: Duration = Duration::from_secs(20);
 
@@ -80,6 +85,7 @@ pub(super) fn judge(agent: &Agent, now_ms: u64) -> Vec<Finding> {
                 ])],
             ),
             certificate::CERTIFICATE.unchecked("the agent does not answer"),
+            SERVED.unchecked("the agent does not answer"),
             LOGIN.unchecked("the agent does not answer"),
         ],
         Agent::Mute(version, why) => vec![
@@ -89,12 +95,15 @@ pub(super) fn judge(agent: &Agent, now_ms: u64) -> Vec<Finding> {
                 vec![Remedy::say("move the server to this version: `landfall server upgrade`, where you typed this")],
             ),
             certificate::CERTIFICATE.unchecked("the agent cannot tell"),
+            SERVED.unchecked("the agent cannot tell"),
             LOGIN.unchecked("the agent cannot tell"),
         ],
         Agent::Answers(version, survey, certificates) => {
             let mut findings = vec![AGENT.ok(format!("the agent answers (version {version})"))];
             findings.extend(certificate::judge(certificates, now_ms));
             findings.extend(logins(survey));
+            let cut = survey.cut_off.iter().map(|cut| SERVED.found(Severity::Critical, cut.to_string(), vec![Remedy::say(cut.remedy())]));
+            findings.extend(SERVED.each(cut.collect(), "containers get answers from the name server of their network"));
             findings
         }
     }

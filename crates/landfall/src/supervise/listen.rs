@@ -4,10 +4,10 @@
 //! server of the same user join such a group and take half of the connections, so a plain socket is bound first: that fails if anybody
 //! listens there.
 
-use super::holder::{Holder, holder_of};
 use crate::cli::ListenArgs;
 use crate::error::{Explain, Outcome, Plain};
 use landfall_model::filter::Network;
+use landfall_runtime::listener::{Holder, holder_of};
 use listenfd::ListenFd;
 use socket2::{Domain, Protocol, Socket, Type};
 use std::ffi::OsString;
@@ -153,7 +153,7 @@ impl Listeners {
 impl Group {
     fn bind(address: SocketAddr, flag: &'static str, each: usize) -> Result<Self, ListenError> {
         let failed = |source: io::Error| match source.kind() {
-            io::ErrorKind::AddrInUse => ListenError::Taken { address, flag, holder: holder_of(address) },
+            io::ErrorKind::AddrInUse => ListenError::Taken { address, flag, holder: holder_of(address, false) },
             _ => ListenError::Refused { address, flag, source },
         };
         // Port 0 lets the system choose; the group then shares the choice.

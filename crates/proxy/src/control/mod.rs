@@ -119,7 +119,7 @@ impl Control {
             }
             Err(error) => {
                 tracing::warn!(generation, %error, "table refused");
-                Answer::Refused { code: error.code().to_owned(), message: error.to_string() }
+                Answer::Refused { code: error.code().to_owned(), message: error.to_string(), taken: error.taken() }
             }
         }
     }
@@ -161,6 +161,7 @@ impl Control {
             routes: routes.into_iter().map(tally).collect(),
             endpoints: self.endpoints.borrow().iter().map(|state| (state.id.clone(), state.meter.tally())).collect(),
             log_dropped: self.shared.log.dropped(),
+            names_refused: self.names.borrow().refused(),
             ..Metrics::default()
         };
         for counters in &self.shared.counters {

@@ -96,7 +96,7 @@ impl ControlSocket {
         while let Some(frame) = read_frame(&mut stream).await? {
             let answer = match serde_json::from_slice::<Ask>(&frame) {
                 Ok(ask) => control.answer(ask).await,
-                Err(error) => Answer::Refused { code: "not-understood".to_owned(), message: error.to_string() },
+                Err(error) => Answer::Refused { code: "not-understood".to_owned(), message: error.to_string(), taken: None },
             };
             // The next proxy reads the table from disk after it has taken this path over. One that was written later it does not know: the
             // agent hears nothing from here, and asks there.

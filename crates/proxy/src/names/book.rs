@@ -35,6 +35,20 @@ pub(crate) enum Refusal {
     Ambiguous,
 }
 
+impl Refusal {
+    /// All of them.
+    pub(crate) const ALL: [Self; 3] = [Self::Stranger, Self::Internal, Self::Ambiguous];
+
+    /// Its word in the metrics.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Stranger => "stranger",
+            Self::Internal => "internal",
+            Self::Ambiguous => "ambiguous",
+        }
+    }
+}
+
 /// Every network's names, as the table has them.
 #[derive(Debug, Default)]
 pub(crate) struct Book {

@@ -5,7 +5,7 @@ use crate::names::book::{Book, Question, Refusal};
 use crate::names::relay::{NameServers, Servers, ask};
 use landfall_model::route::NameScope;
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::time::Duration;
@@ -44,6 +44,8 @@ struct State {
     turn: Cell<usize>,
     /// What was refused where: when it was told last, and how often since.
     refused: RefCell<HashMap<(IpAddr, Refusal), (Instant, u64)>>,
+    /// How often each was, since the start.
+    counted: RefCell<HashMap<Refusal, u64>>,
 }
 
 /// One network's share.
@@ -64,6 +66,7 @@ impl Names {
             port,
             turn: Cell::new(0),
             refused: RefCell::default(),
+            counted: RefCell::default(),
         };
         Self { state: Rc::new(state), tasks: HashMap::new() }
     }
@@ -84,6 +87,12 @@ impl Names {
         let tcp = spawn_local(serve_tcp(place, TcpListener::from_std(tcp)?));
         self.tasks.insert(listen, vec![udp, tcp]);
         Ok(())
+    }
+
+    /// Questions refused since the start, by reason.
+    pub(crate) fn refused(&self) -> BTreeMap<String, u64> {
+        let counted = self.state.counted.borrow();
+        Refusal::ALL.iter().map(|why| (why.word().to_owned(), counted.get(why).copied().unwrap_or_default())).collect()
     }
 
     /// Answers there no more.
@@ -117,6 +126,7 @@ impl Place {
 
     /// Leaves a trace of what is refused, and no flood of it.
     fn tell(&self, why: Refusal, asker: IpAddr) {
+        *self.state.counted.borrow_mut().entry(why).or_default() += 1;
         let mut refused = self.state.refused.borrow_mut();
         let now = Instant::now();
         let (told, since) = refused.entry((self.listen, why)).or_insert((now, 0));

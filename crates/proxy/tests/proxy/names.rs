@@ -3,6 +3,7 @@
 use crate::harness::{Options, soon, start_with};
 use hickory_proto::op::{Message, Query, ResponseCode};
 use hickory_proto::rr::{Name, RecordType};
+use landfall_model::control::{Answer, Ask};
 use landfall_model::route::{NameScope, RouteTable};
 use landfall_proxy::NameServers;
 use std::collections::{BTreeMap, BTreeSet};
@@ -146,4 +147,10 @@ async fn two_apps_in_one_network_each_get_their_own_and_who_is_in_neither_gets_n
     proxy.swap(&RouteTable { generation: 3, names: vec![inner], ..RouteTable::default() }).await;
     assert_eq!(over_udp_from("127.0.1.2", server, "example.org.").await.metadata.response_code, ResponseCode::Refused);
     assert_eq!(addresses(&over_udp_from("127.0.1.2", server, "db.").await), ["10.9.0.1"]);
+
+    let Answer::Metrics(metrics) = proxy.ask(&Ask::Metrics).await else { panic!("no metrics") };
+    assert_eq!(
+        metrics.names_refused,
+        [("ambiguous", 0), ("internal", 1), ("stranger", 1)].map(|(why, count)| (why.to_owned(), count)).into()
+    );
 }

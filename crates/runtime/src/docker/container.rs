@@ -31,6 +31,8 @@ pub(crate) mod label {
     /// On a network or volume: its key in the spec.
     pub(crate) const NETWORK: &str = "landfall.network";
     pub(crate) const VOLUME: &str = "landfall.volume";
+    /// On a network: Landfall chooses the addresses of its containers.
+    pub(crate) const ADDRESSES: &str = "landfall.addresses";
     /// On a network: JSON, all that was asked for when it was made.
     pub(crate) const OPTIONS: &str = "landfall.options";
 }

@@ -6,6 +6,7 @@
 //! join and mount what the file names.
 
 mod about;
+mod address;
 mod container;
 mod credential;
 mod detail;
@@ -18,6 +19,7 @@ mod log;
 mod network;
 mod observe;
 mod passwd;
+mod reach;
 mod stranger;
 mod survey;
 mod unpack;
@@ -44,7 +46,7 @@ use landfall_model::observed::{ImageAbout, Observed, ReplicaState};
 use landfall_model::spec::{Network, Program, PullPolicy, Restart, RuntimeKind, Volume};
 use network::Known;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -62,6 +64,8 @@ pub struct DockerRuntime {
     pulls: PullLimits,
     /// Networks and volumes asked for since this agent started; see `network`.
     known: Mutex<BTreeMap<AppName, Known>>,
+    /// Held from the choice of an address until a container has it.
+    addresses: tokio::sync::Mutex<()>,
 }
 
 impl DockerRuntime {
@@ -78,7 +82,13 @@ impl DockerRuntime {
 
     fn of(engine: Engine) -> Self {
         let engine = Arc::new(engine);
-        Self { images: Images::of(Arc::clone(&engine)), engine, pulls: PullLimits::default(), known: Mutex::default() }
+        Self {
+            images: Images::of(Arc::clone(&engine)),
+            engine,
+            pulls: PullLimits::default(),
+            known: Mutex::default(),
+            addresses: Default::default(),
+        }
     }
 
     /// With other bounds of pulls.
@@ -127,6 +137,12 @@ impl DockerRuntime {
         if let Some(old) = &launch.takes {
             self.hand_on(launch, old, &mut body).await?;
         }
+        let networks = container::joined(launch)?;
+        let _mine = self.addresses.lock().await;
+        if let (Some(first), Some(at)) = (networks.first(), body.networking_config.as_mut()) {
+            let endpoint = address::endpoint(&self.engine, launch, first).await?;
+            at.endpoints_config = Some(HashMap::from([(first.external_name.clone(), endpoint)]));
+        }
         let client = self.engine.client().await?;
         let options = CreateContainerOptionsBuilder::new().name(&name).build();
         let doing = format!("make `{}`", launch.id);
@@ -138,6 +154,12 @@ impl DockerRuntime {
         }
         let found = self.inspect(&name).await?.ok_or_else(|| RuntimeError::NoReplica(launch.id.clone()))?;
         if owned(&found, &launch.app, &launch.id) {
+            if state(&found) == ReplicaState::Created {
+                for network in networks.into_iter().skip(1) {
+                    let endpoint = address::endpoint(&self.engine, launch, network).await?;
+                    network::connect(&self.engine, &name, (&network.external_name, endpoint)).await?;
+                }
+            }
             return Ok(found);
         }
         Err(RuntimeError::failed(format!("make `{}`", launch.id), format!("there is a container `{name}` that Landfall did not make")))
@@ -314,9 +336,6 @@ impl Runtime for DockerRuntime {
             return Ok(());
         }
         let name = name(&launch.app, &launch.id);
-        for network in container::joined(launch)?.into_iter().skip(1) {
-            network::connect(&self.engine, &name, &network.external_name).await?;
-        }
         file::write(&self.engine, &name, launch).await?;
         let client = self.engine.client().await?;
         let started = tokio::time::timeout(MAKE, client.start_container(&name, None::<StartContainerOptions>)).await;
@@ -345,6 +364,11 @@ impl Runtime for DockerRuntime {
         started
             .map_err(|_| RuntimeError::TimedOut { doing, seconds: MAKE.as_secs() })?
             .map_err(|e| not_started(&self.engine, id, id.as_str(), e))
+    }
+
+    async fn is_answered(&self, app: &AppName, id: &ReplicaId, asked: (SocketAddr, &str)) -> Option<bool> {
+        let pid = self.known(app, id).await.ok()?.state?.pid.filter(|pid| *pid > 0)?;
+        reach::is_answered(pid, asked).await
     }
 
     async fn wait(&self, app: &AppName, id: &ReplicaId) -> Result<Exit, RuntimeError> {

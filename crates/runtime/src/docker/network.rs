@@ -7,7 +7,9 @@ use crate::docker::container::{label, said};
 use crate::docker::engine::{CALL, Engine, MAKE, status, words};
 use crate::docker::observe;
 use crate::{Owners, RuntimeError};
-use bollard::models::{ContainerInspectResponse, Ipam, IpamConfig, NetworkConnectRequest, NetworkCreateRequest, NetworkInspect};
+use bollard::models::{
+    ContainerInspectResponse, EndpointSettings, Ipam, IpamConfig, NetworkConnectRequest, NetworkCreateRequest, NetworkInspect,
+};
 use bollard::query_parameters::{InspectNetworkOptions, ListNetworksOptionsBuilder};
 use landfall_model::name::{AppName, NetworkName, VolumeName};
 use landfall_model::observed::ObservedNetwork;
@@ -26,7 +28,7 @@ pub(crate) async fn ensure(engine: &Engine, app: &AppName, key: &NetworkName, ne
             "it does not exist; make it with `docker network create`",
         ));
     }
-    let request = NetworkCreateRequest {
+    let mut request = NetworkCreateRequest {
         name: network.external_name.clone(),
         driver: Some("bridge".into()),
         internal: Some(network.internal),
@@ -37,8 +39,48 @@ pub(crate) async fn ensure(engine: &Engine, app: &AppName, key: &NetworkName, ne
         labels: Some(network_labels(app, key, network)?),
         ..NetworkCreateRequest::default()
     };
+    if !network.subnets.is_empty() {
+        request.labels.get_or_insert_default().extend(chosen());
+        return make(engine, &doing, request).await;
+    }
+    make(engine, &doing, request.clone()).await?;
+    if network.ipam_driver.is_empty() && network.ipam_options.is_empty() {
+        fix_subnet(engine, &doing, request).await?;
+    }
+    Ok(())
+}
+
+async fn make(engine: &Engine, doing: &str, request: NetworkCreateRequest) -> Result<(), RuntimeError> {
     let client = engine.client().await?;
-    engine.ask(&doing, MAKE, client.create_network(request)).await.map(drop)
+    engine.ask(doing, MAKE, client.create_network(request)).await.map(drop)
+}
+
+/// Says that addresses of the network are given by [`super::address`].
+fn chosen() -> [(String, String); 1] {
+    [(label::ADDRESSES.to_owned(), "chosen".to_owned())]
+}
+
+/// Makes a network anew with the very subnet the engine chose for it: the engine takes wishes for an address only where the subnet was asked for, and
+/// only it knows which are free. When another network got the subnet in between, the engine chooses again, and this one is left so.
+async fn fix_subnet(engine: &Engine, doing: &str, request: NetworkCreateRequest) -> Result<(), RuntimeError> {
+    let Some(found) = by_name(engine, &request.name).await? else { return Ok(()) };
+    let configs = found.ipam.as_ref().and_then(|ipam| ipam.config.clone()).unwrap_or_default();
+    let (Some(id), false) = (found.id, configs.is_empty()) else { return Ok(()) };
+    let config = |c: IpamConfig| IpamConfig {
+        // Some engines write the gateway with the subnet's length.
+        gateway: c.gateway.and_then(|gateway| Some(gateway.split('/').next()?.to_owned())),
+        ..c
+    };
+    let mut fixed = request.clone();
+    fixed.ipam = Some(Ipam { config: Some(configs.into_iter().map(config).collect()), ..Ipam::default() });
+    fixed.labels.get_or_insert_default().extend(chosen());
+    let client = engine.client().await?;
+    engine.look(doing, client.remove_network(&id)).await?;
+    match make(engine, doing, fixed).await {
+        Ok(()) => Ok(()),
+        Err(_) if by_name(engine, &request.name).await?.is_some() => Ok(()),
+        Err(_) => make(engine, doing, request).await,
+    }
 }
 
 /// The user's own labels, and ours over them.
@@ -71,7 +113,7 @@ fn addresses(network: &Network) -> Ipam {
 
 /// The network of exactly that name. The engine's own filter finds every name that contains the text, and its lookup by name every id
 /// that begins with it.
-async fn by_name(engine: &Engine, name: &str) -> Result<Option<NetworkInspect>, RuntimeError> {
+pub(crate) async fn by_name(engine: &Engine, name: &str) -> Result<Option<NetworkInspect>, RuntimeError> {
     let client = engine.client().await?;
     let options = ListNetworksOptionsBuilder::new().filters(&HashMap::from([("name", vec![name])])).build();
     let found = engine.ask(&format!("look for network `{name}`"), CALL, client.list_networks(Some(options))).await?;
@@ -98,10 +140,10 @@ pub(crate) async fn owners(engine: &Engine, networks: &BTreeSet<&str>, volumes: 
 }
 
 /// Joins a container that was not started yet to a network. Doing it twice is doing it once.
-pub(crate) async fn connect(engine: &Engine, container: &str, name: &str) -> Result<(), RuntimeError> {
+pub(crate) async fn connect(engine: &Engine, container: &str, (name, at): (&str, EndpointSettings)) -> Result<(), RuntimeError> {
     let client = engine.client().await?;
     let doing = format!("join `{container}` to network `{name}`");
-    let request = NetworkConnectRequest { container: container.to_owned(), endpoint_config: None };
+    let request = NetworkConnectRequest { container: container.to_owned(), endpoint_config: Some(at) };
     match tokio::time::timeout(CALL, client.connect_network(name, request)).await {
         Ok(Err(e)) if words(&e).contains("already exists in network") => Ok(()),
         Ok(answer) => answer.map_err(|e| engine.explain(&doing, e)),

@@ -1,8 +1,8 @@
 //! From the engine's answers to what the planner reads.
 
-use crate::docker::about;
 use crate::docker::container::label;
 use crate::docker::frame::milliseconds;
+use crate::docker::{about, address};
 use bollard::models::{ContainerInspectResponse, ContainerState, ContainerStateStatusEnum, IpamConfig, NetworkInspect};
 use landfall_model::digest::Revision;
 use landfall_model::name::{InterfaceName, NetworkName, ReleaseNumber, ReplicaId};
@@ -82,7 +82,9 @@ pub(crate) fn network(found: &NetworkInspect, own: &BTreeSet<String>) -> Observe
     let is_v4 = |subnet: &Option<String>| subnet.as_deref().is_some_and(|s| !s.contains(':'));
     let config = configs.iter().find(|c| is_v4(&c.subnet)).or_else(|| configs.first());
     // Some engines write the gateway with the subnet's length.
-    let gateway = config.and_then(|c| c.gateway.as_deref()?.split('/').next()?.parse().ok());
+    let said = config.and_then(|c| c.gateway.as_deref()?.split('/').next()?.parse().ok());
+    let bridge = found.driver.as_deref() == Some("bridge");
+    let gateway = said.or_else(|| config.filter(|_| bridge).and_then(address::gateway).map(IpAddr::V4));
     let asked = found.labels.as_ref().and_then(|l| serde_json::from_str::<Network>(l.get(label::OPTIONS)?).ok());
     let exact = asked.is_some();
     let joined = found.containers.iter().flatten().filter(|(id, _)| !own.contains(*id));

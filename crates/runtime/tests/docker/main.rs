@@ -4,6 +4,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test")]
 
+mod address;
 mod bench;
 mod detail;
 mod shared;
