@@ -131,7 +131,7 @@ fn logins(survey: &Survey) -> Vec<Finding> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use landfall_model::survey::WeakLogin;
+    use landfall_model::survey::{CutOff, WeakLogin};
 
     #[test]
     fn a_login_is_told_by_its_name_alone() {
@@ -152,7 +152,21 @@ mod tests {
     #[test]
     fn an_agent_of_another_version_is_told_from_a_dead_one() {
         let told = judge(&Agent::Mute("0.0.1".into(), "404".into()), 0);
-        assert_eq!(told.iter().map(|f| f.severity).collect::<Vec<_>>(), [Severity::Warning, Severity::Unchecked, Severity::Unchecked]);
+        let found: Vec<(&str, Severity)> = told.iter().map(|f| (f.check.as_str(), f.severity)).collect();
+        let unchecked = ["certificate", "name-server", "default-login"].map(|check| (check, Severity::Unchecked));
+        assert_eq!((found[0], &found[1..]), (("agent", Severity::Warning), &unchecked[..]));
+    }
+
+    #[test]
+    fn a_network_in_which_no_name_is_answered_is_critical_and_told_with_the_rule() {
+        let cut =
+            CutOff { app: "shop".parse().unwrap(), gateway: [172, 18, 0, 1].into(), interface: Some("br-0a1b2c3d4e5f".parse().unwrap()) };
+        let survey = Survey { cut_off: vec![cut], ..Survey::default() };
+        let told = judge(&Agent::Answers("1".into(), Box::new(survey), Vec::new()), 0);
+        let found = told.iter().find(|f| f.check == "name-server").unwrap();
+        assert_eq!(found.severity, Severity::Critical);
+        assert!(found.seen.contains("172.18.0.1:53"), "{found:?}");
+        assert!(format!("{found:?}").contains("iptables -I INPUT -i br-0a1b2c3d4e5f -p udp --dport 53 -j ACCEPT"), "{found:?}");
     }
 
     #[tokio::test(flavor = "current_thread")]
