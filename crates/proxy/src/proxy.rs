@@ -5,6 +5,7 @@ use crate::boot::id as boot_id;
 use crate::certificate::{CertificateStore, server_config};
 use crate::control::{Control, ControlSocket, Sockets, TableFile};
 use crate::edge::connection::Origin;
+use crate::edge::guess::Guesses;
 use crate::error::ProxyError;
 use crate::listener::{Listeners, share_out};
 use crate::names::{NameServers, Names};
@@ -66,8 +67,10 @@ pub struct Config {
     pub names_port: u16,
     /// SIGTERM and SIGINT stop the proxy.
     pub signals: bool,
-    /// Connections one client address may have with each worker; chosen by the limit on open files if absent.
+    /// Connections one client address may have with each worker, and requests that applications work on; chosen by the limit on open files if absent.
     pub max_per_address: Option<u32>,
+    /// Requests one replica may have of each worker at the same time; three quarters of the connections if absent.
+    pub max_per_replica: Option<u32>,
     /// Which life of the machine this is; a table that was told in another one has no addresses. See [`boot_id`].
     pub boot: Option<String>,
 }
@@ -98,6 +101,7 @@ pub fn run(settings: Settings) -> Result<(), ProxyError> {
         names_port: 53,
         signals: true,
         max_per_address: None,
+        max_per_replica: None,
         boot: boot_id(),
     };
     Proxy::start(config)?.join()
@@ -126,6 +130,8 @@ impl Proxy {
             log,
             proxied_by: config.settings.proxied_by.clone(),
             // A quarter, so that no address can keep all others out; no more than a busy company behind one address needs.
+            max_per_replica: config.max_per_replica.unwrap_or(max_connections / 4 * 3),
+            guesses: Guesses::default(),
             max_per_address: config.max_per_address.unwrap_or((max_connections / 4).clamp(MIN_PER_ADDRESS, MAX_PER_ADDRESS)),
         });
         let mut workers = Vec::with_capacity(count);

@@ -1,6 +1,7 @@
 //! What all workers share: what they are set to, and the counters that only their own worker writes.
 
 use crate::access::Queue;
+use crate::edge::guess::Guesses;
 use crate::edge::refusal::Reason;
 use landfall_model::filter::Network;
 use std::sync::Arc;
@@ -16,8 +17,12 @@ pub(crate) struct Shared {
     pub(crate) counters: Box<[Counters]>,
     /// Connections a worker accepts at the same time.
     pub(crate) max_connections: u32,
-    /// Of these, how many may come from one address.
+    /// Of these, how many may come from one address; and how many requests of one address applications may work on, by whatever connections.
     pub(crate) max_per_address: u32,
+    /// Requests that one replica may have of a worker.
+    pub(crate) max_per_replica: u32,
+    /// Failed logins.
+    pub(crate) guesses: Guesses,
     /// Load balancers that say by PROXY protocol whose connections they bring.
     pub(crate) proxied_by: Vec<Network>,
     /// To the access log.

@@ -3,6 +3,7 @@
 use crate::access::Log;
 use crate::edge::connection::{Conn, Order, Origin};
 use crate::edge::filter::{Filters, RequestIds};
+use crate::edge::guess::Guesses;
 use crate::edge::prelude;
 use crate::edge::quota::{Quota, Share};
 use crate::edge::serve::{http2_builder, serve_http, serve_https};
@@ -99,6 +100,8 @@ pub(crate) struct Worker {
     /// How long an HTTP/1 connection may lie between two requests.
     idle_limit: Cell<Duration>,
     quota: Rc<Quota>,
+    /// Requests by address that applications work on. HTTP/2 would let a client have many times as many as it has connections.
+    pub(crate) in_flight: Rc<Quota>,
     /// Connections it may have.
     places: Cell<u32>,
     /// Connections wait that there is no room for; until the next sweep.
@@ -187,6 +190,7 @@ impl Worker {
             crowded: Rarely::default(),
             looped: Rarely::default(),
             quota: Quota::new(shared.max_per_address),
+            in_flight: Quota::new(shared.max_per_address),
             streams: Rc::default(),
             log: Log::new(shared.log.clone()),
             request_ids: RequestIds::new(),
@@ -213,6 +217,16 @@ impl Worker {
     /// Ports clients reach the proxy by.
     pub(crate) fn ports(&self) -> Ports {
         self.shared.ports
+    }
+
+    /// Failed logins.
+    pub(crate) fn guesses(&self) -> &Guesses {
+        &self.shared.guesses
+    }
+
+    /// Requests that one replica may have of this worker.
+    pub(crate) fn max_per_replica(&self) -> u32 {
+        self.shared.max_per_replica
     }
 
     /// Its own.
@@ -405,7 +419,7 @@ impl Worker {
     }
 
     async fn sweep(self: Rc<Self>) {
-        let too_many = Rarely::default();
+        let (too_many, crowding) = (Rarely::default(), Rarely::default());
         loop {
             tokio::time::sleep(SWEEP).await;
             self.clock.advance();
@@ -424,6 +438,9 @@ impl Worker {
             }
             if let Some(refused) = too_many.more(self.quota.refused().into()) {
                 tracing::warn!(refused, limit = self.shared.max_per_address, "an address has too many connections");
+            }
+            if let Some(refused) = crowding.more(self.in_flight.refused().into()) {
+                tracing::warn!(refused, limit = self.shared.max_per_address, "an address has too many requests at the same time");
             }
             for endpoint in self.endpoints.borrow().values() {
                 endpoint.sweep();

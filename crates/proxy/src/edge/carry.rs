@@ -5,6 +5,7 @@ use crate::edge::arriving::Arriving;
 use crate::edge::client::{Client, claims_https};
 use crate::edge::connection::{Conn, Origin};
 use crate::edge::filter::{self, Filters, Passage, Stop};
+use crate::edge::guess::Caller;
 use crate::edge::header::{self, Terms, Trailing};
 use crate::edge::http1::{MAX_FIELDS, MAX_HEAD, decimal};
 use crate::edge::record::{Record, Seen};
@@ -101,8 +102,9 @@ async fn answer(
     }
     let spelled = target.admit_encoded_slashes(filters.encoded_slashes);
     let target = target.sent().clone();
-    let open = asked.site.as_ref().map_or(Ok(()), |site| site.admit(client.address, request.headers_mut()));
-    let admitted = spelled.and(open).map_err(Stop::from).and_then(|()| filters.admit(client.address, &request, &mut passage));
+    let caller = Caller { client: client.address, guesses: conn.worker.guesses() };
+    let open = asked.site.as_ref().map_or(Ok(()), |site| site.admit(caller, request.headers_mut()));
+    let admitted = spelled.and(open).map_err(Stop::from).and_then(|()| filters.admit(caller, &request, &mut passage));
     let passed = match admitted {
         Ok(()) => match &filters.answer {
             Some(own) => {
@@ -161,10 +163,14 @@ async fn pass(
     conn: &Rc<Conn>,
     table: &Rc<LocalTable>,
     route: &CompiledRoute,
-    arrived: Arrived<'_>,
+    mut arrived: Arrived<'_>,
     record: &mut Record,
 ) -> Result<Response<ResponseBody>, Refusal> {
     let upstream = route.upstream.ok_or(Refusal::NoEndpoint)?;
+    // Calls between services all come from one address.
+    if arrived.filtered.is_some() {
+        arrived.in_flight.counts(conn.worker.in_flight.take(arrived.client.address).ok_or(Refusal::Crowding)?);
+    }
     let protocol = table.compiled.upstreams.get(upstream).map(|upstream| upstream.protocol).unwrap_or_default();
     let (Prepared { request, upload, opening }, in_flight) = prepare(conn, arrived, (protocol, route.idle), record)?;
     record.uploads(upload.as_ref());

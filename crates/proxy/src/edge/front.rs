@@ -1,11 +1,12 @@
 //! What a site shows and whom it lets in while it is closed. Each worker has its own copy.
 
+use crate::edge::guess::{Caller, Guessed};
 use crate::edge::refusal::Refusal;
 use bytes::Bytes;
 use http::header::{COOKIE, HeaderMap, HeaderName};
+use landfall_model::filter::PasswordDigest;
 use landfall_model::front::{Front, Maintenance};
 use std::collections::BTreeMap;
-use std::net::IpAddr;
 
 /// Says the key of somebody who may come in. It ends at the proxy.
 const KEY_HEADER: HeaderName = HeaderName::from_static("x-maintenance-key");
@@ -45,21 +46,38 @@ impl LocalSite {
     }
 
     /// Refuses who may not come in while the app is closed.
-    pub(crate) fn admit(&self, client: IpAddr, headers: &mut HeaderMap) -> Result<(), Refusal> {
+    pub(crate) fn admit(&self, caller: Caller<'_>, headers: &mut HeaderMap) -> Result<(), Refusal> {
         let Some(Closed { asked, .. }) = &self.maintenance else { return Ok(()) };
-        let by_key = knows(asked, headers);
+        let admitted = if asked.allow.iter().any(|network| network.contains(caller.client)) {
+            Ok(())
+        } else {
+            self.admit_by_key(caller, asked, headers)
+        };
         headers.remove(KEY_HEADER);
-        if by_key || asked.allow.iter().any(|network| network.contains(client)) {
+        admitted
+    }
+
+    fn admit_by_key(&self, caller: Caller<'_>, asked: &Maintenance, headers: &HeaderMap) -> Result<(), Refusal> {
+        let closed = Refusal::Maintenance { retry_after: asked.retry_after_s };
+        let Some(known) = asked.key.as_ref().and_then(|key| knows(key, headers)) else { return Err(closed) };
+        let attempt = caller.attempt(&self.app, Guessed::Key);
+        if let Some(retry_after) = attempt.wait() {
+            return Err(Refusal::Guessing { retry_after });
+        }
+        if known {
             return Ok(());
         }
-        Err(Refusal::Maintenance { retry_after: asked.retry_after_s })
+        attempt.failed();
+        Err(closed)
     }
 }
 
-fn knows(asked: &Maintenance, headers: &HeaderMap) -> bool {
-    let Some(key) = &asked.key else { return false };
+/// Whether the key that is given, if one is, is the right one.
+fn knows(key: &PasswordDigest, headers: &HeaderMap) -> Option<bool> {
     let header = headers.get(KEY_HEADER).and_then(|value| value.to_str().ok());
     let crumbs = headers.get_all(COOKIE).iter().filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(';'));
     let cookies = crumbs.filter_map(|crumb| crumb.trim().split_once('=')).filter(|(name, _)| *name == KEY_COOKIE).map(|(_, value)| value);
-    header.into_iter().chain(cookies.take(2)).any(|given| given.len() <= MAX_KEY && key.is(&Maintenance::key(given)))
+    let mut given = header.into_iter().chain(cookies.take(2)).peekable();
+    given.peek()?;
+    Some(given.any(|given| given.len() <= MAX_KEY && key.is(&Maintenance::key(given))))
 }

@@ -5,6 +5,7 @@ pub use super::filter::fuzzing::{Guarded, parameter, without_parameter};
 pub use super::http1::fuzzing::{RequestHead, Requests};
 
 use super::front::LocalSite;
+use super::guess::{Caller, Guesses};
 use super::target::{Host, Target, rest_behind};
 use super::watch::Clock;
 use super::{client, frames, header, prelude};
@@ -61,7 +62,7 @@ pub fn trailers(trailers: &mut HeaderMap) {
 
 /// Whether a closed site lets somebody in.
 pub fn comes_in(front: &Front, client: IpAddr, headers: &mut HeaderMap) -> bool {
-    LocalSite::new("app", front).admit(client, headers).is_ok()
+    LocalSite::new("app", front).admit(Caller { client, guesses: &Guesses::default() }, headers).is_ok()
 }
 
 /// Follows the frames of an HTTP/2 client, at a time that stands still.

@@ -12,6 +12,7 @@ mod frames;
 pub(crate) mod front;
 #[cfg(any(fuzzing, test))]
 pub(crate) mod fuzzing;
+pub(crate) mod guess;
 pub(crate) mod header;
 mod http1;
 mod io;

@@ -1,7 +1,8 @@
-//! How many connections one client address has, so that none can take them all.
+//! How many connections and requests under way one client address has, so that none can take them all.
 //!
 //! Each worker counts for itself: nothing is shared between threads, and the limit of a proxy is that of a worker times the workers, at
-//! most. An IPv6 client commands a whole /64, so that counts as one address. The table holds no more entries than there are connections.
+//! most. An IPv6 client commands a whole /64, so that counts as one address. The table holds no more entries than there are
+//! connections or requests.
 //! Loopback is an address like others; only the listeners that stand for services are not counted, because every call there comes from it.
 
 use std::cell::{Cell, RefCell};
@@ -9,7 +10,7 @@ use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
 use std::rc::Rc;
 
-/// The connections of one worker by address.
+/// The connections of one worker by address, or its requests.
 #[derive(Debug)]
 pub(crate) struct Quota {
     limit: u32,
@@ -17,7 +18,7 @@ pub(crate) struct Quota {
     refused: Cell<u32>,
 }
 
-/// One connection's part of its address's quota; given back when dropped.
+/// One connection's or request's part of its address's quota; given back when dropped.
 #[derive(Debug)]
 pub(crate) struct Share {
     quota: Rc<Quota>,
@@ -25,12 +26,12 @@ pub(crate) struct Share {
 }
 
 impl Quota {
-    /// At most `limit` connections for each address.
+    /// At most `limit` for each address.
     pub(crate) fn new(limit: u32) -> Rc<Self> {
         Rc::new(Self { limit, held: RefCell::default(), refused: Cell::new(0) })
     }
 
-    /// Room for one more connection from `peer`; nothing if it has as many as it may.
+    /// Room for one more from `peer`; nothing if it has as many as it may.
     pub(crate) fn take(self: &Rc<Self>, peer: IpAddr) -> Option<Share> {
         let address = network(peer);
         let mut held = self.held.borrow_mut();
@@ -43,7 +44,7 @@ impl Quota {
         Some(Share { quota: Rc::clone(self), address })
     }
 
-    /// Connections refused since the last call.
+    /// How many were refused since the last call.
     pub(crate) fn refused(&self) -> u32 {
         self.refused.take()
     }
@@ -66,6 +67,14 @@ pub(crate) fn network(peer: IpAddr) -> IpAddr {
     match peer.to_canonical() {
         IpAddr::V6(ip) => Ipv6Addr::from_bits(ip.to_bits() & !u128::from(u64::MAX)).into(),
         v4 => v4,
+    }
+}
+
+/// The /48 around an IPv6 address, which is what one customer of a provider may have.
+pub(crate) fn wide_network(peer: IpAddr) -> Option<IpAddr> {
+    match peer.to_canonical() {
+        IpAddr::V6(ip) => Some(Ipv6Addr::from_bits(ip.to_bits() & !(u128::MAX >> 48)).into()),
+        IpAddr::V4(_) => None,
     }
 }
 

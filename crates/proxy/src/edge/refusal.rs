@@ -18,10 +18,14 @@ pub(crate) enum Reason {
     Method,
     Expectation,
     Respelled,
+    Guessing,
+    Crowding,
+    Busy,
 }
 
 impl Reason {
-    pub(crate) const ALL: [Self; 5] = [Self::Malformed, Self::HeadTooLarge, Self::Method, Self::Expectation, Self::Respelled];
+    pub(crate) const ALL: [Self; 8] =
+        [Self::Malformed, Self::HeadTooLarge, Self::Method, Self::Expectation, Self::Respelled, Self::Guessing, Self::Crowding, Self::Busy];
 
     /// As metrics have it.
     pub(crate) fn word(self) -> &'static str {
@@ -31,6 +35,9 @@ impl Reason {
             Reason::Method => "method",
             Reason::Expectation => "expectation",
             Reason::Respelled => "respelled",
+            Reason::Guessing => "failed-logins",
+            Reason::Crowding => "client-in-flight",
+            Reason::Busy => "replica-in-flight",
         }
     }
 }
@@ -92,6 +99,15 @@ pub(crate) enum Refusal {
         /// Seconds.
         retry_after: u32,
     },
+    /// The client failed too often to show that it may.
+    Guessing {
+        /// Seconds.
+        retry_after: u32,
+    },
+    /// Applications work on as many requests of this client as they may.
+    Crowding,
+    /// The replicas have as many requests as they may.
+    Busy,
 }
 
 impl Refusal {
@@ -104,14 +120,16 @@ impl Refusal {
             Refusal::Expectation => StatusCode::EXPECTATION_FAILED,
             Refusal::NoSite | Refusal::NoRoute => StatusCode::NOT_FOUND,
             Refusal::Misdirected => StatusCode::MISDIRECTED_REQUEST,
-            Refusal::NoTable | Refusal::NoEndpoint | Refusal::NoKeys | Refusal::Maintenance { .. } => StatusCode::SERVICE_UNAVAILABLE,
+            Refusal::NoTable | Refusal::NoEndpoint | Refusal::NoKeys | Refusal::Busy | Refusal::Maintenance { .. } => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
             Refusal::BadGateway | Refusal::NoAnswer | Refusal::Unreadable => StatusCode::BAD_GATEWAY,
             Refusal::Timeout => StatusCode::GATEWAY_TIMEOUT,
             Refusal::Unfinished => StatusCode::REQUEST_TIMEOUT,
             Refusal::Forbidden => StatusCode::FORBIDDEN,
             Refusal::Unauthorized | Refusal::NoToken | Refusal::BadToken => StatusCode::UNAUTHORIZED,
             Refusal::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
-            Refusal::TooMany { .. } => StatusCode::TOO_MANY_REQUESTS,
+            Refusal::TooMany { .. } | Refusal::Guessing { .. } | Refusal::Crowding => StatusCode::TOO_MANY_REQUESTS,
         }
     }
 
@@ -139,10 +157,13 @@ impl Refusal {
             Refusal::Maintenance { .. } => "This is being worked on; come back in a while",
             Refusal::TooLarge => "The request is too large",
             Refusal::TooMany { .. } => "Too many requests; wait a little",
+            Refusal::Guessing { .. } => "Too many failed attempts; wait a little",
+            Refusal::Crowding => "Too many requests at the same time",
+            Refusal::Busy => "The service is busy",
         }
     }
 
-    /// Why, if it is the request's own fault that nobody could carry it, and in more words for the log.
+    /// Why, if nobody carried it though an application is there, and in more words for the log.
     pub(crate) fn reason(self) -> Option<(Reason, &'static str)> {
         Some(match self {
             Refusal::Ambiguous(what) => (Reason::Malformed, what),
@@ -150,6 +171,9 @@ impl Refusal {
             Refusal::Method => (Reason::Method, "its method is not served"),
             Refusal::Expectation => (Reason::Expectation, "it expects something else than 100-continue"),
             Refusal::Respelled => (Reason::Respelled, "another spelling of a path with a stricter route"),
+            Refusal::Guessing { .. } => (Reason::Guessing, "its client failed to log in too often"),
+            Refusal::Crowding => (Reason::Crowding, "its client has too many requests at the same time"),
+            Refusal::Busy => (Reason::Busy, "the replicas have as many requests as they may"),
             _ => return None,
         })
     }
@@ -161,6 +185,7 @@ impl Refusal {
             Refusal::NoTable
                 | Refusal::NoEndpoint
                 | Refusal::NoKeys
+                | Refusal::Busy
                 | Refusal::BadGateway
                 | Refusal::NoAnswer
                 | Refusal::Unreadable
@@ -199,7 +224,7 @@ impl Refusal {
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         match self {
-            Refusal::NoTable | Refusal::NoEndpoint | Refusal::NoKeys => {
+            Refusal::NoTable | Refusal::NoEndpoint | Refusal::NoKeys | Refusal::Busy | Refusal::Crowding => {
                 headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
             }
             Refusal::Method => {
@@ -217,7 +242,7 @@ impl Refusal {
                 let challenge = HeaderValue::from_static("Bearer error=\"invalid_token\"");
                 headers.insert(header::WWW_AUTHENTICATE, challenge);
             }
-            Refusal::TooMany { retry_after } | Refusal::Maintenance { retry_after } => {
+            Refusal::TooMany { retry_after } | Refusal::Guessing { retry_after } | Refusal::Maintenance { retry_after } => {
                 drop(headers.insert(header::RETRY_AFTER, HeaderValue::from(retry_after)))
             }
             // What follows on such a connection cannot be trusted, or is a body nobody wants. In HTTP/2 the header would itself be an error.

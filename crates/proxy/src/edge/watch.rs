@@ -3,6 +3,7 @@
 //! The connection's own code writes plain numbers here; the worker's sweep reads them twice a second and decides. A limit may be exceeded by
 //! one sweep period, never undercut.
 
+use crate::edge::quota::Share;
 use crate::edge::unread::Place;
 use std::cell::Cell;
 use std::future::Future as _;
@@ -150,7 +151,7 @@ impl Watch {
     /// A request is in flight until the answer is dropped. In HTTP/2 it has a place among those of its connection.
     pub(crate) fn begin(self: &Rc<Self>, place: Option<Place>) -> InFlight {
         self.in_flight.set(self.in_flight.get() + 1);
-        InFlight { watch: Rc::clone(self), place }
+        InFlight { watch: Rc::clone(self), place, share: None }
     }
 
     /// Requests in flight.
@@ -228,9 +229,16 @@ impl Watch {
 pub(crate) struct InFlight {
     watch: Rc<Watch>,
     place: Option<Place>,
+    /// Of its client's requests that an application works on.
+    share: Option<Share>,
 }
 
 impl InFlight {
+    /// An application works on it from now on.
+    pub(crate) fn counts(&mut self, share: Share) {
+        self.share = Some(share);
+    }
+
     /// The client takes more of the answer, or would.
     pub(crate) fn asked(&self) {
         if let Some(place) = &self.place {

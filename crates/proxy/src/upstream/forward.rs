@@ -80,6 +80,10 @@ pub(crate) async fn forward(worker: &Worker, table: &Rc<LocalTable>, outbound: O
     for _ in 0..TRIES {
         let nobody = || if worker.table().compiled.generation == 0 { Refusal::NoTable } else { Refusal::NoEndpoint };
         let endpoint = pick(worker, table, upstream, &failed).ok_or_else(nobody)?;
+        // All others have at least as many. It is not sick, and the client may come again.
+        if endpoint.load() >= worker.max_per_replica() {
+            return Err(Refusal::Busy);
+        }
         // Counted before the first wait: whoever sees zero may stop the replica.
         let held = Held::request(&endpoint);
         record.sent_to(&endpoint);

@@ -40,6 +40,7 @@ pub(crate) struct Options {
     pub(crate) names_port: u16,
     pub(crate) notify: Option<std::ffi::OsString>,
     pub(crate) max_per_address: Option<u32>,
+    pub(crate) max_per_replica: Option<u32>,
     pub(crate) proxied_by: Vec<Network>,
     pub(crate) boot: Option<String>,
 }
@@ -53,6 +54,7 @@ impl Default for Options {
             names_port: 53,
             notify: None,
             max_per_address: None,
+            max_per_replica: None,
             proxied_by: Vec::new(),
             boot: Some("first".to_owned()),
         }
@@ -86,6 +88,7 @@ pub(crate) fn start_with(home: impl Into<Arc<TempDir>>, mut options: Options) ->
         names_port: options.names_port,
         signals: false,
         max_per_address: options.max_per_address,
+        max_per_replica: options.max_per_replica,
         boot: options.boot,
     };
     let handle = Proxy::start(config).unwrap();

@@ -19,6 +19,7 @@ mod harness;
 mod http2;
 mod judged;
 mod jwt;
+mod limits;
 mod names;
 mod records;
 mod routing;

@@ -118,6 +118,7 @@ impl Site {
             names_port: free_port(),
             signals: false,
             max_per_address: None,
+            max_per_replica: None,
             boot: None,
             watchdog: None,
         };

@@ -110,6 +110,7 @@ impl Server {
             names_port: listen().local_addr().unwrap().port(),
             signals: false,
             max_per_address: None,
+            max_per_replica: None,
             boot: None,
             watchdog: None,
         };

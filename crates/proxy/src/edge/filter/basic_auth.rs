@@ -1,8 +1,8 @@
 //! Basic authentication (RFC 7617), for what is not meant for everybody yet.
 //!
-//! The password ends here: the application gets the user's name as `X-Forwarded-User` and no `Authorization`. Guessing is slowed by the route's
-//! rate limit, which comes first.
+//! The password ends here: the application gets the user's name as `X-Forwarded-User` and no `Authorization`. Whoever fails too often has to wait.
 
+use crate::edge::guess::{Caller, Guessed};
 use crate::edge::refusal::Refusal;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -17,24 +17,32 @@ const MAX_PAIR: usize = 1000;
 
 #[derive(Debug)]
 pub(crate) struct BasicAuth {
+    app: String,
     users: BTreeMap<String, PasswordDigest>,
 }
 
 impl BasicAuth {
     /// Nothing if the route is for everybody.
-    pub(crate) fn new(asked: &Filters) -> Option<Self> {
-        (!asked.basic_auth.is_empty()).then(|| Self { users: asked.basic_auth.clone() })
+    pub(crate) fn new(app: &str, asked: &Filters) -> Option<Self> {
+        (!asked.basic_auth.is_empty()).then(|| Self { app: app.to_owned(), users: asked.basic_auth.clone() })
     }
 
     /// Who asks.
-    pub(crate) fn admit(&self, headers: &HeaderMap) -> Result<HeaderValue, Refusal> {
-        headers.get(AUTHORIZATION).and_then(|value| self.user(value.as_bytes())).ok_or(Refusal::Unauthorized)
+    pub(crate) fn admit(&self, caller: Caller<'_>, headers: &HeaderMap) -> Result<HeaderValue, Refusal> {
+        // A browser asks without a password first, which is no guess.
+        let pair = headers.get(AUTHORIZATION).and_then(|value| basic(value.as_bytes())).ok_or(Refusal::Unauthorized)?;
+        let attempt = caller.attempt(&self.app, Guessed::Password);
+        if let Some(retry_after) = attempt.wait() {
+            return Err(Refusal::Guessing { retry_after });
+        }
+        self.user(pair).ok_or_else(|| {
+            attempt.failed();
+            Refusal::Unauthorized
+        })
     }
 
-    fn user(&self, value: &[u8]) -> Option<HeaderValue> {
-        let (scheme, pair) = value.split_at_checked(6)?;
-        let pair = pair.trim_ascii();
-        if !scheme.eq_ignore_ascii_case(b"basic ") || pair.len() > MAX_PAIR * 4 / 3 + 4 {
+    fn user(&self, pair: &[u8]) -> Option<HeaderValue> {
+        if pair.len() > MAX_PAIR * 4 / 3 + 4 {
             return None;
         }
         let pair = String::from_utf8(STANDARD.decode(pair).ok()?).ok()?;
@@ -45,6 +53,12 @@ impl BasicAuth {
     }
 }
 
+/// What follows the scheme, if it is the basic one.
+fn basic(value: &[u8]) -> Option<&[u8]> {
+    let (scheme, pair) = value.split_at_checked(6)?;
+    scheme.eq_ignore_ascii_case(b"basic ").then(|| pair.trim_ascii())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -52,8 +66,8 @@ mod tests {
     #[test]
     fn only_the_right_pair_opens() {
         let users = [("ada".to_owned(), PasswordDigest::of("ada", "open: sesame"))];
-        let auth = BasicAuth::new(&Filters { basic_auth: users.into(), ..Filters::default() }).unwrap();
-        let user = |text: &str| auth.user(text.as_bytes()).map(|user| user.to_str().unwrap().to_owned());
+        let auth = BasicAuth::new("shop", &Filters { basic_auth: users.into(), ..Filters::default() }).unwrap();
+        let user = |text: &str| basic(text.as_bytes()).and_then(|pair| auth.user(pair)).map(|user| user.to_str().unwrap().to_owned());
         let basic = |pair: &str| format!("Basic {}", STANDARD.encode(pair));
         assert_eq!(user(&basic("ada:open: sesame")).as_deref(), Some("ada"));
         assert_eq!(user(&basic("ada:open: sesame").replace("Basic", "bASIC")).as_deref(), Some("ada"));
@@ -63,6 +77,6 @@ mod tests {
         for bad in ["", "Basic", "Basic ", "Basic ***", "Bearer YWRhOm9wZW46IHNlc2FtZQ=="] {
             assert_eq!(user(bad), None, "{bad}");
         }
-        assert!(BasicAuth::new(&Filters::default()).is_none());
+        assert!(BasicAuth::new("shop", &Filters::default()).is_none());
     }
 }

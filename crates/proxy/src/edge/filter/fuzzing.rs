@@ -3,9 +3,11 @@
 use super::basic_auth::BasicAuth;
 use super::jwt::Jwt;
 use super::query;
+use crate::edge::guess::{Caller, Guesses};
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue, Request};
 use landfall_model::filter::Filters;
+use std::net::Ipv4Addr;
 
 /// The guards of one route.
 #[derive(Debug)]
@@ -17,12 +19,13 @@ pub struct Guarded {
 impl Guarded {
     /// As the route asks for.
     pub fn by(asked: &Filters) -> Self {
-        Self { basic: BasicAuth::new(asked), jwt: asked.jwt.as_ref().map(|asked| Jwt::new(asked, None)) }
+        Self { basic: BasicAuth::new("app", asked), jwt: asked.jwt.as_ref().map(|asked| Jwt::new(asked, None)) }
     }
 
     /// Who comes in by a password.
     pub fn user(&self, headers: &HeaderMap) -> Option<HeaderValue> {
-        self.basic.as_ref()?.admit(headers).ok()
+        let caller = Caller { client: Ipv4Addr::LOCALHOST.into(), guesses: &Guesses::default() };
+        self.basic.as_ref()?.admit(caller, headers).ok()
     }
 
     /// What the application is told of who comes in by a token.

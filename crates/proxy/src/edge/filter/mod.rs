@@ -23,6 +23,7 @@ mod security;
 use crate::edge::answer::Answer;
 use crate::edge::arriving::Arriving;
 use crate::edge::file::Folder;
+use crate::edge::guess::Caller;
 use crate::edge::refusal::Refusal;
 use crate::meter::{Meter, RouteMeter};
 use crate::upstream::body::ResponseBody;
@@ -37,14 +38,13 @@ use http_body::Body as _;
 use jwt::{Jwt, Told};
 use landfall_model::filter;
 use landfall_model::name::PathMatch;
-use rate_limit::Limiter;
 use rewrite::Rewrite;
-use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
 pub(crate) use body_limit::{linger, throw_away};
 pub(crate) use compress::{Compressed, Encoding, shrinks};
+pub(crate) use rate_limit::Limiter;
 pub(crate) use request_id::RequestIds;
 pub(crate) use security::{hsts, is_public};
 
@@ -193,7 +193,7 @@ impl Filters {
             addresses: Addresses::new(asked),
             limiter: shared.limiter.clone(),
             cors: asked.cors.as_ref().map(Cors::new),
-            basic_auth: BasicAuth::new(asked),
+            basic_auth: BasicAuth::new(&shared.app, asked),
             jwt: shared.jwt.clone(),
             meter: Rc::new(RouteMeter::new(shared.path.as_ref(), &shared.meter, worker)),
             max_body: asked.max_body.unwrap_or(u64::MAX),
@@ -212,7 +212,8 @@ impl Filters {
 
     /// Stops what the route does not want, before anything is done for it. The cheapest questions come first, and a browser's question about
     /// another origin before the password it cannot send along.
-    pub(crate) fn admit(&self, client: IpAddr, request: &Request<Arriving>, passage: &mut Passage) -> Result<(), Stop> {
+    pub(crate) fn admit(&self, caller: Caller<'_>, request: &Request<Arriving>, passage: &mut Passage) -> Result<(), Stop> {
+        let client = caller.client;
         self.addresses.admit(client)?;
         if let Some(limiter) = &self.limiter {
             limiter.admit(client)?;
@@ -224,7 +225,7 @@ impl Filters {
             }
         }
         if let Some(basic_auth) = &self.basic_auth {
-            passage.user = Some(basic_auth.admit(request.headers())?);
+            passage.user = Some(basic_auth.admit(caller, request.headers())?);
         }
         if let Some(jwt) = &self.jwt {
             passage.told = jwt.admit(request)?;

@@ -7,7 +7,7 @@
 use crate::edge::quota::network;
 use crate::edge::refusal::Refusal;
 use landfall_model::filter::RateLimit;
-use std::hash::{BuildHasher, RandomState};
+use std::hash::{BuildHasher, Hash, RandomState};
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Instant;
@@ -16,7 +16,7 @@ use std::time::Instant;
 const SETS: usize = 2048;
 const WAYS: usize = 8;
 
-/// The buckets of one route.
+/// The buckets of one route, or of one kind of guessing.
 #[derive(Debug)]
 pub(crate) struct Limiter {
     /// Between two requests at the rate, nanoseconds.
@@ -39,37 +39,69 @@ struct Slot {
 
 impl Limiter {
     pub(crate) fn new(limit: RateLimit) -> Self {
+        Self::with_sets(limit, SETS)
+    }
+
+    /// With room for eight times as many clients.
+    pub(crate) fn with_sets(limit: RateLimit, sets: usize) -> Self {
         let interval = (limit.per_ms.saturating_mul(1_000_000) / u64::from(limit.requests.max(1))).max(1);
         Self {
             interval,
             tolerance: interval.saturating_mul(u64::from(limit.burst)),
             start: Instant::now(),
             hash: RandomState::new(),
-            sets: std::iter::repeat_with(Default::default).take(SETS).collect(),
+            sets: std::iter::repeat_with(Default::default).take(sets.max(1)).collect(),
         }
     }
 
     /// Takes a token of `client`'s.
     pub(crate) fn admit(&self, client: IpAddr) -> Result<(), Refusal> {
-        let now = u64::try_from(self.start.elapsed().as_nanos()).unwrap_or(u64::MAX);
-        self.admit_at(client, now)
+        self.admit_at(client, self.now())
     }
 
     fn admit_at(&self, client: IpAddr, now: u64) -> Result<(), Refusal> {
-        let slot = self.slot(self.hash.hash_one(network(client)).max(1));
+        self.take_at(network(client), now).map_err(|retry_after| Refusal::TooMany { retry_after })
+    }
+
+    /// Nanoseconds since the start.
+    pub(crate) fn now(&self) -> u64 {
+        u64::try_from(self.start.elapsed().as_nanos()).unwrap_or(u64::MAX)
+    }
+
+    /// Takes a token out of the bucket of `whose`, or tells in how many seconds there will be one.
+    pub(crate) fn take_at(&self, whose: impl Hash, now: u64) -> Result<(), u32> {
+        let slot = self.slot(self.key(whose));
         let taken = slot.full_at.fetch_update(Relaxed, Relaxed, |full_at| {
             let full_at = full_at.max(now);
             (full_at - now <= self.tolerance).then(|| full_at.saturating_add(self.interval))
         });
-        taken.map(drop).map_err(|full_at| {
-            let wait = full_at.saturating_sub(now).saturating_sub(self.tolerance);
-            Refusal::TooMany { retry_after: u32::try_from(wait.div_ceil(1_000_000_000).max(1)).unwrap_or(u32::MAX) }
-        })
+        taken.map(drop).map_err(|full_at| self.wait(full_at, now))
+    }
+
+    /// In how many seconds there will be a token in the bucket of `whose`, if there is none now.
+    pub(crate) fn spent_at(&self, whose: impl Hash, now: u64) -> Option<u32> {
+        let key = self.key(whose);
+        let slot = self.set(key).iter().find(|slot| slot.client.load(Relaxed) == key)?;
+        let full_at = slot.full_at.load(Relaxed);
+        (full_at.saturating_sub(now) > self.tolerance).then(|| self.wait(full_at, now))
+    }
+
+    fn wait(&self, full_at: u64, now: u64) -> u32 {
+        let wait = full_at.saturating_sub(now).saturating_sub(self.tolerance);
+        u32::try_from(wait.div_ceil(1_000_000_000).max(1)).unwrap_or(u32::MAX)
+    }
+
+    fn key(&self, whose: impl Hash) -> u64 {
+        self.hash.hash_one(whose).max(1)
+    }
+
+    fn set(&self, key: u64) -> &[Slot; WAYS] {
+        &self.sets[key as usize % self.sets.len()]
     }
 
     /// The client's place, made if need be. Two workers that make it at once may make two; the first is found from then on.
     fn slot(&self, client: u64) -> &Slot {
-        let set = &self.sets[client as usize % SETS];
+        let set = self.set(client);
         let mut oldest = &set[0];
         for slot in set {
             let known = slot.client.load(Relaxed);

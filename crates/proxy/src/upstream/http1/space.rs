@@ -16,20 +16,30 @@ const PIECE: usize = 256 * 1024;
 pub(super) const LITTLE: usize = PIECE / 8;
 /// Pieces kept for the next who reads.
 const KEPT: usize = 4;
+/// Pieces in use at the same time. Past it bodies are read little by little: a client may open hundreds of streams, let each answer begin
+/// and take none of them.
+const LENT: usize = 32;
 
-/// One worker's pieces that nobody uses now, the warmest last. Only its own thread asks for the lock: `Bytes` wants what it owns to be `Send`.
+/// One worker's pieces. Only its own thread asks for the lock: `Bytes` wants what it owns to be `Send`.
 #[derive(Debug, Default)]
-pub(crate) struct Space(Mutex<Vec<Box<[u8]>>>);
+pub(crate) struct Space(Mutex<Pieces>);
+
+#[derive(Debug, Default)]
+struct Pieces {
+    /// Nobody uses them now; the warmest last.
+    kept: Vec<Box<[u8]>>,
+    /// How many are in use.
+    lent: usize,
+}
 
 impl Space {
-    fn lock(&self) -> MutexGuard<'_, Vec<Box<[u8]>>> {
+    fn lock(&self) -> MutexGuard<'_, Pieces> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Reads at most `most` bytes; none at the end.
     pub(super) fn poll_read(self: &Arc<Self>, stream: &mut TcpStream, cx: &mut Context<'_>, most: u64) -> Poll<io::Result<Bytes>> {
-        let piece = self.lock().pop().unwrap_or_else(|| vec![0; PIECE].into());
-        let mut lent = Lent { piece, filled: 0, space: Arc::clone(self) };
+        let Some(mut lent) = self.lend() else { return poll_little(stream, cx, most) };
         let most = usize::try_from(most).unwrap_or(PIECE).min(PIECE);
         let mut read = ReadBuf::new(&mut lent.piece[..most]);
         ready!(Pin::new(stream).poll_read(cx, &mut read))?;
@@ -39,10 +49,31 @@ impl Space {
         Poll::Ready(Ok(if little { Bytes::copy_from_slice(lent.as_ref()) } else { Bytes::from_owner(lent) }))
     }
 
+    /// A piece, unless as many as may be are in use.
+    fn lend(self: &Arc<Self>) -> Option<Lent> {
+        let mut pieces = self.lock();
+        if pieces.lent == LENT {
+            return None;
+        }
+        pieces.lent += 1;
+        let piece = pieces.kept.pop().unwrap_or_else(|| vec![0; PIECE].into());
+        drop(pieces);
+        Some(Lent { piece, filled: 0, space: Arc::clone(self) })
+    }
+
     /// Gives back what has not been needed lately.
     pub(crate) fn rest(&self) {
-        *self.lock() = Vec::new();
+        self.lock().kept = Vec::new();
     }
+}
+
+/// Reads without a piece, at most `most` bytes and a little; none at the end.
+fn poll_little(stream: &mut TcpStream, cx: &mut Context<'_>, most: u64) -> Poll<io::Result<Bytes>> {
+    let mut space = [0; LITTLE];
+    let most = usize::try_from(most).unwrap_or(LITTLE).min(LITTLE);
+    let mut read = ReadBuf::new(&mut space[..most]);
+    ready!(Pin::new(stream).poll_read(cx, &mut read))?;
+    Poll::Ready(Ok(Bytes::copy_from_slice(read.filled())))
 }
 
 /// A piece in use; it goes back when the last who holds some of it is done.
@@ -60,9 +91,10 @@ impl AsRef<[u8]> for Lent {
 
 impl Drop for Lent {
     fn drop(&mut self) {
-        let mut kept = self.space.lock();
-        if kept.len() < KEPT {
-            kept.push(mem::take(&mut self.piece));
+        let mut pieces = self.space.lock();
+        pieces.lent -= 1;
+        if pieces.kept.len() < KEPT {
+            pieces.kept.push(mem::take(&mut self.piece));
         }
     }
 }
@@ -89,10 +121,10 @@ mod tests {
         assert_eq!((&first[..], &second[..]), (&text[..LITTLE], &text[LITTLE..2 * LITTLE]));
         let (rest, warm) = (second.slice(1..), second.as_ptr());
         drop((first, second));
-        assert_eq!(space.lock().len(), 1, "some of the second is still held");
+        assert_eq!(space.lock().kept.len(), 1, "some of the second is still held");
         drop(rest);
         let little = poll_fn(|cx| space.poll_read(&mut reader, cx, 9)).await.unwrap();
-        assert_eq!((&little[..], space.lock().len()), (&text[2 * LITTLE..][..9], 2), "a little holds no piece");
+        assert_eq!((&little[..], space.lock().kept.len()), (&text[2 * LITTLE..][..9], 2), "a little holds no piece");
         let third = poll_fn(|cx| space.poll_read(&mut reader, cx, lot)).await.unwrap();
         assert_eq!(&third[..], &text[2 * LITTLE + 9..]);
         writer.write_all(&text).await.unwrap();
@@ -101,6 +133,25 @@ mod tests {
         assert_eq!(fourth.as_ptr(), warm);
         drop(fourth);
         space.rest();
-        assert!(space.lock().is_empty());
+        assert!(space.lock().kept.is_empty());
+    }
+
+    #[tokio::test]
+    async fn answers_that_nobody_takes_hold_few_pieces() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut writer = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let mut reader = listener.accept().await.unwrap().0;
+        let space = Arc::new(Space::default());
+        let held: Vec<Lent> = (0..LENT).map(|_| space.lend().unwrap()).collect();
+        let text: Vec<u8> = (0..LITTLE + 9).map(|i| i as u8).collect();
+        writer.write_all(&text).await.unwrap();
+        while reader.peek(&mut vec![0; text.len()]).await.unwrap() < text.len() {}
+        let read = poll_fn(|cx| space.poll_read(&mut reader, cx, text.len() as u64)).await.unwrap();
+        assert_eq!(&read[..], &text[..LITTLE], "as much as may be copied");
+        let rest = poll_fn(|cx| space.poll_read(&mut reader, cx, 9)).await.unwrap();
+        assert_eq!(&rest[..], &text[LITTLE..]);
+        drop(held);
+        let pieces = space.lock();
+        assert_eq!((pieces.lent, pieces.kept.len()), (0, KEPT));
     }
 }
