@@ -170,7 +170,8 @@ impl Core {
     pub(crate) async fn serve(&self, row: &AppRow, sites: &Spec, specs: &[&Spec]) -> Result<(), StepError> {
         let observed = self.observe(sites).await?;
         let earlier = self.earlier(row, sites)?;
-        let part = self.table.part(&View { row, sites, specs, observed: &observed, earlier: &earlier })?;
+        let tokens = self.secrets.token_keys(&self.store, sites);
+        let part = self.table.part(&View { row, sites, specs, observed: &observed, earlier: &earlier, tokens: &tokens })?;
         self.table.swap(&row.name, part).await?;
         Ok(())
     }

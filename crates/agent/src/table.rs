@@ -8,13 +8,14 @@ use crate::control::ProxyControl;
 use crate::error::{CertError, ControlError};
 use crate::folder::Folders;
 use crate::keys::KeySets;
+use crate::secret::TokenKeys;
 use crate::store::AppRow;
 use landfall_model::name::{AppName, CertificateName, Domain, NetworkName, ReplicaId, ServiceName};
 use landfall_model::observed::{Observed, ObservedNetwork};
 use landfall_model::route::{
     CertificateFiles, ChallengeAnswer, Endpoint, Folder, InternalListener, NameScope, RouteTable, Site, SiteRoute, Upstream, folder_key,
 };
-use landfall_model::spec::{Probe, RuntimeKind, Service, Spec, Tls};
+use landfall_model::spec::{Probe, Route, RuntimeKind, Service, Spec, Tls};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -81,7 +82,7 @@ impl Table {
         let routed: Vec<(&ServiceName, &Service)> =
             view.sites.services.iter().filter(|(n, s)| !s.routes.is_empty() && view.row.serving.routes.contains_key(*n)).collect();
         if !routed.is_empty() {
-            part.sites = self.sites(&view.row.name, view.sites, &routed);
+            part.sites = self.sites(view, &routed);
             part.folders = self.site_folders(view, &routed);
             if view.sites.tls != Tls::Off {
                 part.certificates = self.certs.for_app(view.sites, &self.served_names(view.sites))?;
@@ -103,7 +104,8 @@ impl Table {
     }
 
     /// One for the app's domains and one for each host of single routes.
-    fn sites(&self, app: &AppName, spec: &Spec, routed: &[(&ServiceName, &Service)]) -> Vec<Site> {
+    fn sites(&self, view: &View<'_>, routed: &[(&ServiceName, &Service)]) -> Vec<Site> {
+        let (app, spec) = (&view.row.name, view.sites);
         let (hosts, redirect_hosts) = self.hosts(app, spec);
         let own = spec.route_hosts().into_iter().map(|host| (Some(host), vec![host.clone()], Vec::new()));
         let faces = std::iter::once((None, hosts, redirect_hosts)).chain(own);
@@ -112,10 +114,28 @@ impl Table {
             hosts,
             redirect_hosts,
             https: spec.tls != Tls::Off,
-            routes: site_routes(app, host, routed, &self.keys),
+            routes: self.site_routes(view, host, routed),
             front: spec.front.clone(),
         };
         faces.map(site).filter(|site| !site.routes.is_empty()).collect()
+    }
+
+    /// Routes of one host, or those of the app's domains.
+    fn site_routes(&self, view: &View<'_>, host: Option<&Domain>, routed: &[(&ServiceName, &Service)]) -> Vec<SiteRoute> {
+        let routes = routed.iter().flat_map(|(name, service)| service.routes.iter().map(move |route| (name, route)));
+        let here = routes.filter(|(_, route)| route.host.as_ref() == host);
+        let site_route = |(name, route): (&&ServiceName, &Route)| {
+            let mut filters = self.keys.complete(route.filters.clone());
+            view.tokens.fill(&mut filters);
+            SiteRoute {
+                path: route.path.clone(),
+                upstream: upstream_key(&view.row.name, name),
+                timeout_ms: route.timeout_ms,
+                idle_timeout_ms: route.idle_timeout_ms,
+                filters,
+            }
+        };
+        here.map(site_route).collect()
     }
 
     /// Where the files of routes lie. One whose files are not known has none, and says so to who asks.
@@ -253,20 +273,6 @@ impl Table {
     }
 }
 
-/// Routes of one host, or those of the app's domains.
-fn site_routes(app: &AppName, host: Option<&Domain>, routed: &[(&ServiceName, &Service)], keys: &KeySets) -> Vec<SiteRoute> {
-    let routes = routed.iter().flat_map(|(name, service)| service.routes.iter().map(move |route| (name, route)));
-    let here = routes.filter(|(_, route)| route.host.as_ref() == host);
-    here.map(|(name, route)| SiteRoute {
-        path: route.path.clone(),
-        upstream: upstream_key(app, name),
-        timeout_ms: route.timeout_ms,
-        idle_timeout_ms: route.idle_timeout_ms,
-        filters: keys.complete(route.filters.clone()),
-    })
-    .collect()
-}
-
 /// Key of a service's upstream.
 pub(crate) fn upstream_key(app: &AppName, service: &ServiceName) -> String {
     format!("{app}/{service}")
@@ -285,6 +291,8 @@ pub(crate) struct View<'a> {
     pub(crate) observed: &'a Observed,
     /// Of releases whose files may still be asked for, the newest first.
     pub(crate) earlier: &'a [Spec],
+    /// What signs the tokens of routes.
+    pub(crate) tokens: &'a TokenKeys,
 }
 
 impl View<'_> {

@@ -7,6 +7,7 @@
 mod server;
 
 use server::{Server, docker, text};
+use std::os::unix::fs::PermissionsExt as _;
 
 /// No other text of the test holds these.
 const FIRST: &str = "canary-one-7f3a9b";
@@ -129,6 +130,79 @@ fn a_canary_in_containers_is_in_no_label_argument_log_or_file_of_the_server() {
         assert_eq!(server.files_with(canary), Vec::<String>::new(), "a file of the home holds it in clear");
         assert_eq!(server.processes_with(canary), Vec::<String>::new(), "a process of Landfall shows it");
     }
+}
+
+/// Keys that sign the tokens of two routes: one is declared and belongs to the server, the other stands in the project.
+const TOKENS: &str = r#"
+name: tokens
+x-landfall:
+  runtime: process
+  tls: "off"
+  env:
+    SIGNING_KEY: { secret: true, min_length: 12 }
+services:
+  web:
+    command: [python3, server.py]
+    x-landfall:
+      health: { path: / }
+      routes:
+        - /
+        - { path: /kept, jwt: { secret: "${SIGNING_KEY}" } }
+        - { path: /own, jwt: { secret: "${OWN_KEY}" } }
+"#;
+
+fn token(key: &str) -> String {
+    let program = "import sys, time, jwt; print(jwt.encode({'exp': int(time.time()) + 600}, sys.argv[1], algorithm='HS256'))";
+    let output = std::process::Command::new("/usr/bin/python3").args(["-c", program, key]).output().unwrap();
+    assert!(output.status.success(), "{}", text(&output));
+    text(&output).trim().to_owned()
+}
+
+#[test]
+fn a_key_that_signs_tokens_lies_in_the_clear_nowhere_but_with_the_proxy_that_checks_them() {
+    let keys = [FIRST, SECOND, "canary-three-0b5e77"].map(|canary| format!("{canary}-and-thirty-two-bytes-of-it"));
+    let [first, second, own] = &keys;
+    let server = Server::new("tokens", TOKENS);
+    server.write(".env", &format!("SIGNING_KEY={first}\nOWN_KEY={own}\n"));
+    server.good(&["up", "--detach"]);
+    let passes = |path: &str, key: &str| server.passes(path, &token(key));
+    assert!(passes("/kept", first) && !passes("/kept", own) && !passes("/kept", second));
+    assert!(passes("/own", own) && !passes("/own", first));
+    assert!(server.good(&["deploy"]).contains("othing to change"), "the same keys are the same release");
+
+    let rotated = server.fed(&["secret", "rotate", "SIGNING_KEY"], second);
+    assert!(rotated.status.success(), "{}", text(&rotated));
+    assert!(passes("/kept", second) && !passes("/kept", first) && passes("/own", own));
+    server.good(&["rollback"]);
+    assert!(passes("/kept", first) && !passes("/kept", second));
+
+    let shown = [
+        server.good(&["events", "--json", "-n", "1000"]),
+        server.good(&["config"]),
+        server.good(&["plan", "--json"]),
+        server.good(&["secret", "list"]),
+        server.good(&["status", "--json"]),
+        server.asked("/v1/apps/tokens/releases/1/spec"),
+        server.asked("/v1/apps/tokens/releases/2/spec"),
+    ];
+    assert!(shown[5].contains(r#"{"stored":{"secret":"SIGNING_KEY","version":1}}"#), "{}", shown[5]);
+    let tables = ["proxy/table.json", "proxy/table.json.before"].map(|table| server.home().join(table));
+    for key in &keys {
+        for (index, shown) in shown.iter().enumerate() {
+            // `config` prints what nothing declares a secret, as `docker compose config` does on the same machine.
+            assert!(index == 1 && key == own || !shown.contains(key), "answer {index} shows a key: {shown}");
+        }
+        let found = server.files_with(key);
+        assert!(found.iter().all(|file| tables.iter().any(|table| *file == table.display().to_string())), "{found:?}");
+        assert_eq!(server.processes_with(key), Vec::<String>::new(), "a process of Landfall shows it");
+    }
+    for table in &tables {
+        assert_eq!(std::fs::metadata(table).unwrap().permissions().mode() & 0o777, 0o600);
+    }
+
+    let short = server.fed(&["secret", "rotate", "SIGNING_KEY"], "twelve bytes");
+    assert!(!short.status.success() && text(&short).contains("SIGNING_KEY"), "{}", text(&short));
+    assert!(passes("/kept", first), "a key that cannot sign is refused before anything is touched");
 }
 
 #[test]

@@ -231,6 +231,14 @@ pub(crate) fn marked(text: &str) -> Vec<SecretName> {
     parts(text).into_iter().flatten().filter_map(secret).collect()
 }
 
+/// The secret a text consists of, with nothing before or behind it.
+pub(crate) fn only_marked(text: &str) -> Option<SecretName> {
+    match parts(text)?.as_slice() {
+        [Part::Secret(secret)] => Some(secret.name.clone()),
+        _ => None,
+    }
+}
+
 /// The text as people may see it: `<secret NAME>` in place of marks.
 pub(crate) fn unmarked(text: &str) -> Option<String> {
     let shown = |part: Part| match part {
@@ -257,6 +265,8 @@ mod tests {
         assert_eq!(unmarked(&text).unwrap(), "postgres://u:<secret A>@db/<secret A>");
         assert_eq!(parts("plain").map(|_| ()), None);
         assert_eq!(marked(&format!("{a}{a}")).len(), 2);
+        assert_eq!(only_marked(&a).unwrap().as_str(), "A");
+        assert!([format!("{a}{a}"), format!("x{a}"), format!("{a} "), "A".into()].iter().all(|text| only_marked(text).is_none()));
     }
 
     #[test]

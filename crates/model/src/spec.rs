@@ -5,7 +5,7 @@
 
 use crate::container::{Container, is_default};
 use crate::digest::{Revision, digest};
-use crate::filter::{Answer, Files, Filters};
+use crate::filter::{Answer, Files, Filters, JwtKeys};
 use crate::front::Front;
 use crate::name::{
     AppName, Domain, EnvKey, EnvironmentName, ImageId, ImageRef, NetworkName, PathMatch, SecretName, ServiceName, VolumeName,
@@ -56,6 +56,17 @@ pub struct Spec {
     pub secrets: BTreeMap<SecretName, Need>,
 }
 
+/// The keys of one route of a [`Spec`].
+#[derive(Debug)]
+pub struct TokenKeys<'a> {
+    /// The service it leads to.
+    pub service: &'a ServiceName,
+    /// Its place among the routes of the service.
+    pub route: usize,
+    /// The keys.
+    pub keys: &'a mut JwtKeys,
+}
+
 impl Spec {
     /// Hosts of single routes, beside the domains.
     pub fn route_hosts(&self) -> BTreeSet<&Domain> {
@@ -72,20 +83,34 @@ impl Spec {
         let template = &service.template;
         let values = template.environment.values().flat_map(EnvValue::parts);
         let files = template.container.files.iter().flat_map(|f| f.content.parts());
-        values.chain(files).filter_map(|part| if let Part::Secret(secret) = part { Some(secret) } else { None })
+        let keys = service.routes.iter().filter_map(|route| match &route.filters.jwt.as_ref()?.keys {
+            JwtKeys::Stored(secret) => Some(secret),
+            JwtKeys::Secret(_) | JwtKeys::Public { .. } => None,
+        });
+        values.chain(files).filter_map(|part| if let Part::Secret(secret) = part { Some(secret) } else { None }).chain(keys)
+    }
+
+    /// The keys that check tokens: of each route that has some, with its service and its place among the service's routes.
+    pub fn token_keys_mut(&mut self) -> impl Iterator<Item = TokenKeys<'_>> {
+        self.services.iter_mut().flat_map(|(service, definition)| {
+            let routes = definition.routes.iter_mut().enumerate();
+            routes.filter_map(move |(route, r)| Some(TokenKeys { service, route, keys: &mut r.filters.jwt.as_mut()?.keys }))
+        })
     }
 
     /// Likewise for all services, to decide which version they name.
     pub fn secrets_mut(&mut self) -> impl Iterator<Item = &mut SecretRef> {
-        self.services
-            .values_mut()
-            .flat_map(|service| {
-                let template = &mut service.template;
-                let values = template.environment.values_mut().flat_map(EnvValue::parts_mut);
-                let files = template.container.files.iter_mut().flat_map(|f| f.content.parts_mut());
-                values.chain(files)
-            })
-            .filter_map(|part| if let Part::Secret(secret) = part { Some(secret) } else { None })
+        self.services.values_mut().flat_map(|service| {
+            let template = &mut service.template;
+            let values = template.environment.values_mut().flat_map(EnvValue::parts_mut);
+            let files = template.container.files.iter_mut().flat_map(|f| f.content.parts_mut());
+            let parts = values.chain(files);
+            let keys = service.routes.iter_mut().filter_map(|route| match &mut route.filters.jwt.as_mut()?.keys {
+                JwtKeys::Stored(secret) => Some(secret),
+                JwtKeys::Secret(_) | JwtKeys::Public { .. } => None,
+            });
+            parts.filter_map(|part| if let Part::Secret(secret) = part { Some(secret) } else { None }).chain(keys)
+        })
     }
 
     /// Which desired state this is.

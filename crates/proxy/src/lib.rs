@@ -11,6 +11,7 @@
 //!
 //! The proxy reads what the agent wrote (table, certificates) and nothing else. It refuses what could be understood in two ways.
 
+mod accepted;
 mod access;
 mod boot;
 mod certificate;

@@ -1,11 +1,12 @@
 //! A worker: one thread, one event loop, everything it touches in `Rc`. Requests never change threads.
 
+use crate::accepted::Accepted;
 use crate::access::Log;
 use crate::edge::connection::{Conn, Order, Origin};
 use crate::edge::filter::{Filters, RequestIds};
 use crate::edge::guess::Guesses;
 use crate::edge::prelude;
-use crate::edge::quota::{Quota, Share};
+use crate::edge::quota::Quota;
 use crate::edge::serve::{http2_builder, serve_http, serve_https};
 use crate::edge::watch::{Clock, IDLE_LIMIT, SWEEP};
 use crate::exhausted::{Rarely, is_exhausted};
@@ -99,7 +100,8 @@ pub(crate) struct Worker {
     stopping: Cell<bool>,
     /// How long an HTTP/1 connection may lie between two requests.
     idle_limit: Cell<Duration>,
-    quota: Rc<Quota>,
+    /// Connections by address.
+    pub(crate) quota: Rc<Quota>,
     /// Requests by address that applications work on. HTTP/2 would let a client have many times as many as it has connections.
     pub(crate) in_flight: Rc<Quota>,
     /// Connections it may have.
@@ -139,39 +141,6 @@ pub(crate) struct Listed {
 impl Drop for Listed {
     fn drop(&mut self) {
         self.worker.conns.borrow_mut().remove(&self.id);
-    }
-}
-
-/// A connection's place among those accepted.
-pub(crate) struct Accepted {
-    worker: Rc<Worker>,
-    /// Absent for calls between services, and until it is known whose it is.
-    share: Option<Share>,
-}
-
-impl Accepted {
-    fn new(worker: &Rc<Worker>) -> Self {
-        let count = &worker.counters().connections;
-        count.store(count.load(Relaxed) + 1, Relaxed);
-        Self { worker: Rc::clone(worker), share: None }
-    }
-
-    /// Counts it as one of `client`'s; false if that has as many as it may.
-    fn claim(&mut self, client: IpAddr) -> bool {
-        self.share = self.worker.quota.take(client);
-        self.share.is_some()
-    }
-
-    /// Whose.
-    pub(crate) fn worker(&self) -> &Rc<Worker> {
-        &self.worker
-    }
-}
-
-impl Drop for Accepted {
-    fn drop(&mut self) {
-        let count = &self.worker.counters().connections;
-        count.store(count.load(Relaxed) - 1, Relaxed);
     }
 }
 

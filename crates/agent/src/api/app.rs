@@ -4,6 +4,7 @@ use super::named;
 use super::peer::Peer;
 use crate::core::Core;
 use crate::error::RequestError;
+use crate::secret;
 use crate::store::{AppRow, RolloutRow};
 use axum::Json;
 use axum::extract::{ConnectInfo, Path, State};
@@ -41,7 +42,9 @@ pub(super) async fn release_spec(
     Path((app, number)): Path<(String, u64)>,
 ) -> Result<Json<Spec>, RequestError> {
     let (app, release) = (named::<AppName>(&app)?, ReleaseNumber(number));
-    let spec = core.store.release_spec(&app, release)?;
+    let mut spec = core.store.release_spec(&app, release)?;
+    // An earlier version of Landfall stored what signs tokens as it was.
+    spec.as_mut().map(secret::take);
     spec.map(Json).ok_or(RequestError::NoRelease { app, release })
 }
 

@@ -81,7 +81,9 @@ impl Monitor {
         };
         let observed = self.core.observe(sites).await?;
         let earlier = self.core.earlier(row, sites)?;
-        let part = self.core.table.part(&View { row, sites, specs: &specs, observed: &observed, earlier: &earlier })?;
+        let tokens = self.core.secrets.token_keys(&self.core.store, sites);
+        let view = View { row, sites, specs: &specs, observed: &observed, earlier: &earlier, tokens: &tokens };
+        let part = self.core.table.part(&view)?;
         self.core.table.prepare(&row.name, part).await;
         self.primed.insert(row.name.clone());
         Ok(())
@@ -98,7 +100,9 @@ impl Monitor {
             return Ok(());
         }
         let earlier = self.core.earlier(row, &spec)?;
-        let part = self.core.table.part(&View { row, sites: &spec, specs: &[&spec], observed: &observed, earlier: &earlier })?;
+        let tokens = self.core.secrets.token_keys(&self.core.store, &spec);
+        let view = View { row, sites: &spec, specs: &[&spec], observed: &observed, earlier: &earlier, tokens: &tokens };
+        let part = self.core.table.part(&view)?;
         self.core.table.swap(&row.name, part).await?;
         self.tell_of_deaths(row, &observed);
         self.judge(row, &spec, &observed).await;

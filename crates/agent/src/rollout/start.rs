@@ -5,7 +5,7 @@ use crate::clock::now_ms;
 use crate::core::Core;
 use crate::error::RequestError;
 use crate::grant::Around;
-use crate::secret::Pinned;
+use crate::secret::{self, Pinned};
 use crate::store::{AppRow, Kind, RolloutRow};
 use landfall_model::api::{Accepted, Planned, RolloutRequest, RolloutState, Want, What};
 use landfall_model::name::{AppName, Domain, NetworkName, ReleaseNumber, RolloutId, ServiceName};
@@ -132,14 +132,20 @@ async fn consider(core: &Arc<Core>, name: &AppName, request: RolloutRequest, who
     let pinned = match &request.want {
         Want::Deploy { given, unset, .. } => {
             core.secrets.none_is_left_out(&core.store, &spec, unset)?;
-            core.secrets.pin(&core.store, (name, &mut spec), given, who)?
+            // An older client, or one of another's making, sends what signs tokens as it is.
+            let taken = secret::take(&mut spec);
+            let given = given.clone().into_iter().chain(taken).collect();
+            core.secrets.pin(&core.store, (name, &mut spec), &given, who)?
         }
-        Want::Renew { .. } => core.secrets.pin(&core.store, (name, &mut spec), &BTreeMap::new(), who)?,
+        Want::Renew { .. } => {
+            let taken = secret::take(&mut spec);
+            core.secrets.pin(&core.store, (name, &mut spec), &taken, who)?
+        }
         Want::Rollback { .. } => {
             core.secrets.check(&core.store, name, &spec)?;
-            Pinned::default()
+            core.secrets.seal_token_keys(&core.store, &mut spec, who)?
         }
-        Want::Down { .. } => Pinned::default(),
+        Want::Down { .. } => core.secrets.seal_token_keys(&core.store, &mut spec, who)?,
     };
     if app.runtime != spec.runtime && app.release.is_some() {
         return Err(RequestError::Bad(format!(

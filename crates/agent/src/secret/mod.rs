@@ -5,9 +5,11 @@
 
 mod pin;
 mod redact;
+mod token;
 
 pub(crate) use pin::Pinned;
 pub(crate) use redact::Redactor;
+pub(crate) use token::{TokenKeys, take};
 
 use crate::error::SecretError;
 use crate::seal::{Opened, Seal};

@@ -1,6 +1,6 @@
 //! Deciding which version of each secret a release has, before anything is touched.
 
-use super::{Secrets, bounded};
+use super::{Secrets, bounded, token};
 use crate::error::SecretError;
 use crate::store::{SecretRow, Store};
 use landfall_model::compose::is_placeholder;
@@ -32,7 +32,8 @@ impl Secrets {
         names.extend(spec.secrets.keys().cloned());
         let (mut pinned, mut missing, mut versions) = (Pinned::default(), BTreeSet::new(), BTreeMap::new());
         for name in names {
-            let need = spec.secrets.get(&name);
+            let need = token::need(spec, &name);
+            let need = need.as_ref();
             let row = known.get(&name);
             let set = row.filter(|row| row.origin == Origin::Set);
             let version = match (set.or(row), given.get(&name)) {

@@ -1,6 +1,6 @@
 //! A Landfall of its own with one small program that says what it was given.
 
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -87,6 +87,20 @@ impl Server {
     pub(crate) fn answer(&self, host: &str) -> String {
         let stream = TcpStream::connect(("127.0.0.1", self.http)).unwrap();
         body(stream, &format!("GET / HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n"))
+    }
+
+    /// Whether a token opens a path.
+    pub(crate) fn passes(&self, path: &str, token: &str) -> bool {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.http)).unwrap();
+        let request = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {token}\r\nconnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        match answer.split(' ').nth(1) {
+            Some("200") => true,
+            Some("401") => false,
+            _ => panic!("{answer}"),
+        }
     }
 
     /// The body of an answer of the agent.

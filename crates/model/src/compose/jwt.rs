@@ -3,7 +3,9 @@
 use super::landfall::one_or_more;
 use super::reader::{Field, Fields, named};
 use super::report::{Located, Report};
+use super::veil;
 use crate::filter::{HeaderKey, Jwt, JwtAlgorithm, JwtKeys, JwtSecret};
+use crate::secret::only_marked;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// How much clocks may differ when nothing is said.
@@ -36,7 +38,11 @@ fn keys(field: &Field<'_>, fields: &mut Fields<'_>, report: &mut Report) -> Opti
     match (fields.take("secret"), fields.take("keys")) {
         (Some(secret), None) => {
             // As it is written, whatever YAML takes it for; no complaint may show it.
-            let found = secret.node.scalar().and_then(|scalar| JwtSecret::new(&scalar.text));
+            let text = secret.node.scalar().map(|scalar| scalar.text.as_str());
+            if let Some(stored) = text.and_then(only_marked) {
+                return Some(JwtKeys::Stored(veil::reference(&stored)));
+            }
+            let found = text.and_then(JwtSecret::new);
             if found.is_none() {
                 let message = format!("`{}` is no secret that can sign: it needs {} bytes or more", secret.path, JwtSecret::SHORTEST);
                 report
@@ -69,7 +75,7 @@ fn keys(field: &Field<'_>, fields: &mut Fields<'_>, report: &mut Report) -> Opti
 }
 
 fn algorithms(fields: &mut Fields<'_>, keys: Option<&JwtKeys>, report: &mut Report) -> BTreeSet<JwtAlgorithm> {
-    let secret = matches!(keys, Some(JwtKeys::Secret(_)));
+    let secret = keys.is_some_and(JwtKeys::is_symmetric);
     let usual = || JwtAlgorithm::ALL.into_iter().map(|(_, a)| a).filter(|a| a.is_symmetric() == secret).collect();
     let Some(field) = fields.take("algorithms") else { return usual() };
     let parsed = |item: &Field<'_>, report: &mut Report| {

@@ -9,10 +9,10 @@ use super::check::App;
 use super::contract::{self, Environments};
 use super::interpolate::Variables;
 use super::landfall::{self, EnvRule};
-use super::node::{Node, Value};
+use super::node::{Entry, Node, Value};
 use super::report::Report;
 use crate::name::{EnvKey, SecretName};
-use crate::secret::{Need, SecretRef, SecretValue, mark, marked, unmarked};
+use crate::secret::{Need, SecretRef, SecretValue, mark, marked, only_marked, unmarked};
 use crate::spec::EnvValue;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -111,14 +111,19 @@ fn is_read(key: &str) -> bool {
     !key.starts_with("x-") || key == "x-landfall"
 }
 
+/// `secret` of a route's `jwt` stays a reference too: the agent puts the value into the proxy's table.
+fn is_token_key(path: &str, entry: &Entry) -> bool {
+    let whole = || entry.value.scalar().is_some_and(|scalar| only_marked(&scalar.text).is_some());
+    entry.key == "secret" && path.contains("x-landfall.") && path.ends_with(".jwt") && whole()
+}
+
 fn walk(node: &Node, path: &str, report: &mut Report) {
     match &node.value {
         // Alerts are for later, and will keep the addresses of their channels as references.
         Value::Map(entries) => {
-            entries
-                .iter()
-                .filter(|e| path != "x-landfall" || e.key != "alerts")
-                .for_each(|e| walk(&e.value, &format!("{path}.{}", e.key), report));
+            let later = |e: &&Entry| path == "x-landfall" && e.key == "alerts";
+            let entries = entries.iter().filter(|e| !later(e) && !is_token_key(path, e));
+            entries.for_each(|e| walk(&e.value, &format!("{path}.{}", e.key), report));
         }
         Value::List(items) => items.iter().for_each(|item| walk(item, path, report)),
         Value::Scalar(scalar) => {

@@ -1,6 +1,7 @@
 //! Tokens a route asks for (RFC 7519): which keys sign them, where a request carries one, what it must say, and what the application is told of it.
 
 use super::HeaderKey;
+use crate::secret::SecretRef;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -34,6 +35,8 @@ pub struct Jwt {
 pub enum JwtKeys {
     /// Known to those who sign and to those who check.
     Secret(JwtSecret),
+    /// The same, sealed in the server's store. Every spec that is stored or shown has this; the agent fills in the value for the proxy's table.
+    Stored(SecretRef),
     /// Public ones, kept elsewhere.
     Public {
         /// An `https` URL, or a file's absolute path.
@@ -42,6 +45,13 @@ pub enum JwtKeys {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         text: Option<String>,
     },
+}
+
+impl JwtKeys {
+    /// Whoever checks a token could sign one as well.
+    pub fn is_symmetric(&self) -> bool {
+        matches!(self, Self::Secret(_) | Self::Stored(_))
+    }
 }
 
 /// A secret that signs tokens. Never shown by `Debug`.

@@ -1,10 +1,11 @@
 //! One client connection, from its worker's point of view: who it is, and the order to finish or be cut.
 
+use crate::accepted::Accepted;
 use crate::edge::header::Peer;
 use crate::edge::unread::Unread;
 use crate::edge::watch::{Verdict, Watch};
 use crate::edge::websocket::Tunnelled;
-use crate::worker::{Accepted, Worker};
+use crate::worker::Worker;
 use http::HeaderValue;
 use std::cell::{Cell, RefCell};
 use std::net::{IpAddr, SocketAddr};

@@ -1,5 +1,6 @@
 //! Speaks HTTP with one client: the handshake if there is one, then HTTP/1 or HTTP/2 until either side has enough.
 
+use crate::accepted::Accepted;
 use crate::certificate::ACME_TLS;
 use crate::edge::arriving::Arriving;
 use crate::edge::batch::batched;
@@ -7,7 +8,7 @@ use crate::edge::carry::carry;
 use crate::edge::connection::{Conn, Order, Origin};
 use crate::edge::http1;
 use crate::edge::io::ClientIo;
-use crate::worker::{Accepted, LocalExecutor};
+use crate::worker::LocalExecutor;
 use http::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::http2;

@@ -38,6 +38,8 @@ impl Keys {
                 let key = Key { id: None, algorithms, key: DecodingKey::from_secret(secret.reveal().as_bytes()) };
                 return Self { from: None, keys: Arc::new([key]) };
             }
+            // The agent could not open it, and said why.
+            JwtKeys::Stored(_) => return Self { from: None, keys: Arc::new([]) },
             JwtKeys::Public { from, text } => (from, text),
         };
         let found = text.as_deref().map(|text| parse(text, &algorithms));
