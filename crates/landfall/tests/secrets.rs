@@ -200,6 +200,17 @@ fn a_key_that_signs_tokens_lies_in_the_clear_nowhere_but_with_the_proxy_that_che
         assert_eq!(std::fs::metadata(table).unwrap().permissions().mode() & 0o777, 0o600);
     }
 
+    // As an earlier version of Landfall stored it.
+    server.good(&["rollback", "2"]);
+    let (stored, literal) = (r#"{"stored":{"secret":"jwt.web.2","version":1}}"#, format!(r#"{{"secret":"{own}"}}"#));
+    server.sql(&format!("UPDATE release SET spec = replace(spec, '{stored}', '{literal}') WHERE number = 1"));
+    assert!(!server.files_with(own).is_empty());
+    assert!(!server.asked("/v1/apps/tokens/releases/1/spec").contains(own));
+    server.good(&["rollback", "1"]);
+    assert!(passes("/own", own) && passes("/kept", first));
+    let sealed = server.asked("/v1/apps/tokens/releases/5/spec");
+    assert!(sealed.contains(stored), "{sealed}");
+
     let short = server.fed(&["secret", "rotate", "SIGNING_KEY"], "twelve bytes");
     assert!(!short.status.success() && text(&short).contains("SIGNING_KEY"), "{}", text(&short));
     assert!(passes("/kept", first), "a key that cannot sign is refused before anything is touched");
