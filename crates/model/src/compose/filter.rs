@@ -36,6 +36,8 @@ pub(crate) fn read(fields: &mut Fields<'_>, report: &mut Report) -> (Filters, Op
         Some(field) => limit(&field, report),
         None => (None, None),
     };
+    let cors = fields.take("cors").and_then(|f| cors(&f, report));
+    let preflight = fields.take("preflight");
     let filters = Filters {
         headers: fields.take("headers").and_then(|f| headers(&f, report)).unwrap_or_default(),
         max_body: fields.take("max_body").and_then(|f| f.size(report)).map(|l| l.value),
@@ -44,7 +46,9 @@ pub(crate) fn read(fields: &mut Fields<'_>, report: &mut Report) -> (Filters, Op
         rewrite: rewrite(fields, report),
         underscore_headers: fields.take("underscore_headers").map(|f| names("bad-header", &f, report)).unwrap_or_default(),
         encoded_slashes: fields.take("encoded_slashes").is_some_and(|f| passes(&f, report)),
-        cors: fields.take("cors").and_then(|f| cors(&f, report)),
+        upgrade: fields.take("upgrade").map(|f| names("bad-protocol", &f, report)).unwrap_or_default(),
+        preflight: preflight.as_ref().is_some_and(|f| passes(f, report)),
+        cors,
         uncompressed: fields.take("compression").and_then(|f| f.boolean(report)).is_some_and(|b| !b.value),
         allow: fields.take("allow").map(|f| names("bad-network", &f, report)).unwrap_or_default(),
         deny: fields.take("deny").map(|f| names("bad-network", &f, report)).unwrap_or_default(),
@@ -52,7 +56,23 @@ pub(crate) fn read(fields: &mut Fields<'_>, report: &mut Report) -> (Filters, Op
         jwt,
         answer: answer::read(fields, report),
     };
+    if let Some(field) = preflight.filter(|_| filters.preflight) {
+        pass_what(&field, &filters, report);
+    }
     (filters, bucket)
+}
+
+/// `preflight: pass` must have something to pass.
+fn pass_what(field: &Field<'_>, filters: &Filters, report: &mut Report) {
+    if filters.cors.is_some() {
+        report
+            .error("contradiction", field.key_place, format!("`{}` and `cors` both answer the browser's question", field.path))
+            .hint("remove one: with `cors` the proxy answers it, before any login");
+    } else if filters.basic_auth.is_empty() && filters.jwt.is_none() {
+        report
+            .error("contradiction", field.key_place, format!("`{}` says who needs no login, and there is none here", field.path))
+            .hint("remove it: without `basic_auth` or `jwt` the service gets the question anyway");
+    }
 }
 
 fn is_nothing(field: &Field<'_>) -> bool {

@@ -30,7 +30,8 @@ impl Filters {
         let counts_apart =
             guard.rate_limit.is_some() && (self.rate_limit != guard.rate_limit || self.bucket.is_none() || self.bucket != guard.bucket);
         let larger = guard.max_body.is_some_and(|most| self.max_body.is_none_or(|own| own > most));
-        allows_more || denies_less || more_users || other_tokens || counts_apart || larger || guard.hides()
+        let asks_less = self.preflight && !guard.preflight && (!guard.basic_auth.is_empty() || guard.jwt.is_some());
+        allows_more || asks_less || denies_less || more_users || other_tokens || counts_apart || larger || guard.hides()
     }
 
     fn hides(&self) -> bool {
@@ -58,6 +59,8 @@ mod tests {
         };
         for (own, guard, more) in [
             (Filters::default(), Filters::default(), false),
+            (Filters { preflight: true, ..users(&[("a", "x")]) }, users(&[("a", "x")]), true),
+            (users(&[("a", "x")]), Filters { preflight: true, ..users(&[("a", "x")]) }, false),
             (allow(&["10.0.0.0/8"]), allow(&["10.0.0.0/8", "192.0.2.1"]), false),
             (allow(&["10.0.0.0/8", "192.0.2.1"]), allow(&["10.0.0.0/8"]), true),
             (Filters::default(), allow(&["10.0.0.0/8"]), true),

@@ -36,6 +36,7 @@ mod header;
 mod jwt;
 mod network;
 mod password;
+mod upgrade;
 
 pub use answer::{Answer, Files, FilesRoot, Redirect, RedirectTarget, Respond};
 pub use cors::{Cors, CorsOrigin};
@@ -43,6 +44,7 @@ pub use header::{HeaderKey, HeaderText};
 pub use jwt::{Jwt, JwtAlgorithm, JwtKeys, JwtSecret};
 pub use network::Network;
 pub use password::PasswordDigest;
+pub use upgrade::UpgradeName;
 
 /// Everything a route asks for.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -69,6 +71,12 @@ pub struct Filters {
     /// Headers with `_` in their names that the application gets; all others are dropped.
     #[serde(skip_serializing_if = "BTreeSet::is_empty")]
     pub underscore_headers: BTreeSet<HeaderKey>,
+    /// Protocols beside WebSocket that a connection may be switched to.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    pub upgrade: BTreeSet<UpgradeName>,
+    /// A browser's question before it calls from another origin goes on to the application without a login, which it cannot have.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub preflight: bool,
     /// Which other origins' pages may call it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cors: Option<Cors>,

@@ -296,7 +296,7 @@ fn origin(conn: &Conn, client: &Client<'_>, site: &CompiledSite, host: &str) -> 
 struct Prepared {
     request: Request<RequestBody>,
     upload: Option<Rc<Upload>>,
-    /// Present if the client asks for a WebSocket.
+    /// Present if the client asks for a WebSocket or another protocol.
     opening: Option<Opening>,
 }
 
@@ -307,11 +307,14 @@ fn prepare(
     record: &Record,
 ) -> Result<(Prepared, InFlight), Refusal> {
     let Arrived { mut request, client, host, mut target, in_flight, filtered, identity } = arrived;
+    let upgrades = filtered.as_ref().map_or(&[][..], |(filters, _)| &filters.upgrades);
+    let asks_for_upgrade = header::asks_for_other_protocol(request.headers()) || header::asks_for_websocket(request.headers());
+    let opening = if protocol == Protocol::Http1 { Opening::of(conn, &mut request, upgrades) } else { None };
     // Without its upgrade such a request would be another one, and nobody would know why nothing comes of it.
-    if header::asks_for_other_protocol(request.headers()) || protocol == Protocol::H2c && header::asks_for_websocket(request.headers()) {
+    let is_lost = header::asks_for_other_protocol(request.headers()) || protocol == Protocol::H2c && asks_for_upgrade;
+    if opening.is_none() && is_lost {
         return Err(Refusal::Protocol);
     }
-    let opening = Opening::of(conn, &mut request).filter(|_| protocol == Protocol::Http1);
     if opening.is_none() && *request.method() == Method::CONNECT {
         return Err(Refusal::Protocol);
     }
@@ -357,12 +360,12 @@ struct Agreed {
     held: Held,
     in_flight: InFlight,
     upstream: Switched,
-    /// Present if the client asked for a WebSocket.
+    /// Present if the client asked for it.
     opening: Option<Opening>,
     idle: Duration,
 }
 
-/// The application agreed to a WebSocket: from here on it is a tunnel. Nothing if it agreed to something else.
+/// The application agreed to what the client asks for: from here on it is a tunnel. Nothing if it agreed to something else.
 fn accept(conn: &Rc<Conn>, response: Response<()>, agreed: Agreed) -> Option<Response<ResponseBody>> {
     let Agreed { mut held, in_flight, upstream, opening, idle } = agreed;
     let opening = opening.filter(|opening| opening.is_accepted(response.headers()))?;
@@ -372,9 +375,10 @@ fn accept(conn: &Rc<Conn>, response: Response<()>, agreed: Agreed) -> Option<Res
     let (mut head, ()) = response.into_parts();
     opening.answer(&mut head);
     head.version = Version::HTTP_11;
+    let framing = opening.framing();
     tokio::task::spawn_local(async move {
         if let Some(client) = opening.client.open().await {
-            tunnel::carry(client, upstream, guard, idle).await;
+            tunnel::carry(tunnel::Ends { client, upstream }, guard, idle, framing).await;
         }
         // Until here they counted: the endpoint's stream, and the client's connection as one that is busy.
         drop((held, conn, in_flight));

@@ -6,6 +6,7 @@
 
 use crate::edge::target::Host;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use landfall_model::filter::UpgradeName;
 use landfall_model::route::Protocol;
 
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
@@ -15,7 +16,6 @@ const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto
 pub(crate) const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const X_REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
-const WEBSOCKET: HeaderValue = HeaderValue::from_static("websocket");
 const UPGRADE: HeaderValue = HeaderValue::from_static("upgrade");
 const TRAILERS: HeaderValue = HeaderValue::from_static("trailers");
 const NAMES_TE: HeaderValue = HeaderValue::from_static("te");
@@ -51,6 +51,14 @@ pub(crate) fn says_close(headers: &HeaderMap) -> bool {
 pub(crate) fn asks_for_websocket(headers: &HeaderMap) -> bool {
     headers.get(header::UPGRADE).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"websocket"))
         && has_token(headers, &header::CONNECTION, "upgrade")
+}
+
+/// The protocol the client asks for, if it asks for one alone and that is one of `names`.
+pub(crate) fn asks_for_one_of(headers: &HeaderMap, names: &[UpgradeName]) -> Option<HeaderValue> {
+    let mut values = headers.get_all(header::UPGRADE).iter();
+    let value = values.next().filter(|_| values.next().is_none() && has_token(headers, &header::CONNECTION, "upgrade"))?;
+    let name = value.to_str().ok()?.split('/').next()?;
+    names.iter().any(|known| known.as_str().eq_ignore_ascii_case(name)).then(|| value.clone())
 }
 
 /// True if the client asks for another protocol than WebSocket, and not for one that only offers HTTP in another way: clients that offer
@@ -138,10 +146,10 @@ pub(crate) fn to_upstream(headers: &mut HeaderMap, terms: &Terms<'_>) -> u64 {
     dropped
 }
 
-/// Marks a head, of a request or of its answer, as an upgrade to WebSocket.
-pub(crate) fn ask_for_websocket(headers: &mut HeaderMap) {
+/// Marks a head, of a request or of its answer, as an upgrade.
+pub(crate) fn ask_for_upgrade(headers: &mut HeaderMap, protocol: HeaderValue) {
     headers.insert(header::CONNECTION, UPGRADE);
-    headers.insert(header::UPGRADE, WEBSOCKET);
+    headers.insert(header::UPGRADE, protocol);
     headers.remove(header::TE);
 }
 

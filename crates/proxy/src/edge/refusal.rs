@@ -18,14 +18,24 @@ pub(crate) enum Reason {
     Method,
     Expectation,
     Respelled,
+    Protocol,
     Guessing,
     Crowding,
     Busy,
 }
 
 impl Reason {
-    pub(crate) const ALL: [Self; 8] =
-        [Self::Malformed, Self::HeadTooLarge, Self::Method, Self::Expectation, Self::Respelled, Self::Guessing, Self::Crowding, Self::Busy];
+    pub(crate) const ALL: [Self; 9] = [
+        Self::Malformed,
+        Self::HeadTooLarge,
+        Self::Method,
+        Self::Expectation,
+        Self::Respelled,
+        Self::Protocol,
+        Self::Guessing,
+        Self::Crowding,
+        Self::Busy,
+    ];
 
     /// As metrics have it.
     pub(crate) fn word(self) -> &'static str {
@@ -35,6 +45,7 @@ impl Reason {
             Reason::Method => "method",
             Reason::Expectation => "expectation",
             Reason::Respelled => "respelled",
+            Reason::Protocol => "protocol",
             Reason::Guessing => "failed-logins",
             Reason::Crowding => "client-in-flight",
             Reason::Busy => "replica-in-flight",
@@ -171,6 +182,7 @@ impl Refusal {
             Refusal::Method => (Reason::Method, "its method is not served"),
             Refusal::Expectation => (Reason::Expectation, "it expects something else than 100-continue"),
             Refusal::Respelled => (Reason::Respelled, "another spelling of a path with a stricter route"),
+            Refusal::Protocol => (Reason::Protocol, "it asks for a protocol that is not spoken there"),
             Refusal::Guessing { .. } => (Reason::Guessing, "its client failed to log in too often"),
             Refusal::Crowding => (Reason::Crowding, "its client has too many requests at the same time"),
             Refusal::Busy => (Reason::Busy, "the replicas have as many requests as they may"),

@@ -1,12 +1,13 @@
 //! How a WebSocket is opened: by an upgrade in HTTP/1.1 (RFC 6455 §4), by extended CONNECT in HTTP/2 (RFC 8441 §5).
 //!
 //! The application sees an upgrade either way. A client of HTTP/2 has no key for it, so the proxy makes one and checks the answer in the
-//! client's place. No other protocol is upgraded to: `h2c` is a way around every rule about headers.
+//! client's place. Other protocols are upgraded to in HTTP/1.1 where the route names them; `h2c` is a way around every rule about headers, and never is.
 
 use crate::edge::arriving::Arriving;
 use crate::edge::connection::Conn;
 use crate::edge::header;
 use crate::stream::early::Early;
+use crate::stream::tunnel::Framing;
 use aws_lc_rs::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
 use aws_lc_rs::rand;
 use base64::Engine as _;
@@ -18,11 +19,13 @@ use http_body::Body as _;
 use hyper::ext::Protocol;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
+use landfall_model::filter::UpgradeName;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::oneshot;
 
 /// What every accept is made with (RFC 6455 §1.3).
 const GUID: &str = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
+const WEBSOCKET: HeaderValue = HeaderValue::from_static("websocket");
 const VERSION: HeaderValue = HeaderValue::from_static("13");
 
 /// True for a CONNECT that names a protocol, which is a request for a path like any other.
@@ -60,21 +63,25 @@ pub(crate) fn tunnelled(stream: impl AsyncRead + AsyncWrite + Unpin + 'static, e
     Early::new(Box::new(stream), early)
 }
 
-/// A client's wish for a WebSocket.
+/// A client's wish for a WebSocket, or for another protocol its route allows.
 pub(crate) struct Opening {
     /// The client's side, once it has the answer.
     pub(crate) client: Side,
     /// The proxy's own key; absent in HTTP/1.1, where the client has sent one and checks the answer itself.
     key: Option<HeaderValue>,
+    protocol: HeaderValue,
 }
 
 impl Opening {
-    /// Nothing if `request` asks for none.
-    pub(crate) fn of(conn: &Conn, request: &mut Request<Arriving>) -> Option<Self> {
+    /// Nothing if `request` asks for none. `others` are the protocols beside WebSocket that may be asked for.
+    pub(crate) fn of(conn: &Conn, request: &mut Request<Arriving>, others: &[UpgradeName]) -> Option<Self> {
         // A body would have to be read to its end before its connection becomes a tunnel; no client sends one.
-        let may_upgrade = request.version() == Version::HTTP_11 && *request.method() == Method::GET && request.body().is_end_stream();
-        if may_upgrade && header::asks_for_websocket(request.headers()) {
-            return Some(Self { client: Side::Http1(conn.await_tunnel()), key: None });
+        let may_upgrade = request.version() == Version::HTTP_11 && request.body().is_end_stream();
+        if may_upgrade && *request.method() == Method::GET && header::asks_for_websocket(request.headers()) {
+            return Some(Self { client: Side::Http1(conn.await_tunnel()), key: None, protocol: WEBSOCKET });
+        }
+        if let Some(protocol) = header::asks_for_one_of(request.headers(), others).filter(|_| may_upgrade) {
+            return Some(Self { client: Side::Http1(conn.await_tunnel()), key: None, protocol });
         }
         let connect = is_extended_connect(request) && request.extensions().get::<Protocol>()?.as_str().eq_ignore_ascii_case("websocket");
         if !connect {
@@ -83,12 +90,12 @@ impl Opening {
         let mut key = [0; 16];
         rand::fill(&mut key).ok()?;
         let key = HeaderValue::try_from(STANDARD.encode(key)).ok()?;
-        Some(Self { client: Side::Http2(hyper::upgrade::on(request)), key: Some(key) })
+        Some(Self { client: Side::Http2(hyper::upgrade::on(request)), key: Some(key), protocol: WEBSOCKET })
     }
 
     /// Makes an upgrade of the request.
     pub(crate) fn prepare(&self, method: &mut Method, headers: &mut HeaderMap) {
-        header::ask_for_websocket(headers);
+        header::ask_for_upgrade(headers, self.protocol.clone());
         if let Some(key) = &self.key {
             *method = Method::GET;
             headers.insert(SEC_WEBSOCKET_KEY, key.clone());
@@ -101,9 +108,14 @@ impl Opening {
         self.key.is_some() && status.is_success()
     }
 
+    /// Its bytes are frames of a WebSocket.
+    pub(crate) fn framing(&self) -> Framing {
+        if self.protocol == WEBSOCKET { Framing::WebSocket } else { Framing::Unknown }
+    }
+
     /// The application has agreed to this opening, and not to something else.
     pub(crate) fn is_accepted(&self, headers: &HeaderMap) -> bool {
-        let agreed = headers.get(UPGRADE).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"websocket"));
+        let agreed = headers.get(UPGRADE).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(self.protocol.as_bytes()));
         let expected = self.key.as_ref().map(accept_of);
         agreed && expected.is_none_or(|expected| headers.get(SEC_WEBSOCKET_ACCEPT).is_some_and(|got| got.as_bytes() == expected.as_bytes()))
     }
@@ -115,7 +127,7 @@ impl Opening {
             head.status = StatusCode::OK;
             head.headers.remove(SEC_WEBSOCKET_ACCEPT);
         } else {
-            header::ask_for_websocket(&mut head.headers);
+            header::ask_for_upgrade(&mut head.headers, self.protocol.clone());
         }
     }
 }

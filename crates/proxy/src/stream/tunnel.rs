@@ -1,4 +1,5 @@
-//! Carries a WebSocket after the application agreed to it: bytes both ways, following frames so that it can be closed politely.
+//! Carries a WebSocket, or another protocol, after the application agreed to it: bytes both ways, following the frames of a WebSocket so that it can be closed
+//! politely.
 //!
 //! Asked to end, or idle for too long, it finishes the frame it is in, puts a Close frame with code 1001 into both directions, waits a moment
 //! for the client to answer, and closes. A WebSocket never turns into anything else, so its bytes are not HTTP again.
@@ -20,13 +21,33 @@ const CLOSING_LIMIT: Duration = Duration::from_secs(2);
 const SMALL_READ: usize = 1024;
 const LARGE_READ: usize = 32 * 1024;
 
+/// What is known of the bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Framing {
+    /// They are frames.
+    WebSocket,
+    /// Only where they end. Such a tunnel is closed wherever it is.
+    Unknown,
+}
+
+/// Both ends of a tunnel.
+pub(crate) struct Ends<C> {
+    pub(crate) client: C,
+    pub(crate) upstream: Switched,
+}
+
 /// Carries until one side ends, `idle` passes without a byte, or `guard` is asked to end.
-pub(crate) async fn carry(client: impl AsyncRead + AsyncWrite + Unpin, upstream: Switched, guard: StreamGuard, idle: Duration) {
+pub(crate) async fn carry<C>(ends: Ends<C>, guard: StreamGuard, idle: Duration, framing: Framing)
+where
+    C: AsyncRead + AsyncWrite + Unpin,
+{
+    let Ends { client, upstream } = ends;
     let (client_read, client_write) = split(client);
     let (upstream_read, upstream_write) = split(upstream);
     let shared = Shared { last: Cell::new(Instant::now()), ending: Cell::new(false) };
-    let mut up = Direction::new(client_read, upstream_write, &CLOSE_TO_SERVER);
-    let mut down = Direction::new(upstream_read, client_write, &CLOSE_TO_CLIENT);
+    let follower = |close| (framing == Framing::WebSocket).then(|| Frames { follower: Follower::default(), close });
+    let mut up = Direction::new(client_read, upstream_write, follower(&CLOSE_TO_SERVER));
+    let mut down = Direction::new(upstream_read, client_write, follower(&CLOSE_TO_CLIENT));
     let done = async {
         // An error on either side ends both: what is left cannot be delivered.
         tokio::try_join!(up.run(&shared), down.run(&shared)).map(drop)
@@ -65,28 +86,36 @@ async fn end_is_due(shared: &Shared, guard: &StreamGuard, idle: Duration) {
     }
 }
 
+/// Where the frames of a direction end.
+struct Frames {
+    follower: Follower,
+    /// The last one.
+    close: &'static [u8],
+}
+
 /// One direction.
-struct Direction<'a, R, W> {
+struct Direction<R, W> {
     from: ReadHalf<R>,
     to: WriteHalf<W>,
-    close: &'a [u8],
-    follower: Follower,
+    /// Absent if nobody knows what is carried.
+    frames: Option<Frames>,
     buffer: BytesMut,
     want: usize,
 }
 
-impl<'a, R: AsyncRead, W: AsyncWrite> Direction<'a, R, W> {
-    fn new(from: ReadHalf<R>, to: WriteHalf<W>, close: &'a [u8]) -> Self {
-        Self { from, to, close, follower: Follower::default(), buffer: BytesMut::new(), want: SMALL_READ }
+impl<R: AsyncRead, W: AsyncWrite> Direction<R, W> {
+    fn new(from: ReadHalf<R>, to: WriteHalf<W>, frames: Option<Frames>) -> Self {
+        Self { from, to, frames, buffer: BytesMut::new(), want: SMALL_READ }
     }
 
     async fn run(&mut self, shared: &Shared) -> io::Result<()> {
         loop {
-            if shared.ending.get() && self.follower.at_boundary() {
+            let frames = &self.frames;
+            let may_end = || shared.ending.get() && frames.as_ref().is_none_or(|frames| frames.follower.at_boundary());
+            if may_end() {
                 return self.end().await;
             }
-            let read =
-                read_unless(&mut self.from, &mut self.buffer, self.want, || shared.ending.get() && self.follower.at_boundary()).await?;
+            let read = read_unless(&mut self.from, &mut self.buffer, self.want, may_end).await?;
             match read {
                 None => continue,
                 Some(0) => {
@@ -100,12 +129,14 @@ impl<'a, R: AsyncRead, W: AsyncWrite> Direction<'a, R, W> {
 
     async fn forward(&mut self, read: usize, shared: &Shared) -> io::Result<()> {
         shared.last.set(Instant::now());
-        if shared.ending.get() {
-            // Only the rest of the frame under way.
-            let rest = self.follower.follow_frame(&self.buffer);
-            self.buffer.truncate(rest);
-        } else {
-            self.follower.follow(&self.buffer);
+        if let Some(Frames { follower, .. }) = &mut self.frames {
+            if shared.ending.get() {
+                // Only the rest of the frame under way.
+                let rest = follower.follow_frame(&self.buffer);
+                self.buffer.truncate(rest);
+            } else {
+                follower.follow(&self.buffer);
+            }
         }
         self.to.write_all(&self.buffer).await?;
         self.to.flush().await?;
@@ -120,9 +151,13 @@ impl<'a, R: AsyncRead, W: AsyncWrite> Direction<'a, R, W> {
 
     /// Says goodbye, unless the other side has, and reads what still comes until it ends too.
     async fn end(&mut self) -> io::Result<()> {
-        if !self.follower.is_closed() {
-            self.to.write_all(self.close).await?;
-            self.to.flush().await?;
+        match &self.frames {
+            Some(frames) if frames.follower.is_closed() => {}
+            Some(frames) => {
+                self.to.write_all(frames.close).await?;
+                self.to.flush().await?;
+            }
+            None => self.to.shutdown().await?,
         }
         loop {
             self.buffer.clear();

@@ -321,6 +321,36 @@ async fn a_password_opens_the_door_and_stays_there() {
 }
 
 #[tokio::test]
+async fn a_browsers_question_passes_a_login_only_where_the_route_says_so() {
+    let proxy = start();
+    let (send, mut seen) = mpsc::unbounded_channel();
+    let address = application(move |request| {
+        let names = ["x-forwarded-user", "x-user-id"].map(|name| request.headers().contains_key(name));
+        send.send((request.method().clone(), names)).unwrap();
+        async { Response::new(Full::default()) }
+    })
+    .await;
+    let users = [("ada".to_owned(), PasswordDigest::of("ada", "secret"))];
+    let filters = Filters { basic_auth: users.into(), ..Filters::default() };
+    let mut table = filtered(&proxy, address, filters.clone()).await;
+    let question = "Origin: https://app.example\r\nAccess-Control-Request-Method: PUT\r\nX-Forwarded-User: ada\r\n";
+    let ask = async |method: &str, headers: &str| {
+        let head = format!("{method} / HTTP/1.1\r\nHost: shop.example\r\nConnection: close\r\n{headers}\r\n");
+        status(&talk(proxy.http, &head).await)
+    };
+    assert_eq!(ask("OPTIONS", question).await, 401);
+    table.generation = 2;
+    table.sites[0].routes[0].filters = Filters { preflight: true, ..filters };
+    proxy.swap(&table).await;
+    assert_eq!(ask("OPTIONS", question).await, 200);
+    assert_eq!(seen.recv().await, Some((http::Method::OPTIONS, [false; 2])), "and it is nobody's");
+    for (method, headers) in [("GET", question), ("OPTIONS", ""), ("OPTIONS", "Origin: https://app.example\r\n"), ("PUT", question)] {
+        assert_eq!(ask(method, headers).await, 401, "{method} {headers}");
+    }
+    assert!(seen.try_recv().is_err());
+}
+
+#[tokio::test]
 async fn clients_are_let_in_and_kept_out_by_address() {
     let proxy = start();
     let allow = ["127.0.0.0/29".parse().unwrap()].into();

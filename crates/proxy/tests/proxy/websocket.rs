@@ -1,6 +1,6 @@
 //! WebSockets through HTTP/1.1 and through HTTP/2: byte for byte, frame after frame, each direction to its own end.
 
-use crate::harness::{Running, raw, read_head, read_until, soon, start};
+use crate::harness::{Running, raw, read_head, read_until, soon, start, table};
 use crate::tls::{Authority, secured};
 use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
@@ -9,6 +9,7 @@ use http_body_util::Empty;
 use hyper::body::Incoming;
 use hyper::ext::Protocol;
 use hyper_util::rt::{TokioExecutor, TokioIo};
+use landfall_model::control::{Answer, Ask};
 use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -21,6 +22,63 @@ use tokio::sync::mpsc;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_tungstenite::tungstenite::{Message, protocol::Role};
+
+/// An application that switches to `tcp` and sends back what it gets.
+async fn echoing() -> SocketAddr {
+    raw(|mut stream| async move {
+        let head = read_until(&mut stream, "\r\n\r\n").await;
+        if !head.contains("upgrade: tcp/1\r\n") || !head.contains("connection: upgrade\r\n") {
+            let _ = stream
+                .write_all(format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{head}", head.len()).as_bytes())
+                .await;
+            return;
+        }
+        let _ = stream.write_all(b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: TCP/1\r\n\r\nfirst ").await;
+        let mut buffer = [0; 1000];
+        while let Ok(read @ 1..) = stream.read(&mut buffer).await {
+            let _ = stream.write_all(&buffer[..read]).await;
+        }
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_route_may_name_other_protocols() {
+    let proxy = start();
+    let mut table = table(1, &[("/", "shop/web", echoing().await)]);
+    proxy.swap(&table).await;
+    let ask = "POST /attach HTTP/1.1\r\nHost: shop.example\r\nConnection: Upgrade\r\nUpgrade: tcp/1\r\nContent-Length: 0\r\n\r\n";
+    assert_eq!(first_line(&proxy, ask).await, "HTTP/1.1 501 Not Implemented");
+    table.generation = 2;
+    table.sites[0].routes[0].filters.upgrade = ["tcp".parse().unwrap()].into();
+    proxy.swap(&table).await;
+    let mut stream = TcpStream::connect(proxy.http).await.unwrap();
+    stream.write_all(format!("{ask}early ").as_bytes()).await.unwrap();
+    let head = read_until(&mut stream, "\r\n\r\n").await;
+    assert!(head.starts_with("HTTP/1.1 101 ") && head.to_ascii_lowercase().contains("upgrade: tcp/1\r\n"), "{head}");
+    stream.write_all(b"\x89\xffmore").await.unwrap();
+    let mut got = [0; 18];
+    soon(stream.read_exact(&mut got)).await.unwrap();
+    assert_eq!(&got, b"first early \x89\xffmore");
+    // A replica that leaves says nothing on it that the client could take for the protocol's.
+    proxy.close("shop/web").await;
+    assert_eq!(soon(stream.read(&mut got)).await.unwrap_or(0), 0);
+
+    for other in ["Upgrade: udp\r\n", "Upgrade: tcp\r\nUpgrade: udp\r\n", "Upgrade: udp, tcp\r\n"] {
+        let line = first_line(&proxy, &ask.replace("Upgrade: tcp/1\r\n", other)).await;
+        assert_eq!(line, "HTTP/1.1 501 Not Implemented", "{other}");
+    }
+    let body = ask.replace("Content-Length: 0\r\n\r\n", "Content-Length: 1\r\n\r\nx");
+    assert_eq!(first_line(&proxy, &body).await, "HTTP/1.1 501 Not Implemented");
+    let Answer::Metrics(metrics) = proxy.ask(&Ask::Metrics).await else { panic!("no metrics") };
+    assert_eq!(metrics.refused.get("protocol"), Some(&5));
+}
+
+async fn first_line(proxy: &Running, text: &str) -> String {
+    let mut stream = TcpStream::connect(proxy.http).await.unwrap();
+    stream.write_all(text.as_bytes()).await.unwrap();
+    read_until(&mut stream, "\r\n").await.trim().to_owned()
+}
 
 const FRAMES: usize = 10_000;
 

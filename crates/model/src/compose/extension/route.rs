@@ -13,6 +13,7 @@ pub(super) const RATE: Shape = Pattern("a rate: `10/s`, `100/min`", r"^\s*[0-9]+
 pub(super) const NETWORK: Shape = Pattern("an address or network", r"^[0-9a-fA-F.:]+(/[0-9]+)?$");
 const ORIGIN: Shape = Pattern("an origin", r"^(\*|[Hh][Tt][Tt][Pp][Ss]?://(\*\.)?[A-Za-z0-9.-]+(:[0-9]+)?)$");
 const HEADER: Shape = Pattern("the name of a header", r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+$");
+const PROTOCOL: Shape = Pattern("the name of a protocol", r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+$");
 const METHOD: Shape = Pattern("a method", r"^[A-Za-z]+$");
 
 const fn key(name: &'static str, shapes: &'static [Shape], default: &'static str, about: &'static str, example: &'static str) -> Key {
@@ -78,6 +79,21 @@ pub(super) const ROUTES: &[Key] = &[
         "what the application says",
         "Which other origins' pages may call it, in place of the application's word.",
         "",
+    ),
+    key(
+        "preflight",
+        &[Word(&["pass", "refuse"])],
+        "refuse",
+        "Under `basic_auth` or `jwt`, the question a browser asks before it calls from another origin (OPTIONS) has no login and is refused \
+         (401). `pass` lets the service answer it; `cors` answers it in the service's place.",
+        "refuse",
+    ),
+    key(
+        "upgrade",
+        &[List(&[PROTOCOL]), PROTOCOL],
+        "WebSocket alone",
+        "Protocols that a connection of HTTP/1.1 may be switched to by `Upgrade`. All others are refused (501).",
+        "[tcp]",
     ),
     key(
         "compression",

@@ -27,6 +27,12 @@ pub(crate) struct Cors {
 #[derive(Debug, Clone)]
 pub(crate) struct Caller(HeaderValue);
 
+/// A browser asks whether it may call.
+pub(crate) fn is_preflight<B>(request: &Request<B>) -> bool {
+    let asked = request.headers();
+    request.method() == Method::OPTIONS && asked.contains_key(ORIGIN) && asked.contains_key(ACCESS_CONTROL_REQUEST_METHOD)
+}
+
 impl Cors {
     pub(crate) fn new(asked: &filter::Cors) -> Self {
         let list = |names: Vec<&str>| HeaderValue::from_str(&names.join(", ")).ok().filter(|value| !value.is_empty());
@@ -50,10 +56,10 @@ impl Cors {
 
     /// The answer to a browser that asks before it calls; nothing for the call itself.
     pub(crate) fn preflight<B>(&self, request: &Request<B>, caller: Option<&Caller>) -> Option<Response<ResponseBody>> {
-        let asked = request.headers();
-        if request.method() != Method::OPTIONS || !asked.contains_key(ORIGIN) || !asked.contains_key(ACCESS_CONTROL_REQUEST_METHOD) {
+        if !is_preflight(request) {
             return None;
         }
+        let asked = request.headers();
         let mut response = Response::new(ResponseBody::text(Bytes::new()));
         *response.status_mut() = StatusCode::NO_CONTENT;
         if caller.is_some() {

@@ -36,7 +36,7 @@ use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response};
 use http_body::Body as _;
 use jwt::{Jwt, Told};
-use landfall_model::filter;
+use landfall_model::filter::{self, UpgradeName};
 use landfall_model::name::PathMatch;
 use rewrite::Rewrite;
 use std::rc::Rc;
@@ -136,6 +136,9 @@ pub(crate) struct Filters {
     pub(crate) encoded_slashes: bool,
     /// Headers with `_` in their names that the application gets.
     pub(crate) underscored: Vec<HeaderName>,
+    /// Protocols beside WebSocket that a connection may be switched to.
+    pub(crate) upgrades: Vec<UpgradeName>,
+    preflight: bool,
     rewrite: Option<Rewrite>,
     compression: Option<Compression>,
     /// What answers in place of the application.
@@ -198,6 +201,8 @@ impl Filters {
             meter: Rc::new(RouteMeter::new(shared.path.as_ref(), &shared.meter, worker)),
             max_body: asked.max_body.unwrap_or(u64::MAX),
             underscored: asked.underscore_headers.iter().filter_map(|key| HeaderName::try_from(key.as_str()).ok()).collect(),
+            upgrades: asked.upgrade.iter().cloned().collect(),
+            preflight: asked.preflight,
             encoded_slashes: shared.lets_encoded_slashes_pass(),
             rewrite: Rewrite::new(shared.path.path(), asked),
             compression: (!asked.uncompressed).then(Compression::default),
@@ -224,11 +229,13 @@ impl Filters {
                 return Err(Stop::Answer(Box::new(answer)));
             }
         }
-        if let Some(basic_auth) = &self.basic_auth {
-            passage.user = Some(basic_auth.admit(caller, request.headers())?);
-        }
-        if let Some(jwt) = &self.jwt {
-            passage.told = jwt.admit(request)?;
+        if !(self.preflight && cors::is_preflight(request)) {
+            if let Some(basic_auth) = &self.basic_auth {
+                passage.user = Some(basic_auth.admit(caller, request.headers())?);
+            }
+            if let Some(jwt) = &self.jwt {
+                passage.told = jwt.admit(request)?;
+            }
         }
         body_limit::admit(self.max_body, request)?;
         if self.compression.is_some() {
