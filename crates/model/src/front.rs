@@ -1,6 +1,7 @@
 //! What holds for every request an app gets from outside, whatever its route: the words of the file, checked, as the proxy gets them.
 
 use crate::filter::{Network, PasswordDigest};
+use crate::name::RoutePath;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
@@ -17,6 +18,9 @@ pub struct Front {
     /// For answers the proxy itself makes, one for a status.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub error_pages: Vec<ErrorPage>,
+    /// Where it is told, at hosts that no app serves, whether the app's services are ready.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub probe: Option<RoutePath>,
     /// The app is closed for everybody but a few.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub maintenance: Option<Maintenance>,

@@ -31,6 +31,7 @@ pub(crate) fn read(fields: &mut Fields<'_>, report: &mut Report) -> FrontFile {
         front: Front {
             trusted_proxies: fields.take("trusted_proxies").map(|f| trusted(&f, report)).unwrap_or_default(),
             access_log: fields.take("access_log").and_then(|f| access_log(&f, report)).unwrap_or_default(),
+            probe: fields.take("probe").and_then(|f| f.name("bad-route", report)).map(|l| l.value),
             ..Front::default()
         },
         pages: fields.take("error_pages").and_then(|f| f.text(report)),

@@ -91,6 +91,7 @@ pub(crate) const TOP_KEYS: &[&str] = &[
     "trusted_proxies",
     "access_log",
     "error_pages",
+    "probe",
     "maintenance",
     "rate_limits",
     "env",

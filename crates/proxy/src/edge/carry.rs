@@ -15,7 +15,7 @@ use crate::edge::watch::{InFlight, Room};
 use crate::edge::websocket::{Opening, is_extended_connect};
 use crate::stream::tunnel;
 use crate::table::{CompiledRoute, CompiledSite, Found};
-use crate::upstream::balance::LocalTable;
+use crate::upstream::balance::{LocalTable, LocalUpstream};
 use crate::upstream::body::{LastWords, Limits, Relay, RequestBody, ResponseBody};
 use crate::upstream::coming::Coming;
 use crate::upstream::fault::Failed;
@@ -24,6 +24,7 @@ use crate::upstream::http1::Switched;
 use crate::upstream::patience::IdleLimit;
 use crate::upstream::pool::Held;
 use crate::upstream::upload::Upload;
+use bytes::Bytes;
 use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, EXPECT};
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, Version};
@@ -34,6 +35,8 @@ use std::time::Duration;
 
 /// Of a field beside its name and value: `: ` and the end of its line.
 const FIELD_BYTES: usize = 4;
+/// What a probe hears when all is well.
+const READY: &[u8] = b"ok\n";
 
 /// Answers one request.
 pub(crate) async fn carry(conn: Rc<Conn>, request: Request<Arriving>) -> Result<Response<ResponseBody>, Infallible> {
@@ -71,6 +74,10 @@ async fn answer(
     let table = conn.worker.table();
     if let Some(challenge) = table.compiled.challenge(host.name(), target.path()).filter(|_| !matches!(conn.origin, Origin::Internal(_))) {
         return Ok(plain(challenge.clone()));
+    }
+    if let Some(services) = table.compiled.probe(host.name(), target.path()).filter(|_| !matches!(conn.origin, Origin::Internal(_))) {
+        let ready = services.iter().all(|index| table.upstreams.get(*index).is_some_and(LocalUpstream::is_ready));
+        return if ready { Ok(plain(Bytes::from_static(READY))) } else { Err(Refusal::NoEndpoint) };
     }
     let Decided { decision, client, site } = decide(conn, &table, Asking { host: &host, target: &target, headers: request.headers() });
     if let Some(site) = site

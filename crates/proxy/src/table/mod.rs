@@ -44,6 +44,8 @@ pub(crate) struct Compiled {
     internal: HashMap<SocketAddr, CompiledRoute>,
     /// Host, token and answer of each HTTP-01 challenge. There are few, and mostly none.
     challenges: Vec<(String, String, Bytes)>,
+    /// Services that must be ready, by the path of the probe that asks for them.
+    probes: HashMap<String, Vec<usize>>,
     /// What routes do to requests and answers, by the index in the route.
     pub(crate) filters: Vec<filter::Shared>,
 }
@@ -159,6 +161,12 @@ impl Compiled {
         for site in &table.sites {
             compiled.add_site(site, (table, endpoints.workers()), before);
         }
+        for site in &table.sites {
+            let Some(path) = &site.front.probe else { continue };
+            let services = site.routes.iter().filter_map(|route| compiled.upstream_index.get(&route.upstream)).copied();
+            let services: Vec<usize> = services.collect();
+            compiled.probes.entry(path.as_str().to_owned()).or_default().extend(services);
+        }
         for listener in &table.internal {
             let route = CompiledRoute {
                 path: String::new(),
@@ -185,6 +193,14 @@ impl Compiled {
         }
         let asked = path.strip_prefix(CHALLENGE_PATH)?;
         self.challenges.iter().find(|(of, token, _)| of == host && token == asked).map(|(_, _, answer)| answer)
+    }
+
+    /// The services that must be ready for a probe to be answered well, if this is one.
+    pub(crate) fn probe(&self, host: &str, path: &str) -> Option<&[usize]> {
+        if self.probes.is_empty() || self.hosts.contains_key(host) {
+            return None;
+        }
+        self.probes.get(path).map(Vec::as_slice)
     }
 
     fn add_site(&mut self, site: &Site, (table, workers): (&RouteTable, usize), before: &Self) {

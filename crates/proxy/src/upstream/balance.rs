@@ -33,6 +33,11 @@ impl LocalUpstream {
         Self { endpoints, next: Cell::new(0) }
     }
 
+    /// Some endpoint answers, as far as is known.
+    pub(crate) fn is_ready(&self) -> bool {
+        self.endpoints.iter().any(|endpoint| endpoint.state.is_healthy())
+    }
+
     /// The endpoint that holds least, in turn among equals. Healthy ones first; one of `failed`, which this request could not reach, only if
     /// there is no other. Nothing if the service has no endpoint.
     pub(crate) fn pick(&self, failed: &[Rc<LocalEndpoint>]) -> Option<Rc<LocalEndpoint>> {

@@ -1,9 +1,11 @@
 //! Where requests go and what they look like when they get there.
 
-use crate::harness::{application, named, start, table};
+use crate::harness::{application, named, read_to_end, start, table, talk};
+use crate::tls::{Authority, secured_table};
 use http::{Response, StatusCode};
 use http_body_util::Full;
 use landfall_model::filter::{Answer, Filters, Redirect, Respond};
+use tokio::io::AsyncWriteExt;
 use tokio::sync::mpsc;
 
 #[tokio::test]
@@ -127,4 +129,36 @@ async fn routes_that_answer_by_themselves_need_no_application() {
     let (status, text) = proxy.get("shop.example", "/docs?q").await;
     assert_eq!(status, StatusCode::FOUND);
     assert!(text.contains("location: https://docs.example.com/?v=2\r\n"), "{text}");
+}
+
+#[tokio::test]
+async fn a_probe_is_answered_at_hosts_that_nobody_serves() {
+    let proxy = start();
+    let mut table = table(1, &[("/", "shop/web", named("web").await)]);
+    let authority = Authority::new();
+    table.sites[0].front.probe = Some("/up".parse().unwrap());
+    proxy.swap(&table).await;
+    let probes = ["GET /up HTTP/1.0\r\n\r\n", "GET /up HTTP/1.1\r\nHost: 192.0.2.1\r\nConnection: close\r\n\r\n"];
+    for probe in probes {
+        let answer = talk(proxy.http, probe).await;
+        assert!(answer.contains(" 200 OK\r\n") && answer.ends_with("ok\n"), "{answer}");
+        assert!(talk(proxy.http, &probe.replace("/up", "/other")).await.contains(" 404 "));
+    }
+    let (status, answer) = proxy.get("shop.example", "/up").await;
+    assert!(status == StatusCode::OK && answer.ends_with("web /up"), "at its own host the path is the service's: {answer}");
+
+    table.generation = 2;
+    table.upstreams.values_mut().for_each(|upstream| upstream.endpoints.clear());
+    proxy.swap(&table).await;
+    assert!(talk(proxy.http, probes[0]).await.contains(" 503 "));
+
+    // Over HTTPS by address, as a monitor without a name for the server asks.
+    let mut table = secured_table(proxy.home.path(), &authority, named("web").await);
+    table.generation = 3;
+    table.sites[0].front.probe = Some("/up".parse().unwrap());
+    proxy.swap(&table).await;
+    let mut stream = authority.connect(&proxy, "shop.example", "http/1.1").await.unwrap();
+    stream.write_all(probes[1].as_bytes()).await.unwrap();
+    assert!(read_to_end(&mut stream).await.contains(" 200 OK\r\n"));
+    assert!(talk(proxy.http, probes[0]).await.contains(" 200 OK\r\n"), "no redirect");
 }

@@ -65,6 +65,15 @@ pub const APP: &[Key] = &[
         honoured: true,
     },
     Key {
+        name: "probe",
+        shapes: &[PATH],
+        default: "none",
+        about: "For a load balancer or monitor that asks by address or without a host: at every host that no app serves, over HTTP and HTTPS, the \
+                proxy answers this path with 200 while each service with a route has a ready replica, else with 503.",
+        example: "/up",
+        honoured: true,
+    },
+    Key {
         name: "maintenance",
         shapes: &[Map(MAINTENANCE), Boolean],
         default: "false",
