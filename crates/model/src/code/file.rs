@@ -194,6 +194,15 @@ pub(super) const CODES: &[Code] = &[
         good: "services:\n  web:\n    image: nginx:1.27\n",
     },
     Code {
+        code: "unknown-model",
+        severity: Error,
+        title: "a service uses a model that is not declared",
+        reason: "Docker Compose refuses the file. Landfall runs no models, declared or not.",
+        remedy: "Remove `models`, and run what serves the model as a service with an image of its own.",
+        bad: "services:\n  web:\n    image: nginx:1.27\n    models: [llm]\n",
+        good: "services:\n  web:\n    image: nginx:1.27\n    depends_on: [llm]\n  llm:\n    image: acme/llm-server:1.0\n",
+    },
+    Code {
         code: "unknown-network",
         severity: Error,
         title: "a service joins a network that is not declared",

@@ -6,9 +6,11 @@
 use super::check::App;
 use super::interpolate::Variables;
 use super::mount::SourceFile;
+use super::node::Kind;
 use super::reader::{Field, Fields, named};
 use super::report::{Located, Report};
 use super::service::ServiceFile;
+use super::typed::decode::mode;
 use super::typed::number::boolean;
 use super::veil::{self, Secrets};
 use super::{FileProblem, env, path};
@@ -133,7 +135,7 @@ fn attached(item: &Field<'_>, sort: Sort, report: &mut Report) -> Option<Attache
     let target = fields.take("target").and_then(|f| f.text(report));
     let mut number = |key: &'static str| fields.take(key).and_then(|f| f.integer(0..=u64::from(u32::MAX), report)).map(|n| n.value as u32);
     let (uid, gid) = (number("uid"), number("gid"));
-    let mode = fields.take("mode").and_then(|f| permissions(&f, report));
+    let bits = fields.take("mode").and_then(|f| permissions(&f, report));
     let source = fields.take("source").and_then(|f| f.text(report));
     fields.finish(report);
     let Some(source) = source else {
@@ -157,20 +159,25 @@ fn attached(item: &Field<'_>, sort: Sort, report: &mut Report) -> Option<Attache
     }
     // Nobody but the one it is for reads a secret, unless the file says otherwise.
     let of_user = sort == Sort::Secret && uid.is_none() && gid.is_none();
-    let mode = mode.unwrap_or(if sort == Sort::Secret { 0o600 } else { 0o444 });
+    let mode = bits.unwrap_or(if sort == Sort::Secret { 0o600 } else { 0o444 });
     Some(AttachedFile { sort, source, target, of_user, uid: uid.unwrap_or(0), gid: gid.unwrap_or(0), mode })
 }
 
-/// Permission bits. YAML reads `0440` as octal; `440` and the quoted `"0440"` are decimal to Compose, and hardly meant so.
+/// Permission bits. YAML reads `0440` as octal and Compose so reads what stands in quotes; `440` without quotes is decimal, and hardly meant so.
 fn permissions(field: &Field<'_>, report: &mut Report) -> Option<u32> {
-    let mode = field.integer(0..=0o7777, report)?;
-    let digits = mode.value.to_string();
+    let scalar = field.node.scalar()?;
+    let Some(mode) = mode(scalar).and_then(|n| u32::try_from(n).ok()).filter(|n| *n <= 0o7777) else {
+        field.wrong(report, "the permissions of a file, from `0` to `07777`");
+        return None;
+    };
+    let digits = mode.to_string();
     // The number that counts stands in the file: it was not octal there.
-    if digits.len() >= 3 && digits.bytes().all(|b| b < b'8') && report.written(mode.place, &digits) == digits {
-        let message = format!("`{}` is read as a decimal number: the bits are {:04o}", field.path, mode.value);
-        report.warning("decimal-mode", mode.place, message).hint(format!("write 0{digits}, without quotes"));
+    let plain = scalar.kind == Kind::Int && report.written(field.place(), &digits) == digits;
+    if plain && digits.len() >= 3 && digits.bytes().all(|b| b < b'8') {
+        let message = format!("`{}` is read as a decimal number: the bits are {mode:04o}", field.path);
+        report.warning("decimal-mode", field.place(), message).hint(format!("write 0{digits}"));
     }
-    Some(mode.value as u32)
+    Some(mode)
 }
 
 impl AttachedFile {

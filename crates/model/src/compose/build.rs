@@ -77,7 +77,7 @@ pub(crate) fn read(field: &Field<'_>, report: &mut Report) -> Option<BuildFile> 
         }
     }
     // These change nothing of the image.
-    fields.know(["cache_to", "isolation", "tags"]);
+    fields.know(["cache_to", "isolation", "provenance", "sbom", "tags"]);
     fields.finish(report);
     let words = refused.iter().map(|(key, _, why)| (key.clone(), *why)).collect();
     Some(BuildFile { place: field.key_place, build: ImageBuild { unnamed: false, context, dockerfile, recipe, refused: words }, refused })

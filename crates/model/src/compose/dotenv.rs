@@ -19,8 +19,20 @@ pub(crate) enum Format {
     Raw,
 }
 
-/// What answers variables used in values, first to last; those of the file itself come after.
-pub(crate) type Layers<'a> = &'a [&'a BTreeMap<String, String>];
+/// What answers variables used in values, besides the file itself.
+#[derive(Clone, Copy)]
+pub(crate) struct Layers<'a> {
+    /// Asked before the file's own, first to last.
+    pub(crate) before: &'a [&'a BTreeMap<String, String>],
+    /// Asked when the file has none: what files before this one said.
+    pub(crate) after: &'a BTreeMap<String, String>,
+}
+
+impl Layers<'_> {
+    fn get(&self, name: &str) -> Option<String> {
+        self.before.iter().copied().chain([self.after]).find_map(|layer| layer.get(name)).cloned()
+    }
+}
 
 /// Reads the text of the report's `file`.
 pub(crate) fn parse(
@@ -158,7 +170,7 @@ impl Reader<'_> {
     fn statement(&mut self, report: &mut Report) -> Result<(), Wrong> {
         let (key, has_value) = self.key()?;
         let value = match self.rest().chars().next().filter(|_| has_value) {
-            _ if !has_value => self.layers.iter().find_map(|l| l.get(&key)).cloned(),
+            _ if !has_value => self.layers.get(&key),
             Some(quote @ ('"' | '\'')) => self.quoted(quote, report)?,
             _ => {
                 let line = self.line_rest();
@@ -181,7 +193,7 @@ impl Reader<'_> {
         if !text.contains('$') {
             return Some(text.to_owned());
         }
-        let layers: Vec<&BTreeMap<String, String>> = self.layers.iter().copied().chain([&self.out]).collect();
+        let layers: Vec<&BTreeMap<String, String>> = self.layers.before.iter().copied().chain([&self.out, self.layers.after]).collect();
         self.variables.expand_in(&layers, text, place, report)
     }
 
@@ -216,7 +228,7 @@ impl Reader<'_> {
         if key.is_empty() || key.contains(char::is_whitespace) {
             return Err(("this line is no `NAME=value`: a variable's name has no space".to_owned(), "write one `NAME=value` per line"));
         }
-        if let Some(value) = value.or_else(|| self.layers.iter().find_map(|l| l.get(key)).cloned()) {
+        if let Some(value) = value.or_else(|| self.layers.get(key)) {
             self.out.insert(key.to_owned(), value);
         }
         self.skip_line();
@@ -270,8 +282,10 @@ mod tests {
     fn read(text: &str, format: Format) -> (BTreeMap<String, String>, Vec<String>) {
         let mut report = Report::default();
         let file = report.add_file(".env", text.into(), false);
-        let outside = [("OUT".to_owned(), "out".to_owned())].into();
-        let entries = parse(file, format, (&[&outside], &mut Variables::default()), &mut report);
+        let one = |name: &str, value: &str| BTreeMap::from([(name.to_owned(), value.to_owned())]);
+        let (outside, earlier) = (one("OUT", "out"), one("OLD", "old"));
+        let layers = Layers { before: &[&outside], after: &earlier };
+        let entries = parse(file, format, (layers, &mut Variables::default()), &mut report);
         let line = |d: &crate::diagnostic::Diagnostic| d.span.as_ref().map_or(0, |s| s.line);
         (entries, report.finish().0.iter().map(|d| format!("{} {}", line(d), d.code)).collect())
     }
@@ -289,6 +303,8 @@ mod tests {
             ("B=1\nB=2\nA=$B", "2"),
             ("A=$OUT", "out"),
             ("OUT=own\nA=$OUT", "out"),
+            ("A=$OLD", "old"),
+            ("OLD=own\nA=$OLD", "own"),
             ("A=pa$$word", "pa$word"),
             ("A: yaml", "yaml"),
             ("A=", ""),

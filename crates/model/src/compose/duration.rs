@@ -1,16 +1,11 @@
-//! Durations as Compose writes them: `1h5m30s20ms`, `1.5s`, `90s`. Units are `us`, `ms`, `s`, `m`, `h`, and, as a convenience, `d`.
+//! Durations as Compose writes them: `1h5m30s20ms`, `1.5s`, `90s`. Units are `us`, `ms`, `s`, `m`, `h`, `d` and `w`.
 
 /// Longest duration accepted: 10 years. Nothing waits that long on purpose.
 const MAX_MS: u64 = 10 * 365 * 86_400_000;
 
 /// Milliseconds, or `None` if the text is no duration. Parts below a millisecond are rounded up, so that none becomes "no limit".
 pub(crate) fn parse(text: &str) -> Option<u64> {
-    let (days, rest) = match text.split_once('d') {
-        Some((days, rest)) => (nanoseconds(&format!("{days}h"))?.checked_mul(24)?, rest),
-        None => (0, text),
-    };
-    let rest = if rest.is_empty() && days != 0 { 0 } else { nanoseconds(rest)? };
-    let total = u64::try_from(days.checked_add(rest)?).ok()?.div_ceil(1_000_000);
+    let total = u64::try_from(nanoseconds(text)?).ok()?.div_ceil(1_000_000);
     (!text.starts_with(['-', '+']) && total <= MAX_MS).then_some(total)
 }
 
@@ -19,7 +14,8 @@ pub(crate) fn print(ms: u64) -> String {
     show(i64::try_from(ms.saturating_mul(1_000_000)).unwrap_or(i64::MAX))
 }
 
-/// Nanoseconds exactly as Go's `time.ParseDuration` reads them, with a sign and down to `ns`; `None` if the text is no duration.
+/// Nanoseconds exactly as Compose reads them: as Go's `time.ParseDuration` does, with a sign and down to `ns`, and with days and weeks. `None` if
+/// the text is no duration.
 pub(crate) fn nanoseconds(text: &str) -> Option<i64> {
     let (negative, mut rest) = match text.strip_prefix(['-', '+']) {
         Some(rest) => (text.starts_with('-'), rest),
@@ -45,6 +41,8 @@ pub(crate) fn nanoseconds(text: &str) -> Option<i64> {
             "s" => 1_000_000_000,
             "m" => 60_000_000_000,
             "h" => 3_600_000_000_000,
+            "d" => 86_400_000_000_000,
+            "w" => 604_800_000_000_000,
             _ => return None,
         };
         let mut part = if whole == 0 { 0 } else { rest[..whole].parse::<u64>().ok()?.checked_mul(unit)? };
@@ -54,17 +52,13 @@ pub(crate) fn nanoseconds(text: &str) -> Option<i64> {
             let scale = 10f64.powi(digits.len() as i32);
             part = part.checked_add((digits.parse::<u64>().ok()? as f64 * (unit as f64 / scale)) as u64)?;
         }
-        total = total.checked_add(part).filter(|t| *t <= 1 << 63)?;
+        total = total.checked_add(part).filter(|t| i64::try_from(*t).is_ok())?;
         rest = &rest[number + unit_length..];
         if rest.is_empty() {
             break;
         }
     }
-    match (negative, i64::try_from(total)) {
-        (true, Ok(n)) => Some(-n),
-        (true, Err(_)) => Some(i64::MIN),
-        (false, n) => n.ok(),
-    }
+    i64::try_from(total).ok().map(|n| if negative { -n } else { n })
 }
 
 /// Nanoseconds as Go prints a duration: `1h0m0s`, `1m30s`, `1.5s`, `20ms`, `1µs`.
@@ -134,7 +128,7 @@ mod tests {
         ] {
             assert_eq!(nanoseconds(text).map(show).as_deref(), Some(printed), "{text}");
         }
-        for bad in ["", "10", "s", "1x", "1 s", ".s", "1d", "9999999h", "1s ", "-", "1s2"] {
+        for bad in ["", "10", "s", "1x", "1 s", ".s", "1y", "9999999h", "1s ", "-", "1s2"] {
             assert_eq!(nanoseconds(bad), None, "{bad}");
         }
     }

@@ -76,6 +76,8 @@ fn text_of(bytes: Vec<u8>) -> Result<String, (String, &'static str)> {
 /// The variables the files are interpolated with.
 pub(crate) fn variables(input: &Input<'_>, report: &mut Report) -> Variables {
     let mut variables = Variables::new(input.env.clone());
+    // What a shell always sets counts as set when none is there.
+    Arc::make_mut(&mut variables.values).entry("PWD".into()).or_insert_with(|| input.cwd.to_owned());
     match input.env_files {
         Some(files) => {
             let files: Vec<String> = files.iter().map(|name| path::join(input.cwd, name)).collect();
@@ -98,15 +100,8 @@ fn add<'a>(variables: &mut Variables, files: impl Iterator<Item = (&'a str, &'a 
         match load_variables(input, disk, shown, report) {
             Ok(file) => {
                 let outside = Arc::clone(&variables.values);
-                let more = dotenv::parse(file, Format::Compose, (&[&outside, &own], &mut missed), report);
-                // Compose hands these on to programs it starts, which can be given no such thing.
-                if more.iter().any(|(k, v)| k.is_empty() || k.contains('\0') || v.contains('\0')) {
-                    let start = Place { file, line: 1, column: 1, ..Place::default() };
-                    report
-                        .error("env-file-syntax", start, format!("`{}` has a value without a name, or a NUL", shorten(shown)))
-                        .hint("write one `NAME=value` per line");
-                }
-                own.extend(more);
+                let layers = Layers { before: &[&outside], after: &own };
+                own.extend(dotenv::parse(file, Format::Compose, (layers, &mut missed), report));
             }
             // Nobody asked for the usual one.
             Err(FileProblem::NotFound | FileProblem::Directory) if input.env_files.is_none() => {}
@@ -266,11 +261,14 @@ impl Reader<'_> {
         report: &mut Report,
     ) -> Vec<Entry> {
         let mut found: BTreeMap<String, (String, Place)> = BTreeMap::new();
+        let said = |e: &Entry| Some((e.key.clone(), e.value.scalar().filter(|s| s.kind != Kind::Null)?.canonical()));
+        // A label answers no variable, the service's own environment does.
+        let service: BTreeMap<String, String> = outside.map(|_| own.iter().filter_map(said).collect()).unwrap_or_default();
         for file in files.map(Node::items).unwrap_or_default() {
             let path = file.get("path").unwrap_or(file);
             let values: BTreeMap<String, String> = found.iter().map(|(k, (v, _))| (k.clone(), v.clone())).collect();
-            let layers: Vec<&BTreeMap<String, String>> = [&values].into_iter().chain(outside).collect();
-            let entries = self.file(file, path, &layers, report);
+            let before: Vec<&BTreeMap<String, String>> = outside.into_iter().chain([&service]).collect();
+            let entries = self.file(file, path, Layers { before: &before, after: &values }, report);
             self.bytes += entries.iter().map(|(k, v)| k.len() + v.len()).sum::<usize>();
             if self.bytes > MAX_ENVIRONMENTS {
                 let message = format!("the environments of all services have more than {} MiB", MAX_ENVIRONMENTS >> 20);

@@ -261,7 +261,6 @@ fn built(app: &App<'_>) -> BTreeMap<ServiceName, ImageBuild> {
 /// The stages that come once for the whole project, in the order of Compose.
 fn complete(input: &Input<'_>, loaded: Loaded, report: &mut Report) -> (Model, Secrets) {
     let Loaded { mut root, name, mut variables, secrets } = loaded;
-    canonical::restore(&mut root);
     let passed = model::passed_args(&root);
     normalize::normalize(&mut root, &name, &variables.values, report);
     typed::decode::check(&root, report);

@@ -101,6 +101,7 @@ fn long(item: &Field<'_>, report: &mut Report) -> Option<MountFile> {
     let read_only = fields.take("read_only").and_then(|f| f.boolean(report)).is_some_and(|b| b.value);
     fields.take("consistency");
     let (options, tmpfs_bytes) = options(&mut fields, report);
+    fields.know(["image"]);
     fields.finish(report);
     let Some(target) = target else {
         report.error("missing-key", item.place(), format!("`{}` needs `target`", item.path)).hint("`target` is the path in the container");

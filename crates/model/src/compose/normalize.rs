@@ -44,7 +44,7 @@ pub(crate) fn normalize(root: &mut Node, name: &str, env: &BTreeMap<String, Stri
 fn default_network(root: &mut Node) {
     let (mut used, mut place) = (false, root.place);
     walk::change(root, &["services", "*"], &mut |_, service| {
-        if service.get("network_mode").is_some() || !matches!(service.value, Value::Map(_)) {
+        if service.get("network_mode").is_some() || service.get("provider").is_some() || !matches!(service.value, Value::Map(_)) {
             return;
         }
         let names = service.get("networks").map(Node::entries).unwrap_or_default();

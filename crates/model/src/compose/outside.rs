@@ -3,7 +3,7 @@
 //! The command line needs them, because one of them may name the files (`COMPOSE_FILE`). Nothing is complained about here: whatever is wrong with
 //! a file of variables is found again, with its place, when the project is resolved.
 
-use super::dotenv::{self, Format};
+use super::dotenv::{self, Format, Layers};
 use super::interpolate::Variables;
 use super::report::Report;
 use super::{Input, env};
@@ -19,6 +19,7 @@ pub fn environment(input: &Input<'_>) -> BTreeMap<String, String> {
 pub fn variables_of(name: &str, text: String) -> Result<BTreeMap<String, String>, Vec<Diagnostic>> {
     let mut report = Report::default();
     let file = report.add_file(name, text, false);
-    let found = dotenv::parse(file, Format::Compose, (&[], &mut Variables::default()), &mut report);
+    let layers = Layers { before: &[], after: &BTreeMap::new() };
+    let found = dotenv::parse(file, Format::Compose, (layers, &mut Variables::default()), &mut report);
     if report.failed() { Err(report.finish().0) } else { Ok(found) }
 }

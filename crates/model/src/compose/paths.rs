@@ -86,19 +86,11 @@ pub(crate) fn is_remote(text: &str) -> bool {
     text.contains("://") || ["service:", "github.com/", "git@"].iter().any(|prefix| text.starts_with(prefix))
 }
 
-/// `C:\x`, `c:/x` or `\\server\share\x`.
+/// `C:\x`, `c:/x` or `\\server\share`.
 fn is_windows_absolute(text: &str) -> bool {
-    let slash = |b: &u8| matches!(b, b'\\' | b'/');
-    let bytes = text.as_bytes();
-    match bytes {
-        [drive, b':', after, ..] if drive.is_ascii_alphabetic() => slash(after),
-        [a, b, c, ..] if slash(a) && slash(b) && !slash(c) && *c != b'.' => {
-            // A server's name, a share's name, and something after them.
-            let mut parts = text[2..].splitn(3, ['\\', '/']);
-            let (_, share, rest) = (parts.next(), parts.next(), parts.next());
-            share.is_some_and(|s| !s.is_empty() && !s.starts_with('.')) && rest.is_some()
-        }
-        _ => false,
+    match text.as_bytes() {
+        [drive, b':', after, ..] if drive.is_ascii_alphabetic() => matches!(after, b'\\' | b'/'),
+        _ => text.starts_with(r"\\"),
     }
 }
 
@@ -118,7 +110,8 @@ mod tests {
             ("C:\\x", "C:\\x"),
             ("c:x", "/srv/app/c:x"),
             (r"\\server\share\x", r"\\server\share\x"),
-            (r"\\server\share", r"/srv/app/\\server\share"),
+            (r"\\.\pipe\x", r"\\.\pipe\x"),
+            (r"\server", r"/srv/app/\server"),
             ("", "/srv/app"),
         ] {
             assert_eq!(base.any_path(text), want, "{text}");

@@ -226,7 +226,16 @@ fn networks(
         if let Some(mut fields) = (!entry.node.is_null()).then(|| Fields::open(entry, report)).flatten() {
             let given = fields.take("aliases").and_then(|f| f.texts(report)).unwrap_or_default();
             aliases.entry(name.value.clone()).or_default().extend(given.into_iter().map(|t| t.value));
-            fields.know(["ipv4_address", "ipv6_address", "link_local_ips", "mac_address", "priority", "gw_priority", "driver_opts"]);
+            fields.know([
+                "ipv4_address",
+                "ipv6_address",
+                "link_local_ips",
+                "mac_address",
+                "priority",
+                "gw_priority",
+                "interface_name",
+                "driver_opts",
+            ]);
             fields.finish(report);
         }
         out.push(name);
@@ -266,16 +275,11 @@ fn pull_policy(field: &Field<'_>, report: &mut Report) -> Option<PullPolicy> {
         "always" => Some(PullPolicy::Always),
         "missing" | "if_not_present" => Some(PullPolicy::Missing),
         "never" => Some(PullPolicy::Never),
-        "build" | "daily" | "weekly" => {
+        other if matches!(other, "build" | "refresh" | "daily" | "weekly") || other.starts_with("every_") => {
+            let shown = if other.starts_with("every_") { "every_…" } else { other };
             report
-                .warning("not-honoured", text.place, format!("`pull_policy: {}` is not honoured", text.value))
-                .hint("`missing` is used; `always` and `never` are honoured");
-            None
-        }
-        other if other.starts_with("every_") => {
-            report
-                .warning("not-honoured", text.place, "`pull_policy: every_…` is not honoured")
-                .hint("`missing` is used; `always` and `never` are honoured");
+                .warning("not-honoured", text.place, format!("`pull_policy: {shown}` is not honoured"))
+                .hint("`missing` is used; `always` asks for a newer image before every release");
             None
         }
         _ => {

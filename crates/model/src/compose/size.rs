@@ -17,16 +17,14 @@ pub(crate) fn parse_decimal(text: &str) -> Option<u64> {
 }
 
 fn bytes_in(text: &str, thousand: f64) -> Option<i64> {
-    let length = text.bytes().take_while(|b| b.is_ascii_digit() || *b == b'.').count();
+    // What follows the last digit is the unit, and one blank may stand before it.
+    let length = text.rfind(|c: char| c.is_ascii_digit() || matches!(c, '.' | ' '))? + 1;
     let (number, unit) = text.split_at(length);
-    let groups = number.split('.').all(|group| !group.is_empty());
-    let size = super::typed::number::go_float(number).filter(|_| groups)?;
-    // One blank may stand before the unit.
-    let unit = unit.strip_prefix(' ').unwrap_or(unit).to_ascii_lowercase();
-    let bare = unit.strip_suffix('b').unwrap_or(&unit);
-    let power = match bare.strip_suffix('i').unwrap_or(bare).as_bytes() {
-        [] => 0,
-        [prefix] => 1 + b"kmgtp".iter().position(|p| p == prefix)? as i32,
+    let size = super::typed::number::go_float(number.strip_suffix(' ').unwrap_or(number)).filter(|n| *n >= 0.0 || n.is_nan())?;
+    let unit = unit.to_ascii_lowercase();
+    let power = match unit.as_bytes() {
+        [] | [b'b'] => 0,
+        [prefix] | [prefix, b'b'] | [prefix, b'i', b'b'] => 1 + b"kmgtp".iter().position(|p| p == prefix)? as i32,
         _ => return None,
     };
     Some(super::typed::number::truncated(size * thousand.powi(power)))
@@ -54,12 +52,18 @@ mod tests {
             ("512 k", 512 << 10),
             ("1b", 1),
             ("0", 0),
-            ("10ib", 10),
             ("1p", 1 << 50),
+            ("1e3", 1000),
+            (".5k", 512),
+            ("5.m", 5 << 20),
+            ("0x1p3k", 8 << 10),
+            ("1_0", 10),
         ] {
             assert_eq!(parse(text), Some(bytes), "{text}");
         }
-        for bad in ["", "m", "-1m", "1x", "1 0m", "1  m", "9e30", "1..0", "é", "1mib2", "1bb", "1e3", ".5m", "5.m", "1.5.2", "1bi"] {
+        for bad in
+            ["", "m", "-1m", "1x", "1 0m", "1  m", "9e30", "1..0", "é", "1mib2", "1bb", "1e", "1mi", "1.5.2", "1bi", "10ib", "0x10", "inf "]
+        {
             assert_eq!(parse(bad), None, "{bad}");
         }
         assert_eq!(parse_decimal("10m"), Some(10_000_000));

@@ -1,10 +1,11 @@
 //! What the schema cannot say: keys that exclude each other, and values that must not be blank. Compose checks these on the merged file, before
 //! paths are made absolute.
 
-use super::node::{Kind, Node, Value};
+use super::node::{Kind, Node, Scalar, Value};
 use super::report::Report;
 use super::suggest::one_of;
 use super::walk;
+use std::net::IpAddr;
 
 /// Checks a canonical tree with its defaults filled in.
 pub(crate) fn check(root: &Node, report: &mut Report) {
@@ -23,6 +24,15 @@ pub(crate) fn check(root: &Node, report: &mut Report) {
             }
         });
     }
+    walk::visit(root, &["services", "*", "ports", "*", "host_ip"], &mut |path, address| {
+        let bad = |s: &&Scalar| s.kind == Kind::Text && !s.spoiled && s.text.parse::<IpAddr>().is_err();
+        if let Some(text) = address.scalar().filter(bad) {
+            let shown = report.written(address.place, &text.text);
+            report
+                .error("wrong-type", address.place, format!("`{path}` wants an IP address, found `{shown}`"))
+                .hint("write `127.0.0.1`, or remove the key");
+        }
+    });
     walk::visit(root, &["services", "*", "volumes", "*"], &mut |path, mount| {
         let bind = mount.get("type").and_then(Node::scalar).is_some_and(|s| s.text == "bind");
         if bind && mount.get("source").is_none() {

@@ -30,7 +30,9 @@ pub(crate) fn transform(root: &mut Node, report: &mut Report) {
         walk::change(root, &["services", "*", key], &mut |_, node| one_as_list(node));
     }
     walk::change(root, &["services", "*", "gpus"], &mut |_, node| gpus(node));
-    walk::change(root, &["services", "*", "networks"], &mut |_, node| names_as_mapping(node, |_| Vec::new()));
+    for key in ["networks", "models"] {
+        walk::change(root, &["services", "*", key], &mut |_, node| names_as_mapping(node, |_| Vec::new()));
+    }
     for limits in [&["services", "*", "ulimits", "*"][..], &["services", "*", "build", "ulimits", "*"]] {
         walk::change(root, limits, &mut |path, node| ulimit(path, node, report));
     }
@@ -39,48 +41,13 @@ pub(crate) fn transform(root: &mut Node, report: &mut Report) {
     }
 }
 
-/// What an empty list is until every file is read. Compose forgets that it was a list, and when another file follows it takes it for nothing; so
-/// must we, or accept what Compose refuses. No file can write a nothing that reads like this.
-const LOST: &str = "[]";
-
-/// Takes out what means nothing when it is empty: a blank DNS server. Empty lists are lost, as in Compose, until [`restore`].
+/// Takes out what means nothing when it is empty: a blank DNS server.
 pub(crate) fn omit_empty(root: &mut Node) {
     walk::change(root, &["services", "*", "dns"], &mut |_, node| {
         if let Some(items) = node.items_mut() {
             items.retain(|item| item.scalar().is_none_or(|s| !s.canonical().is_empty()));
         }
     });
-    each_list(root, &mut |node| {
-        if matches!(&node.value, Value::List(items) if items.is_empty()) {
-            *node = Node::made(node.place, Kind::Null, LOST);
-        }
-    });
-}
-
-/// Whether an empty list was lost here.
-pub(crate) fn is_lost(node: &Node) -> bool {
-    node.scalar().is_some_and(|s| s.kind == Kind::Null && s.text == LOST)
-}
-
-/// Gives back every empty list that was lost.
-pub(crate) fn restore(root: &mut Node) {
-    each_list(root, &mut |node| {
-        if is_lost(node) {
-            *node = Node::list(node.place, Vec::new());
-        }
-    });
-}
-
-/// Calls `change` for everything that is no mapping; what stands under `x-` keys is nobody's to change.
-fn each_list(node: &mut Node, change: &mut impl FnMut(&mut Node)) {
-    match &mut node.value {
-        Value::Map(entries) => entries.iter_mut().filter(|e| !e.key.starts_with("x-")).for_each(|e| each_list(&mut e.value, change)),
-        Value::List(items) => {
-            items.iter_mut().for_each(|item| each_list(item, change));
-            change(node);
-        }
-        Value::Scalar(_) => change(node),
-    }
 }
 
 /// An entry made by a stage.

@@ -10,7 +10,6 @@ fn canonical(text: &str) -> (String, Vec<String>) {
     let mut root = super::super::yaml::parse(text, file, &mut report).unwrap().remove(0).root;
     transform(&mut root, &mut report);
     omit_empty(&mut root);
-    restore(&mut root);
     let (diagnostics, _) = report.finish();
     (root.json().to_string(), diagnostics.into_iter().map(|d| d.message).collect())
 }

@@ -5,6 +5,7 @@
 mod cycle;
 
 use super::node::{Entry, Kind, Node, Scalar, Value};
+use super::reader::Field;
 use super::report::{Place, Report};
 use super::size;
 use super::suggest::did_you_mean;
@@ -23,6 +24,7 @@ pub(crate) fn check(root: &mut Node, disabled: &[Entry], report: &mut Report) {
         volumes: names("volumes"),
         secrets: names("secrets"),
         configs: names("configs"),
+        models: names("models"),
         services: root.get("services").map(Node::entries).unwrap_or_default().iter().map(|e| (e.key.as_str(), &e.value)).collect(),
         disabled: disabled.iter().map(|e| (e.key.as_str(), &e.value)).collect(),
     };
@@ -31,8 +33,10 @@ pub(crate) fn check(root: &mut Node, disabled: &[Entry], report: &mut Report) {
         service.program(process, report);
         service.health(report);
         service.networks(report);
+        service.models(report);
         service.dependencies(report);
         service.mounts(report);
+        service.targets(report);
         service.amounts(report);
         service.watch(report);
     }
@@ -58,6 +62,7 @@ struct Known<'a> {
     volumes: BTreeSet<String>,
     secrets: BTreeSet<String>,
     configs: BTreeSet<String>,
+    models: BTreeSet<String>,
     services: BTreeMap<&'a str, &'a Node>,
     disabled: BTreeMap<&'a str, &'a Node>,
 }
@@ -76,7 +81,8 @@ impl Service<'_> {
     fn program(&self, process: bool, report: &mut Report) {
         let Some(build) = self.node.get("build").filter(|b| !b.is_null()) else {
             // After another error the image may be missing only because its key was misspelt, which Landfall's own check can tell.
-            if !process && text(self.node, "image").is_none_or(str::is_empty) && !report.failed() {
+            let provided = self.node.get("provider").is_some();
+            if !process && !provided && text(self.node, "image").is_none_or(str::is_empty) && !report.failed() {
                 report.error("no-image", self.entry.key_place, format!("`{}` has no `image`", self.name())).hint("write `image: name:tag`");
             }
             return;
@@ -139,6 +145,24 @@ impl Service<'_> {
                 let hint = did_you_mean(&network.key, self.known.networks.iter().map(String::as_str))
                     .unwrap_or_else(|| format!("declare it: `networks: {{ {shown}: }}` at the top of the file"));
                 report.error("unknown-network", network.key_place, message).hint(hint);
+            }
+        }
+    }
+
+    fn models(&self, report: &mut Report) {
+        // Compose gathers `x-` keys under a name of its own, here and where models are declared.
+        let own = |name: &str| name.starts_with("x-");
+        let known = |name: &str| if own(name) { self.known.models.iter().any(|m| own(m)) } else { self.known.models.contains(name) };
+        for model in self.node.get("models").map(Node::entries).unwrap_or_default() {
+            if report.is_full() {
+                return;
+            }
+            if !known(&model.key) {
+                let shown = report.written(model.key_place, &model.key);
+                let hint = did_you_mean(&model.key, self.known.models.iter().map(String::as_str))
+                    .unwrap_or_else(|| format!("declare it: `models: {{ {shown}: {{ model: … }} }}` at the top of the file"));
+                let message = format!("`{}` uses the model `{shown}`, which is not declared", self.name());
+                report.error("unknown-model", model.key_place, message).hint(hint);
             }
         }
     }
@@ -207,11 +231,32 @@ impl Service<'_> {
         }
     }
 
+    /// Two things cannot be mounted in one place.
+    fn targets(&self, report: &mut Report) {
+        let list = |key: &str| self.node.get(key).map(Node::items).unwrap_or_default();
+        let tmpfs = list("tmpfs").iter().filter_map(|t| Some((t.place, t.scalar()?.text.split(':').next()?)));
+        let volumes = list("volumes").iter().filter_map(|v| Some((v.place, text(v, "target")?)));
+        let mut taken: BTreeSet<&str> = BTreeSet::new();
+        for (place, target) in tmpfs.chain(volumes) {
+            if !taken.insert(target) && !report.is_full() {
+                let shown = report.written(place, target);
+                let message = format!("`{}` mounts two things at `{shown}`", self.name());
+                report.error("contradiction", place, message).hint("keep one of the two");
+            }
+        }
+    }
+
     /// Two keys that say how much of something, one of them under `deploy`.
     fn amounts(&self, report: &mut Report) {
         let scale = self.node.get("scale").and_then(Node::scalar).and_then(int);
         let deploy = self.node.get("deploy").filter(|d| !d.is_null());
         let replicas = deploy.and_then(|d| d.get("replicas")).and_then(Node::scalar).and_then(int);
+        for (path, node) in [("scale", self.node.get("scale")), ("deploy.replicas", deploy.and_then(|d| d.get("replicas")))] {
+            if let Some(node) = node.filter(|n| n.scalar().and_then(int).is_some_and(|n| n < 0)) {
+                let field = Field { node, key_place: node.place, path: format!("services.{}.{path}", self.name()) };
+                field.wrong(report, "a whole number from 0");
+            }
+        }
         if let (Some(a), Some(b), Some(key)) = (scale, replicas, self.node.entry("scale"))
             && a != b
         {

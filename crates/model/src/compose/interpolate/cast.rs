@@ -4,6 +4,7 @@
 //! stays one.
 
 use crate::compose::node::Kind;
+use crate::compose::typed::number::go_float;
 
 /// What a key holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,8 +27,7 @@ pub(super) fn of(path: &[&str]) -> Option<Cast> {
             | ["healthcheck", "disable"]
             | ["volumes", "[]", "read_only"]
             | ["volumes", "[]", "volume", "nocopy"] => Switch,
-            ["configs" | "secrets", "[]", "mode"]
-            | ["cpu_count" | "cpu_period" | "cpu_quota" | "cpu_rt_period" | "cpu_rt_runtime" | "cpu_shares"]
+            ["cpu_count" | "cpu_period" | "cpu_quota" | "cpu_rt_period" | "cpu_rt_runtime" | "cpu_shares"]
             | ["oom_score_adj" | "pids_limit" | "scale"]
             | ["deploy", "replicas"]
             | ["deploy", "update_config" | "rollback_config", "parallelism"]
@@ -75,29 +75,9 @@ impl Cast {
     }
 }
 
-/// As Go parses a float: decimal or, with a `p` exponent, hexadecimal. Infinities and what is no number cannot be printed later.
+/// A number. Infinities and what is none cannot be printed later.
 fn number(text: &str) -> Option<f64> {
-    let (sign, body) = match text.strip_prefix('-') {
-        Some(body) => (-1.0, body),
-        None => (1.0, text.strip_prefix('+').unwrap_or(text)),
-    };
-    let value = match body.strip_prefix("0x").or_else(|| body.strip_prefix("0X")) {
-        Some(hex) => hexadecimal(hex)?,
-        None if body.starts_with(|c: char| c.is_ascii_digit() || c == '.') => body.parse().ok()?,
-        None => return None,
-    };
-    Some(sign * value).filter(|n: &f64| n.is_finite())
-}
-
-fn hexadecimal(text: &str) -> Option<f64> {
-    let (mantissa, exponent) = text.split_once(['p', 'P'])?;
-    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
-    let digits = format!("{whole}{fraction}");
-    if digits.is_empty() || digits.len() > 13 {
-        return None;
-    }
-    let exponent = exponent.parse::<i32>().ok().filter(|e| e.abs() < 1000)?;
-    Some(u64::from_str_radix(&digits, 16).ok()? as f64 * 2_f64.powi(exponent - 4 * fraction.len() as i32))
+    go_float(text).filter(|n| n.is_finite())
 }
 
 #[cfg(test)]

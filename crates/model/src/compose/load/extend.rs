@@ -7,15 +7,13 @@ use super::{File, Loader, MAX_CHAIN, MAX_COPIED, Scope, reset};
 use crate::compose::node::{Kind, Node, Value};
 use crate::compose::report::Place;
 use crate::compose::yaml::{Mark, shorten};
-use crate::compose::{canonical, merge, path, paths};
+use crate::compose::{merge, path, paths};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// A file that is extended.
 pub(super) struct Base {
     services: Node,
-    /// Of its last document.
-    marks: Vec<Mark>,
 }
 
 /// Services that may be extended: those of a file, and what became of those that extend others.
@@ -50,7 +48,7 @@ impl Loader<'_> {
         let mut all =
             Services { written: by_name(&services), file: self.shown(file), origin: file.to_owned(), done: BTreeMap::new(), keep: true };
         for slot in root.get_mut("services").and_then(Node::entries_mut).into_iter().flatten() {
-            if let Some(service) = self.service(&slot.key, &mut all, scope, (&mut Vec::new(), &[marks])) {
+            if let Some(service) = self.service(&slot.key, &mut all, scope, (&mut Vec::new(), marks)) {
                 slot.value = service;
             }
         }
@@ -62,7 +60,7 @@ impl Loader<'_> {
         name: &str,
         services: &mut Services<'_>,
         scope: &mut Scope,
-        (chain, marks): (&mut Vec<(String, String)>, &[&[Mark]]),
+        (chain, marks): (&mut Vec<(String, String)>, &[Mark]),
     ) -> Option<Node> {
         if let Some(done) = services.done.get(name) {
             return done.clone();
@@ -81,7 +79,7 @@ impl Loader<'_> {
         &mut self,
         (name, service, extends): (&str, &Node, &Node),
         (services, scope): (&mut Services<'_>, &mut Scope),
-        (chain, marks): (&mut Vec<(String, String)>, &[&[Mark]]),
+        (chain, marks): (&mut Vec<(String, String)>, &[Mark]),
     ) -> Option<Node> {
         if self.copied > MAX_COPIED {
             return None;
@@ -97,8 +95,6 @@ impl Loader<'_> {
             Some(file) => Some(self.base((&file_name, file.place), scope)?),
             None => None,
         };
-        // What the other file marks is taken out of what is copied from it, too: Compose does not tell whose mark it is.
-        let marks: Vec<&[Mark]> = marks.iter().copied().chain(from.iter().map(|f| f.marks.as_slice())).collect();
         let mut base = match (&file, &from) {
             (Some(file), Some(from)) => {
                 let shown = self.report.written(file.place, &file_name);
@@ -114,7 +110,7 @@ impl Loader<'_> {
                     done: BTreeMap::new(),
                     keep: false,
                 };
-                self.service(&wanted_name, &mut others, scope, (chain, &marks))?
+                self.service(&wanted_name, &mut others, scope, (chain, marks))?
             }
             _ => {
                 if !services.written.contains_key(wanted_name.as_str()) {
@@ -124,18 +120,14 @@ impl Loader<'_> {
                 }
                 let origin = services.origin.clone();
                 self.enter(&origin, name, chain, extends.place)?;
-                self.service(&wanted_name, services, scope, (chain, &marks))?
+                self.service(&wanted_name, services, scope, (chain, marks))?
             }
         };
         chain.pop();
         if base.is_null() || !self.may_copy(&base, extends.place) {
             return None;
         }
-        for marks in marks {
-            reset::apply_to_service(&mut base, name, marks);
-        }
-        // Compose copies what is extended, and a copy of an empty list is a list again.
-        canonical::restore(&mut base);
+        reset::apply_to_service(&mut base, name, marks);
         let mut merged = merge::extend(base, service.clone(), self.report);
         merged.remove("extends");
         Some(merged)
@@ -201,14 +193,14 @@ impl Loader<'_> {
         let shown = self.shown(&disk);
         let documents = self.documents((&disk, &disk), &shown, Some(place))?;
         let file = File { path: disk, documents };
-        let (mut dict, mut marks) = (Node::map(Place::default(), Vec::new()), Vec::new());
+        let mut dict = Node::map(Place::default(), Vec::new());
         for document in file.documents {
-            (dict, marks) = self.base_document(document, dict, scope);
+            dict = self.base_document(document, dict, scope);
         }
         let home = self.input.env.get("HOME").map(String::as_str);
         paths::resolve(&mut dict, dir, home);
         match dict.remove("services").map(|e| e.value) {
-            Some(services) if matches!(services.value, Value::Map(_)) => Some(Base { services, marks }),
+            Some(services) if matches!(services.value, Value::Map(_)) => Some(Base { services }),
             _ => {
                 self.report
                     .error("unknown-service", place, format!("`{}` has no `services`, so that none can be extended", shorten(&shown)))

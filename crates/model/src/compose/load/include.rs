@@ -4,7 +4,7 @@
 //! refused unless they say the same.
 
 use super::{File, Loader, MAX_CHAIN, Scope, missing};
-use crate::compose::dotenv::{self, Format};
+use crate::compose::dotenv::{self, Format, Layers};
 use crate::compose::node::{Entry, Kind, Node, Value};
 use crate::compose::report::Place;
 use crate::compose::yaml::shorten;
@@ -170,7 +170,8 @@ impl Loader<'_> {
                 }
             };
             let outside = Arc::clone(&scope.variables.values);
-            let more = dotenv::parse(file, Format::Compose, (&[&outside, &own], &mut scope.variables), self.report);
+            let layers = Layers { before: &[&outside], after: &own };
+            let more = dotenv::parse(file, Format::Compose, (layers, &mut scope.variables), self.report);
             own.extend(more);
         }
         own.extend(scope.variables.values.iter().map(|(k, v)| (k.clone(), v.clone())));
@@ -179,7 +180,7 @@ impl Loader<'_> {
 
     /// Takes over what an included model has.
     fn import(&mut self, mut model: Node, root: &mut Node, place: Place) {
-        for kind in ["services", "volumes", "networks", "secrets", "configs"] {
+        for kind in ["services", "volumes", "networks", "secrets", "configs", "models"] {
             let Some(from) = model.remove(kind).filter(|e| !e.value.is_null()) else { continue };
             let Value::Map(entries) = from.value.value else { continue };
             if root.entry(kind).is_none() {

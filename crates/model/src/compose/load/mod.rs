@@ -15,7 +15,7 @@ use super::node::{Kind, Node, Value};
 use super::report::{Place, Report};
 use super::schema::Schema;
 use super::veil::Secrets;
-use super::yaml::{Document, Mark};
+use super::yaml::Document;
 use super::{FileProblem, Input, canonical, defaults, env, environment, landfall, merge, path, paths, schema, validate, yaml};
 use crate::diagnostic::Diagnostic;
 use extend::Base;
@@ -207,7 +207,6 @@ impl Loader<'_> {
         if !self.is_bounded(&dict) {
             return Node::map(dict.place, Vec::new());
         }
-        self.no_infinity(&dict);
         schema::check(&dict, self.schema, self.report);
         if let Some(version) = dict.remove("version") {
             self.report.warning("obsolete-key", version.key_place, "`version` has no meaning any more").hint("remove the line");
@@ -217,17 +216,17 @@ impl Loader<'_> {
     }
 
     /// The document of a file that is only extended: its own `extends` is followed later, service by service, and the merged result is checked.
-    fn base_document(&mut self, document: Document, mut dict: Node, scope: &mut Scope) -> (Node, Vec<Mark>) {
+    fn base_document(&mut self, document: Document, mut dict: Node, scope: &mut Scope) -> Node {
         let Document { mut root, marks, .. } = document;
         if !self.is_mapping(&root) {
-            return (dict, marks);
+            return dict;
         }
         scope.variables.interpolate(&mut root, self.report);
         reset::apply(&mut dict, &marks);
         dict = merge::merge(dict, root, self.report);
         merge::enforce_unicity(&mut dict, self.report);
         self.canonical(&mut dict);
-        (dict, marks)
+        dict
     }
 
     fn canonical(&mut self, dict: &mut Node) {
@@ -263,18 +262,6 @@ impl Loader<'_> {
         };
         self.report.error("too-large", place, format!("the project is too large: more than {what}")).hint("split the app");
         false
-    }
-
-    /// Compose holds a file against the schema as JSON, which has no such numbers, wherever they stand.
-    fn no_infinity(&mut self, node: &Node) {
-        match &node.value {
-            Value::Scalar(s) if s.kind == Kind::Float && !super::node::float(&s.text).is_some_and(f64::is_finite) => {
-                self.report.error("wrong-type", node.place, "YAML reads this as a number that is infinite or none").hint("put it in quotes")
-            }
-            Value::Scalar(_) => {}
-            Value::List(items) => items.iter().for_each(|item| self.no_infinity(item)),
-            Value::Map(entries) => entries.iter().for_each(|entry| self.no_infinity(&entry.value)),
-        }
     }
 
     /// Counts a copy; `false` when there were too many.

@@ -3,7 +3,7 @@
 //! The rules are those of Compose, with its exceptions by path: mappings merge key by key, lists are joined, scalars are replaced and a mapping or
 //! list gives way to nothing else. `command`, `entrypoint` and `healthcheck.test` are replaced; `environment`, `labels` and the like become lists
 //! of `name=value`, of which `unicity` keeps the last; networks merge by name, pools of addresses by subnet, `logging` only when the driver is the
-//! same. `x-` keys are replaced whole, but for `x-landfall`, whose mappings merge key by key. Places stay those of the file each value came from.
+//! same. `x-` keys merge like others, but for `x-landfall`, whose lists are replaced. Places stay those of the file each value came from.
 
 mod address;
 mod unicity;
@@ -65,7 +65,7 @@ fn rule(path: &[String]) -> Rule {
             | ["deploy", "labels"] => Rule::Listed,
             ["extra_hosts"] | ["build", "extra_hosts"] => Rule::ListedOnce,
             ["depends_on"] => Rule::Named(Bare::Started),
-            ["networks"] => Rule::Named(Bare::Nothing),
+            ["networks" | "models"] => Rule::Named(Bare::Nothing),
             ["build"] => Rule::Build,
             ["logging"] => Rule::Logging,
             _ => Rule::Plain,
@@ -145,7 +145,6 @@ impl Merger<'_> {
             self.path.push(key);
             entry.value = match self.path.last().map(String::as_str) {
                 Some("x-landfall") => self.landfall(old, value),
-                Some(key) if key.starts_with("x-") => value,
                 _ => self.node(old, value),
             };
             self.path.pop();

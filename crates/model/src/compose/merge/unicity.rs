@@ -1,6 +1,5 @@
 //! What may stand only once in a list: a later element takes the place of the earlier one with the same name, target or port.
 
-use crate::compose::canonical::is_lost;
 use crate::compose::node::{Kind, Node, Scalar, Value};
 use crate::compose::report::Report;
 use crate::compose::yaml::shorten;
@@ -56,10 +55,6 @@ pub(crate) fn enforce(root: &mut Node, report: &mut Report) {
 }
 
 fn walk(node: &mut Node, path: &mut Vec<String>, report: &mut Report) {
-    // Compose makes these lists anew, and so finds an empty one again.
-    if is_lost(node) && index(path).is_some() {
-        *node = Node::list(node.place, Vec::new());
-    }
     match &mut node.value {
         Value::Map(entries) => {
             // Nothing with a rule lies deeper.

@@ -12,7 +12,7 @@ use super::json;
 use sha2::{Digest as _, Sha256};
 
 /// What a container does not have.
-const LEFT_OUT: [&str; 3] = ["build", "pull_policy", "scale"];
+const LEFT_OUT: [&str; 5] = ["build", "depends_on", "profiles", "pull_policy", "scale"];
 
 /// Services by name, with their digest in hexadecimal.
 pub(crate) fn hashes(model: &Model) -> Vec<(String, String)> {

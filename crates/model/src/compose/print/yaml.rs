@@ -269,33 +269,18 @@ fn literal(value: &str, depth: usize, text: &mut String) {
         Some(rest) if rest.is_empty() || rest.ends_with('\n') => text.push('+'),
         Some(_) => {}
     }
-    // The encoder lets a line break at the very beginning end the line of the `|`, and so loses it; the text must be the same as its.
-    let (mut fresh, mut begins) = (false, true);
-    for (at, c) in value.char_indices() {
-        if c == '\n' {
-            text.push(c);
-            (fresh, begins) = (true, true);
-            continue;
-        }
+    text.push('\n');
+    let mut fresh = true;
+    for c in value.chars() {
         // Readers end a line at these too, so what follows is indented like any line.
-        if matches!(c, '\u{85}' | '\u{2028}' | '\u{2029}') {
-            if at == 0 {
-                text.push('\n');
-            }
-            text.push(c);
-            (fresh, begins) = (true, true);
-            continue;
-        }
-        if begins {
-            if !fresh {
-                text.push('\n');
-            }
+        let ends = matches!(c, '\n' | '\u{85}' | '\u{2028}' | '\u{2029}');
+        if fresh && !ends {
             indent(depth, text);
         }
         text.push(c);
-        (fresh, begins) = (false, false);
+        fresh = ends;
     }
-    if fresh && value.ends_with('\n') {
+    if value.ends_with('\n') {
         text.pop();
     }
 }
@@ -339,7 +324,7 @@ mod tests {
             ("null", "\"null\""),
             ("~", "\"~\""),
             ("<<", "<<"),
-            ("\n\nx", "|2-\n\n  x"),
+            ("\n\nx", "|2-\n\n\n  x"),
             ("\u{feff}x", "\"\\uFEFF\\x78\""),
         ] {
             assert_eq!(shown(value), want, "{value:?}");

@@ -3,14 +3,13 @@
 //! `oneOf` is where validators become unreadable. Here the branch meant is the one whose type the value has, and the complaint is that branch's;
 //! when no branch has the type, all that are allowed are named together.
 
-use super::super::canonical::is_lost;
 use super::super::node::{Entry, Kind, Node, Value};
 use super::super::reader::{Field, join};
 use super::super::report::Report;
 use super::super::suggest::{did_you_mean, nearest, one_of};
 use super::super::yaml::shorten;
 use super::document::{Pattern, Schema, Type};
-use super::{Rules, in_range, in_words, is, repeated};
+use super::{Rules, in_pattern, in_range, in_words, is, repeated};
 
 /// Goes through what does not fit.
 pub(super) struct Complainer<'a, 'd> {
@@ -55,6 +54,9 @@ impl Complainer<'_, '_> {
                 (_, max) => format!("a number up to {}", max.unwrap_or_default()),
             };
             return field.wrong(self.report, &wanted);
+        }
+        if let Some(pattern) = schema.pattern.filter(|_| !in_pattern(field.node, schema)) {
+            return field.wrong(self.report, &pattern.wanted());
         }
         match &field.node.value {
             Value::Map(_) => self.explain_mapping(field, schema, parent),
@@ -198,9 +200,6 @@ fn remedy(node: &Node, types: &[Type]) -> Option<String> {
     match s.kind {
         Kind::Int | Kind::Float | Kind::Bool if types.contains(&Type::String) && shown() => {
             Some(format!("put it in quotes: \"{}\"", shorten(&s.text)))
-        }
-        Kind::Null if is_lost(node) => {
-            Some("Compose loses an empty list when another file or document follows: leave the key out".to_owned())
         }
         Kind::Null => Some("give it a value, or leave the key out".to_owned()),
         Kind::Text | Kind::Int | Kind::Float if types.contains(&Type::Array) && !types.contains(&Type::Object) && shown() => {

@@ -25,6 +25,8 @@ pub(crate) struct Schema {
     pub(crate) words: Vec<String>,
     pub(crate) minimum: Option<f64>,
     pub(crate) maximum: Option<f64>,
+    /// What a text must hold somewhere; other values pass.
+    pub(crate) pattern: Option<Contained>,
     #[serde(rename = "$ref")]
     pub(crate) reference: Option<Reference>,
     pub(crate) definitions: BTreeMap<String, Schema>,
@@ -109,6 +111,46 @@ impl Pattern {
             Pattern::Something => key.chars().any(|c| c != '\n'),
         }
     }
+}
+
+/// A pattern of values. Neither is anchored, so both ask for a piece that may stand anywhere in the text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+pub(crate) enum Contained {
+    #[serde(rename = "[a-zA-Z0-9][a-zA-Z0-9_.-]+")]
+    ContainerName,
+    #[serde(rename = "always|never|build|if_not_present|missing|refresh|daily|weekly|every_([0-9]+[wdhms])+")]
+    PullPolicy,
+}
+
+impl Contained {
+    pub(crate) fn is_in(self, text: &str) -> bool {
+        match self {
+            Contained::ContainerName => text.as_bytes().windows(2).any(|pair| {
+                matches!(pair, [first, second] if first.is_ascii_alphanumeric()
+                    && (second.is_ascii_alphanumeric() || matches!(second, b'_' | b'.' | b'-')))
+            }),
+            Contained::PullPolicy => PULL_POLICIES.iter().any(|word| text.contains(word)) || text.split("every_").skip(1).any(is_span),
+        }
+    }
+
+    /// For "wants …": what the whole text should be, which is more than the pattern asks.
+    pub(crate) fn wanted(self) -> String {
+        match self {
+            Contained::ContainerName => "a letter or digit, and then letters, digits, `_`, `.` and `-`".to_owned(),
+            Contained::PullPolicy => {
+                let words: Vec<String> = PULL_POLICIES.iter().map(|word| format!("`{word}`")).collect();
+                format!("{} or `every_` and a time such as `every_12h`", words.join(", "))
+            }
+        }
+    }
+}
+
+const PULL_POLICIES: [&str; 8] = ["always", "never", "build", "if_not_present", "missing", "refresh", "daily", "weekly"];
+
+/// Begins with a number and a unit of time, such as `2w`.
+fn is_span(text: &str) -> bool {
+    let unit = text.trim_start_matches(|c: char| c.is_ascii_digit());
+    unit.len() < text.len() && unit.starts_with(['w', 'd', 'h', 'm', 's'])
 }
 
 /// The name of a definition, from `#/definitions/<name>`.

@@ -67,6 +67,7 @@ impl<'a> Rules<'a> {
         schema.types.as_ref().is_none_or(|t| t.as_slice().iter().any(|t| is(node, *t)))
             && in_words(node, schema)
             && in_range(node, schema)
+            && in_pattern(node, schema)
             && self.contents_fit(node, schema)
             && (schema.one_of.is_empty() || schema.one_of.iter().filter(|branch| self.fits(node, branch)).count() == 1)
     }
@@ -94,10 +95,9 @@ fn is(node: &Node, wanted: Type) -> bool {
     match (&node.value, wanted) {
         (Value::Map(_), Type::Object) | (Value::List(_), Type::Array) => true,
         (Value::Scalar(s), wanted) => match (s.kind, wanted) {
-            (Kind::Null, Type::Null) | (Kind::Bool, Type::Boolean) | (Kind::Text | Kind::Time, Type::String) => true,
-            (Kind::Int, Type::Number | Type::Integer) => true,
-            // JSON knows no infinity, and a number without a fraction is whole however it is written.
-            (Kind::Float, Type::Number) => number(s).is_some(),
+            (Kind::Null, Type::Null) | (Kind::Bool, Type::Boolean) | (Kind::Text, Type::String) => true,
+            (Kind::Int | Kind::Float, Type::Number) | (Kind::Int, Type::Integer) => true,
+            // A number without a fraction is whole however it is written.
             (Kind::Float, Type::Integer) => number(s).is_some_and(|f| f.fract() == 0.0),
             _ => false,
         },
@@ -120,6 +120,11 @@ fn in_words(node: &Node, schema: &Schema) -> bool {
 fn in_range(node: &Node, schema: &Schema) -> bool {
     let Some(value) = node.scalar().and_then(number) else { return true };
     schema.minimum.is_none_or(|min| value >= min) && schema.maximum.is_none_or(|max| value <= max)
+}
+
+fn in_pattern(node: &Node, schema: &Schema) -> bool {
+    let Some(pattern) = schema.pattern else { return true };
+    node.scalar().is_none_or(|s| s.kind != Kind::Text || pattern.is_in(&s.text))
 }
 
 /// The index of the first element that equals an earlier one, as JSON compares them: `1` and `1.0` are equal, `1` and `"1"` are not.

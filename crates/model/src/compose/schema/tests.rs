@@ -41,6 +41,7 @@ fn what_fits_is_not_complained_about() {
         "services: { a: { networks: { n: null }, ulimits: { nofile: { soft: 1, hard: 2 }, NOFILE2: [anything] } } }",
         "{ networks: { 'odd name!': 1 }, volumes: { v: null } }",
         "x-a: 1",
+        "services: { a: { pull_policy: every_1d12h, container_name: a_1 }, b: { pull_policy: '?daily?', container_name: '!!ab' } }",
     ] {
         assert_eq!(complaints(text), Vec::<String>::new(), "{text}");
     }
@@ -85,6 +86,15 @@ fn each_cause_is_said_once_at_its_place() {
             "1:48 wrong-type `services.a.depends_on.b.condition` wants `service_started`, `service_healthy` or \
              `service_completed_successfully`, found `service_health` | did you mean `service_healthy`?",
         ),
+        (
+            "services: { a: { pull_policy: every_day } }",
+            "1:31 wrong-type `services.a.pull_policy` wants `always`, `never`, `build`, `if_not_present`, `missing`, `refresh`, `daily`, \
+             `weekly` or `every_` and a time such as `every_12h`, found `every_day`",
+        ),
+        (
+            "services: { a: { container_name: a } }",
+            "1:34 wrong-type `services.a.container_name` wants a letter or digit, and then letters, digits, `_`, `.` and `-`, found `a`",
+        ),
         ("services: { a: { volumes: [{ source: x }] } }", "1:28 missing-key `services.a.volumes[0]` needs `type`"),
         (
             "services: { a: { command: [a, 1] } }",
@@ -96,5 +106,22 @@ fn each_cause_is_said_once_at_its_place() {
         ),
     ] {
         assert_eq!(complaints(text), [want], "{text}");
+    }
+}
+
+#[test]
+fn a_pattern_is_looked_for_anywhere_in_a_text() {
+    use document::Contained::{ContainerName, PullPolicy};
+    for text in ["always", "nevermore", "every_1w", "every_x every_10s", "every_5m1", "if_not_present", "rebuild"] {
+        assert!(PullPolicy.is_in(text), "{text}");
+    }
+    for text in ["", "Always", "every_", "every_5", "every_h", "every_5 h", "every_5y", "alway s"] {
+        assert!(!PullPolicy.is_in(text), "{text}");
+    }
+    for text in ["ab", "a.", "é a-", "_a1", "/x9/"] {
+        assert!(ContainerName.is_in(text), "{text}");
+    }
+    for text in ["", "a", "-a", "é", "a é b", "a/b"] {
+        assert!(!ContainerName.is_in(text), "{text}");
     }
 }

@@ -185,6 +185,10 @@ fn is_empty(node: &Node, unless: &[&str]) -> bool {
 /// What to write in place of a refused key.
 fn instead(pattern: &str) -> &'static str {
     match pattern {
+        "services.*.models" | "services.*.provider" => "run what it stands for as a service with an image of its own",
+        "services.*.use_api_socket" => {
+            "mount the socket: `volumes: ['/var/run/docker.sock:/var/run/docker.sock']`, which the server's owner can grant"
+        }
         "services.*.volumes_from" => "give both services the same named volume",
         "services.*.volumes[].volume.subpath" => "give this service a volume of its own",
         _ if pattern.starts_with("secrets.") || pattern.starts_with("configs.") => "give the value with `file`, `environment` or `content`",

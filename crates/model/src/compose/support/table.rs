@@ -32,6 +32,9 @@ const WATCH: &str = "a new release is not watched after the switch yet";
 const SIDE_BY_SIDE: &str = "the old and the new replica run side by side and cannot have one address";
 const HOOKS: &str = "no command is run beside a replica's own yet; use `x-landfall.migrate` for one that runs once per release";
 
+const MODELS: &str = "Landfall runs no models";
+const PROVIDER: &str = "a program of the server outside of containers would provide it, and Landfall starts none";
+
 /// Keys outside of services.
 pub(super) const APP: &[Group] = &[
     rows("", "configs secrets", Honoured, Partly(NO_FILES)),
@@ -44,6 +47,8 @@ pub(super) const APP: &[Group] = &[
     both("configs.*", "labels", Ignored(SWARM)),
     both("configs.*", "name", Partly(NOWHERE)),
     both("configs.*", "template_driver", Refused("templates are filled in by Swarm")),
+    both("", "models", Partly("a service that uses one is refused")),
+    both("models.*", "context_size model name runtime_flags", Partly("a service that uses one is refused")),
     rows(
         "networks.*",
         "attachable driver_opts enable_ipv6 external external.name internal ipam ipam.config ipam.config[].aux_addresses \
@@ -144,6 +149,8 @@ pub(super) const SERVICES: &[Group] = &[
     container("services.*", "oom_kill_disable", Refused("a container that cannot be killed can stop the whole server")).unless(&["false"]),
     container("services.*", "pid userns_mode uts", Granted(ESCAPE)),
     container("services.*", "platform", Ignored("images are pulled for the server's own processor")),
+    both("services.*", "models models.*.endpoint_var models.*.model_var", Refused(MODELS)),
+    both("services.*", "provider provider.options provider.type", Refused(PROVIDER)),
     both(
         "services.*",
         "post_start post_start[].command post_start[].environment post_start[].privileged post_start[].user \
@@ -152,9 +159,16 @@ pub(super) const SERVICES: &[Group] = &[
         Ignored(HOOKS),
     ),
     container("services.*", "privileged", Granted("a privileged container is root on the host")).unless(&["false"]),
-    container("services.*", "pull_policy", Partly("`always`, `missing` and `never`")),
+    container("services.*", "pull_policy", Partly("`always`, `missing` and `never`; the others are as `missing`, with a warning")),
+    container("services.*", "pull_refresh_after", Ignored("images are fetched when a release needs them, and not by the clock")),
     container("services.*", "runtime", Granted("another runtime may build other walls, or none")).unless(&["runc"]),
     container("services.*", "security_opt", Granted("options that take walls away must be granted; those that add some are honoured")),
+    container(
+        "services.*",
+        "use_api_socket",
+        Refused("it hands the engine, and what its user may fetch from registries, to the container"),
+    )
+    .unless(&["false"]),
     both("services.*", "volumes_from", Refused("volumes are shared by name")),
     container(
         "services.*.blkio_config",
@@ -179,6 +193,7 @@ pub(super) const SERVICES: &[Group] = &[
     )
     .elsewhere(),
     rows("services.*.build", "cache_to tags", Ignored(UNBUILT), Ignored(OWN_BUILD)),
+    rows("services.*.build", "provenance sbom", Ignored("the engine's own builder attests nothing"), Ignored(OWN_BUILD)).unless(&["false"]),
     rows("services.*.build", "isolation", Ignored(WINDOWS), Ignored(OWN_BUILD)),
     both(
         "services.*.deploy",
@@ -242,12 +257,14 @@ pub(super) const SERVICES: &[Group] = &[
     both(
         "services.*.develop",
         "watch watch[].action watch[].exec watch[].exec.command watch[].exec.environment watch[].exec.privileged \
-         watch[].exec.user watch[].exec.working_dir watch[].ignore watch[].path watch[].target",
+         watch[].exec.user watch[].exec.working_dir watch[].ignore watch[].include watch[].initial_sync watch[].path \
+         watch[].target",
         Ignored("it speaks of `docker compose watch`"),
     ),
     container("services.*.networks.*", "aliases", Honoured),
     container("services.*.networks.*", "driver_opts", Ignored("a bridge has none for a single container")),
     container("services.*.networks.*", "gw_priority priority", Ignored("networks are joined in the order of their names")),
+    container("services.*.networks.*", "interface_name", Ignored("engines before Docker 28 name interfaces themselves")),
     container("services.*.networks.*", "ipv4_address ipv6_address link_local_ips mac_address", Ignored(SIDE_BY_SIDE)),
     both("services.*.ports[]", "app_protocol mode name", Partly("it only describes the port")),
     container("services.*.ports[]", "host_ip protocol published target", Honoured),
@@ -263,6 +280,8 @@ pub(super) const SERVICES: &[Group] = &[
     ),
     container("services.*.volumes[]", "bind.recursive", Ignored("engines before Docker 25 mount what lies below as well")),
     container("services.*.volumes[]", "consistency", Partly("it speaks of Docker Desktop")),
+    container("services.*.volumes[]", "image image.subpath", Refused("engines before Docker 28 mount no images")),
+    container("services.*.volumes[]", "volume.labels", Ignored("labels of a volume stand where it is declared, under `volumes`")),
     container("services.*.volumes[]", "source", Granted("a path outside the project must be granted")),
     container("services.*.volumes[]", "volume.subpath", Refused("engines before Docker 26 would mount the whole volume")),
 ];

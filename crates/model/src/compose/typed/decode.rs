@@ -21,6 +21,21 @@ pub(crate) fn check(root: &Node, report: &mut Report) {
     // Both languages hold the same; keys of JSON are put in order faster.
     let mut decoder = Decoder { language: Language::Json, report: Some(report), path: String::new() };
     decoder.structure(root, &FILE);
+    for own in root.entries().iter().filter(|e| e.key.starts_with("x-")) {
+        no_infinity(&own.value, report);
+    }
+}
+
+/// The user's own keys at the top are printed as JSON, which has no such numbers.
+fn no_infinity(node: &Node, report: &mut Report) {
+    match &node.value {
+        Value::Scalar(s) if s.kind == Kind::Float && !super::super::node::float(&s.text).is_some_and(f64::is_finite) => {
+            report.error("wrong-type", node.place, "YAML reads this as a number that is infinite or none").hint("put it in quotes");
+        }
+        Value::Scalar(_) => {}
+        Value::List(items) => items.iter().for_each(|item| no_infinity(item, report)),
+        Value::Map(entries) => entries.iter().for_each(|entry| no_infinity(&entry.value, report)),
+    }
 }
 
 /// A value of a checked tree, to print.
@@ -62,6 +77,7 @@ impl Decoder<'_> {
             Type::Mapping | Type::Environment | Type::Strings | Type::Labels | Type::Variables => self.pairs(node, of),
             Type::Hosts => self.hosts(node),
             Type::Ssh => ssh(node),
+            Type::Options => self.options(node),
             Type::Ulimit => self.ulimit(node),
             scalar => self.scalar(node, scalar),
         }
@@ -87,6 +103,7 @@ impl Decoder<'_> {
                 Print::Filled if matches!(key.of, Type::Hosts) => given.is_some_and(|n| !n.entries().is_empty() || !n.items().is_empty()),
                 Print::Filled => !value.is_zero() && !zero_text(&value, &key.of),
                 Print::Inline => json || !value.is_zero(),
+                Print::Yaml => !json && !value.is_zero(),
                 Print::Command => json || value != Out::Null,
             };
             if printed {
@@ -247,6 +264,14 @@ impl Decoder<'_> {
         Out::List(list.into_iter().map(Out::Text).collect())
     }
 
+    fn options(&self, node: &Node) -> Out {
+        let texts = |value: &Node| match &value.value {
+            Value::List(items) => items.iter().map(|item| Out::Text(sprint(item))).collect(),
+            _ => vec![Out::Text(sprint(value))],
+        };
+        sorted(members(node).iter().map(|(key, value)| (key.to_string(), Out::List(texts(value)))).collect(), self.language)
+    }
+
     fn ulimit(&mut self, node: &Node) -> Out {
         let whole = |s: &Scalar| if s.kind == Kind::Int { int(s) } else { None };
         if let Value::Scalar(s) = &node.value {
@@ -277,6 +302,9 @@ impl Decoder<'_> {
         let Some(s) = node.scalar() else { return self.wrong(node, "a single value") };
         let (out, wanted) = match of {
             Type::Text => return self.text(node),
+            Type::TextOrBool if s.kind == Kind::Bool => (Some(Out::Text(s.canonical())), ""),
+            Type::TextOrBool => return self.text(node),
+            Type::Mode => (mode(s).map(|n| Out::Text(octal(n))), "the permissions of a file such as `0440`"),
             Type::Bool => (boolean(s).map(Out::Bool), "`true` or `false`"),
             Type::Int => (int(s).map(Out::Int), "a whole number"),
             Type::Uint(bits) => (uint(s).map(|n| Out::Uint(cut(n, *bits))), "a whole number from 0"),
@@ -319,6 +347,20 @@ fn bytes(s: &Scalar) -> Option<i64> {
         Kind::Int => int(s),
         _ => Some(0),
     }
+}
+
+/// Permissions. A text is octal, with or without a sign.
+pub(crate) fn mode(s: &Scalar) -> Option<i64> {
+    match s.kind {
+        Kind::Text => i64::from_str_radix(&s.text, 8).ok(),
+        Kind::Int => super::super::node::integer(&s.text).and_then(|n| i64::try_from(n).ok()),
+        _ => None,
+    }
+}
+
+/// Go's way to print it; nobody means a number below 0.
+fn octal(n: i64) -> String {
+    format!("0{}{:o}", if n < 0 { "-" } else { "" }, n.unsigned_abs())
 }
 
 fn count(s: &Scalar) -> Option<i64> {

@@ -1,12 +1,14 @@
 //! What every key of a Compose file holds, in the order Docker Compose prints the keys.
 //!
 //! One table, read by two: [`super::decode`] refuses what a key cannot hold, and the printers write the same text Compose writes. The order, and
-//! what is left out when empty, is that of the structures of compose-go 2.4.8, because the resolved file is compared with Compose's byte by byte.
+//! what is left out when empty, is that of the structures of compose-go 2.9, because the resolved file is compared with Compose's byte by byte.
 
 /// What a value is.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Type {
     Text,
+    /// A text, for which yes or no may stand.
+    TextOrBool,
     Bool,
     /// A whole number of 64 bits.
     Int,
@@ -14,6 +16,8 @@ pub(crate) enum Type {
     Uint(u32),
     /// 32 bits of floating point.
     Float,
+    /// The permissions of a file: a number, or octal digits as text. Printed as those.
+    Mode,
     /// Bytes, printed as text.
     Bytes,
     Duration,
@@ -41,6 +45,8 @@ pub(crate) enum Type {
     Strings,
     Hosts,
     Ssh,
+    /// What a provider is told: lists of texts, whatever was written.
+    Options,
     Ulimit,
     List(&'static Type),
     /// A mapping; nothing stays nothing.
@@ -63,6 +69,8 @@ pub(crate) enum Print {
     Inline,
     /// In YAML when it is there; in JSON always, with `null` for what is not there.
     Command,
+    /// In YAML unless it holds nothing; in JSON never, where Compose forgot it.
+    Yaml,
     /// Never: Compose reads it and leaves it out.
     Never,
 }
@@ -109,8 +117,8 @@ const fn closed(keys: &'static [Key]) -> Struct {
 
 use Print::{Always, Given, Inline, Never};
 use Type::{
-    Bool, Bytes, Command, Count, Duration, Environment, Float, Hosts, Int, Labels, List, Map, Mapping, Names, OneOrTexts, Ports, Ssh,
-    Strings, Test, Text, Texts, Uint, Ulimit, Variables,
+    Bool, Bytes, Command, Count, Duration, Environment, Float, Hosts, Int, Labels, List, Map, Mapping, Mode, Names, OneOrTexts, Options,
+    Ports, Ssh, Strings, Test, Text, TextOrBool, Texts, Uint, Ulimit, Variables,
 };
 
 /// The whole file. The name stands first and is the printer's.
@@ -120,6 +128,7 @@ pub(crate) const FILE: Struct = open(&[
     key("volumes", Names(&Type::Struct(&VOLUME))),
     key("secrets", Names(&Type::Struct(&OBJECT))),
     key("configs", Names(&Type::Struct(&OBJECT))),
+    key("models", Map(&Type::Struct(&MODEL))).when(Print::Yaml),
 ]);
 
 pub(crate) const SERVICE: Struct = open(&[
@@ -155,6 +164,7 @@ pub(crate) const SERVICE: Struct = open(&[
     key("dns_search", OneOrTexts),
     key("domainname", Text),
     key("entrypoint", Command).when(Print::Command),
+    key("provider", Type::Struct(&PROVIDER)).when(Given),
     key("environment", Variables),
     key("env_file", List(&Type::Struct(&ENV_FILE))).when(Never),
     key("expose", Ports),
@@ -177,6 +187,7 @@ pub(crate) const SERVICE: Struct = open(&[
     key("memswap_limit", Bytes),
     key("mem_swappiness", Bytes),
     key("mac_address", Text),
+    key("models", Map(&Type::Struct(&USED_MODEL))),
     key("network_mode", Text),
     key("networks", Map(&Type::Struct(&ATTACHMENT))),
     key("oom_kill_disable", Bool),
@@ -187,6 +198,7 @@ pub(crate) const SERVICE: Struct = open(&[
     key("ports", List(&Type::Struct(&PORT))),
     key("privileged", Bool),
     key("pull_policy", Text),
+    key("pull_refresh_after", Text).when(Never),
     key("read_only", Bool),
     key("restart", Text),
     key("runtime", Text),
@@ -202,6 +214,7 @@ pub(crate) const SERVICE: Struct = open(&[
     key("tmpfs", OneOrTexts),
     key("tty", Bool),
     key("ulimits", Map(&Ulimit)),
+    key("use_api_socket", Bool),
     key("user", Text),
     key("userns_mode", Text),
     key("uts", Text),
@@ -218,6 +231,8 @@ const BUILD: Struct = open(&[
     key("dockerfile_inline", Text),
     key("entitlements", Texts),
     key("args", Environment),
+    key("provenance", TextOrBool),
+    key("sbom", TextOrBool),
     key("ssh", Ssh),
     key("labels", Mapping),
     key("cache_from", OneOrTexts),
@@ -244,7 +259,9 @@ const WATCH: Struct = open(&[
     key("action", Text).when(Always),
     key("target", Text),
     key("exec", Type::Struct(&HOOK)).when(Inline),
-    key("ignore", Texts),
+    key("include", OneOrTexts),
+    key("ignore", OneOrTexts),
+    key("initial_sync", Bool),
 ]);
 
 const HOOK: Struct = open(&[
@@ -334,15 +351,15 @@ const HEALTH: Struct = open(&[
 ]);
 
 const ATTACHMENT: Struct = open(&[
-    key("priority", Int),
-    // Compose loses this one when it copies the project.
-    key("gw_priority", Int).when(Never),
     key("aliases", Texts),
+    key("driver_opts", Mapping),
+    key("gw_priority", Int),
+    key("interface_name", Text),
     key("ipv4_address", Text),
     key("ipv6_address", Text),
     key("link_local_ips", Texts),
     key("mac_address", Text),
-    key("driver_opts", Mapping),
+    key("priority", Int),
 ]);
 
 const PORT: Struct = open(&[
@@ -364,17 +381,20 @@ const MOUNT: Struct = open(&[
     key("bind", Type::Struct(&BIND)).when(Given),
     key("volume", Type::Struct(&MOUNTED_VOLUME)).when(Given),
     key("tmpfs", Type::Struct(&TMPFS)).when(Given),
+    key("image", Type::Struct(&MOUNTED_IMAGE)).when(Given),
 ]);
 
 const BIND: Struct = open(&[key("selinux", Text), key("propagation", Text), key("create_host_path", Bool), key("recursive", Text)]);
 
-const MOUNTED_VOLUME: Struct = open(&[key("nocopy", Bool), key("subpath", Text)]);
+const MOUNTED_VOLUME: Struct = open(&[key("labels", Mapping), key("nocopy", Bool), key("subpath", Text)]);
+
+const MOUNTED_IMAGE: Struct = open(&[key("subpath", Text)]);
 
 const TMPFS: Struct = open(&[key("size", Bytes), key("mode", Uint(32))]);
 
 /// A secret or a config in a service or a build.
 const MOUNTED: Struct =
-    open(&[key("source", Text), key("target", Text), key("uid", Text), key("gid", Text), key("mode", Uint(32)).when(Given)]);
+    open(&[key("source", Text), key("target", Text), key("uid", Text), key("gid", Text), key("mode", Mode).when(Given)]);
 
 const CREDENTIAL: Struct = open(&[key("config", Text), key("file", Text), key("registry", Text)]);
 
@@ -414,3 +434,11 @@ const OBJECT: Struct = open(&[
     key("driver_opts", Strings),
     key("template_driver", Text),
 ]);
+
+/// A model that some other program runs.
+const MODEL: Struct = open(&[key("name", Text), key("model", Text), key("context_size", Int), key("runtime_flags", Texts)]);
+
+/// Where a service learns of one.
+const USED_MODEL: Struct = open(&[key("endpoint_var", Text), key("model_var", Text)]);
+
+const PROVIDER: Struct = open(&[key("type", Text), key("options", Options)]);
