@@ -58,6 +58,7 @@ impl App<'_> {
     /// What runs.
     fn program(&self, name: &ServiceName, service: &ServiceFile, report: &mut Report) {
         match (self.runtime, service.image_place, &service.build) {
+            (RuntimeKind::Docker, None, None) if service.provided => {}
             (RuntimeKind::Docker, None, None) => {
                 report.error("no-image", service.place, format!("`{name}` has no `image`")).hint("write `image: name:tag`");
             }

@@ -47,6 +47,7 @@ pub(crate) fn read(root: &Node, disabled: &[Entry], report: &mut Report) -> File
             .error("no-services", root.place, "the file has no `services`")
             .hint("write `services:` and under it one entry per program"),
     }
+    fields.know(["models"]);
     fields.finish_with(report, |key| misplaced("", key));
     let runtime = file.landfall.runtime.as_ref().map_or(RuntimeKind::Docker, |r| r.value);
     super::support::check(root, runtime, report);

@@ -32,6 +32,8 @@ pub(crate) struct ServiceFile {
     /// Likewise `command`.
     pub(crate) command_given: bool,
     pub(crate) build: Option<BuildFile>,
+    /// It is made by a `provider`, outside of containers.
+    pub(crate) provided: bool,
     pub(crate) command: Option<Located<Vec<String>>>,
     pub(crate) entrypoint: Option<Located<Vec<String>>>,
     /// In the order of the file; a missing value is taken from outside.
@@ -102,6 +104,7 @@ fn program(fields: &mut Fields<'_>, out: &mut ServiceFile, report: &mut Report) 
     out.image_place = out.image_place.or(slip(fields, "image"));
     out.command_given = fields.take("command").is_some() || slip(fields, "command").is_some();
     out.build = fields.take("build").filter(|f| !f.node.is_null()).and_then(|f| build::read(&f, report));
+    out.provided = fields.take("provider").is_some();
     out.command = fields.take("command").and_then(|f| command(&f, report));
     out.entrypoint = fields.take("entrypoint").and_then(|f| command(&f, report));
     out.pull = fields.take("pull_policy").and_then(|f| pull_policy(&f, report));

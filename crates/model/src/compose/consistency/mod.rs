@@ -40,6 +40,7 @@ pub(crate) fn check(root: &mut Node, disabled: &[Entry], report: &mut Report) {
         service.amounts(report);
         service.watch(report);
     }
+    container_names(root, report);
     for secret in root.get("secrets").map(Node::entries).unwrap_or_default() {
         let held = ["file", "environment"].iter().any(|key| text(&secret.value, key).is_some_and(|t| !t.is_empty()));
         if !held && !is_true(secret.value.get("external")) {
@@ -52,6 +53,18 @@ pub(crate) fn check(root: &mut Node, disabled: &[Entry], report: &mut Report) {
             && let Some(deploy) = service.value.get_mut("deploy").filter(|d| !d.is_null())
         {
             deploy.set("replicas", scale);
+        }
+    }
+}
+
+/// No two containers can have one name.
+fn container_names(root: &Node, report: &mut Report) {
+    let mut taken: BTreeMap<&str, &str> = BTreeMap::new();
+    for service in root.get("services").map(Node::entries).unwrap_or_default() {
+        let Some((place, name)) = filled(&service.value, "container_name").zip(text(&service.value, "container_name")) else { continue };
+        if let Some(other) = taken.insert(name, &service.key) {
+            let message = format!("`{}` and `{other}` have one `container_name`", service.key);
+            report.error("contradiction", place, message).hint("leave `container_name` out");
         }
     }
 }
@@ -234,7 +247,14 @@ impl Service<'_> {
     /// Two things cannot be mounted in one place.
     fn targets(&self, report: &mut Report) {
         let list = |key: &str| self.node.get(key).map(Node::items).unwrap_or_default();
-        let tmpfs = list("tmpfs").iter().filter_map(|t| Some((t.place, t.scalar()?.text.split(':').next()?)));
+        // One text may stand for a list of itself.
+        let tmpfs = self
+            .node
+            .get("tmpfs")
+            .filter(|t| t.scalar().is_some())
+            .into_iter()
+            .chain(list("tmpfs"))
+            .filter_map(|t| Some((t.place, t.scalar()?.text.split(':').next()?)));
         let volumes = list("volumes").iter().filter_map(|v| Some((v.place, text(v, "target")?)));
         let mut taken: BTreeSet<&str> = BTreeSet::new();
         for (place, target) in tmpfs.chain(volumes) {

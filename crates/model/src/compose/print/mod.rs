@@ -53,14 +53,17 @@ fn document(model: &Model, language: Language) -> Out {
 fn used(root: &Node) -> Node {
     let mut root = root.clone();
     let services = root.get("services").cloned().unwrap_or_else(|| Node::map(root.place, Vec::new()));
-    let mut names: [(&str, BTreeSet<String>); 4] = ["networks", "volumes", "secrets", "configs"].map(|kind| (kind, BTreeSet::new()));
+    let mut names: [(&str, BTreeSet<String>); 5] =
+        ["networks", "volumes", "secrets", "configs", "models"].map(|kind| (kind, BTreeSet::new()));
     let mut add = |kind: &str, name: &str| {
         names.iter_mut().filter(|(k, _)| *k == kind).for_each(|(_, set)| {
             set.insert(name.to_owned());
         });
     };
     for service in services.entries().iter().map(|e| &e.value) {
-        service.get("networks").map(Node::entries).unwrap_or_default().iter().for_each(|e| add("networks", &e.key));
+        for kind in ["networks", "models"] {
+            service.get(kind).map(Node::entries).unwrap_or_default().iter().for_each(|e| add(kind, &e.key));
+        }
     }
     for (pattern, kind) in
         [(&["*", "secrets", "*"][..], "secrets"), (&["*", "build", "secrets", "*"], "secrets"), (&["*", "configs", "*"], "configs")]

@@ -265,11 +265,15 @@ impl Decoder<'_> {
     }
 
     fn options(&self, node: &Node) -> Out {
-        let texts = |value: &Node| match &value.value {
-            Value::List(items) => items.iter().map(|item| Out::Text(sprint(item))).collect(),
-            _ => vec![Out::Text(sprint(value))],
+        let texts = |value: &Node| -> Vec<Out> {
+            match &value.value {
+                Value::List(items) => items.iter().map(|item| Out::Text(sprint(item))).collect(),
+                _ => vec![Out::Text(sprint(value))],
+            }
         };
-        sorted(members(node).iter().map(|(key, value)| (key.to_string(), Out::List(texts(value)))).collect(), self.language)
+        let all = members(node).into_iter().map(|(key, value)| (key.into_owned(), texts(&value)));
+        // Of an empty list Compose keeps nothing.
+        sorted(all.filter(|(_, texts)| !texts.is_empty()).map(|(key, texts)| (key, Out::List(texts))).collect(), self.language)
     }
 
     fn ulimit(&mut self, node: &Node) -> Out {
