@@ -293,6 +293,11 @@ impl Reader<'_> {
         };
         let disk = path::join(self.input.cwd, &name);
         let optional = file.get("required").and_then(Node::scalar).and_then(boolean) == Some(false);
+        let shown = path::relative(self.input.project_dir, &disk).filter(|p| !p.starts_with("..")).unwrap_or_else(|| disk.clone());
+        if optional && !self.input.reader.exists(&disk) {
+            self.variables.absent.insert(shown);
+            return BTreeMap::new();
+        }
         let format = match file.get("format").and_then(Node::scalar).map(|s| s.text.as_str()) {
             None | Some("") => Format::Compose,
             Some("raw") => Format::Raw,
@@ -305,11 +310,6 @@ impl Reader<'_> {
                 return BTreeMap::new();
             }
         };
-        let shown = path::relative(self.input.project_dir, &disk).filter(|p| !p.starts_with("..")).unwrap_or_else(|| disk.clone());
-        if optional && !self.input.reader.exists(&disk) {
-            self.variables.absent.insert(shown);
-            return BTreeMap::new();
-        }
         let known = self.known.get(&disk).copied();
         match known.map_or_else(|| load_variables(self.input, &disk, &shown, report), Ok) {
             Ok(id) => {
