@@ -179,9 +179,10 @@ async fn pass(
         arrived.in_flight.counts(conn.worker.in_flight.take(arrived.client.address).ok_or(Refusal::Crowding)?);
     }
     let protocol = table.compiled.upstreams.get(upstream).map(|upstream| upstream.protocol).unwrap_or_default();
+    let interim = (arrived.request.version() == Version::HTTP_11).then(|| Rc::clone(&conn.interim));
     let (Prepared { request, upload, opening }, in_flight) = prepare(conn, arrived, (protocol, route.idle), record)?;
     record.uploads(upload.as_ref());
-    let outbound = Outbound { request, upload: upload.clone(), upstream, timeout: route.timeout };
+    let outbound = Outbound { request, upload: upload.clone(), upstream, timeout: route.timeout, interim };
     let Inbound { answer, held } = forward(&conn.worker, table, outbound, record).await.map_err(|refusal| match refusal {
         // The gate may have seen why the body did not come to its end.
         Refusal::Unfinished if conn.watch.is_refused(conn.requests()) => Refusal::Ambiguous("where its body ends"),

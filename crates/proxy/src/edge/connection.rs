@@ -5,6 +5,7 @@ use crate::edge::header::Peer;
 use crate::edge::unread::Unread;
 use crate::edge::watch::{Verdict, Watch};
 use crate::edge::websocket::Tunnelled;
+use crate::upstream::interim::Interim;
 use crate::worker::Worker;
 use http::HeaderValue;
 use std::cell::{Cell, RefCell};
@@ -58,6 +59,8 @@ pub(crate) struct Conn {
     pub(crate) http2: bool,
     /// Its answers that are not taken; in HTTP/1 the watch sees that.
     pub(crate) unread: Rc<Unread>,
+    /// What its client is told before the answer; in HTTP/1.1 there is one request at a time.
+    pub(crate) interim: Rc<Interim>,
     requests: Cell<u64>,
     order: Cell<Order>,
     waker: RefCell<Option<Waker>>,
@@ -86,6 +89,7 @@ impl Conn {
             peer: address.map(|address| Peer { address, scheme, host: None }),
             server_name: None,
             http2: false,
+            interim: Rc::default(),
             requests: Cell::new(0),
             order: Cell::new(Order::Serve),
             waker: RefCell::default(),

@@ -11,6 +11,7 @@ use crate::upstream::call::{Called, call};
 use crate::upstream::coming::Coming;
 use crate::upstream::fault::Failed;
 use crate::upstream::http1::{Answer, Outgoing, Switched};
+use crate::upstream::interim::Interim;
 use crate::upstream::pool::{Held, LocalEndpoint};
 use crate::upstream::send::{Sent, is_repeatable, send};
 use crate::upstream::upload::Upload;
@@ -36,6 +37,8 @@ pub(crate) struct Outbound {
     pub(crate) upstream: usize,
     /// For the head of the answer.
     pub(crate) timeout: Duration,
+    /// Whom to tell what the application says before its answer.
+    pub(crate) interim: Option<Rc<Interim>>,
 }
 
 /// What the application answered.
@@ -69,10 +72,10 @@ pub(crate) struct Inbound {
 
 /// Sends `outbound` to an endpoint of its service.
 pub(crate) async fn forward(worker: &Worker, table: &Rc<LocalTable>, outbound: Outbound, record: &mut Record) -> Result<Inbound, Refusal> {
-    let Outbound { request, upload, upstream, timeout } = outbound;
+    let Outbound { request, upload, upstream, timeout, interim } = outbound;
     let repeatable = is_repeatable(&request);
     let mut message = match table.compiled.upstreams.get(upstream).map(|upstream| upstream.protocol).unwrap_or_default() {
-        Protocol::Http1 => Message::Http1(Outgoing::new(request)),
+        Protocol::Http1 => Message::Http1(Outgoing::new(request).telling(interim)),
         Protocol::H2c => Message::H2c(request),
     };
     let mut failed: Vec<Rc<LocalEndpoint>> = Vec::new();

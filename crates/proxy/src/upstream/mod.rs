@@ -7,6 +7,7 @@ pub(crate) mod coming;
 pub(crate) mod fault;
 pub(crate) mod forward;
 pub(crate) mod http1;
+pub(crate) mod interim;
 pub(crate) mod multiplex;
 mod pace;
 pub(crate) mod patience;

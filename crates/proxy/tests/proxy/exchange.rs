@@ -1,8 +1,8 @@
 //! Requests and answers that overlap, wait for each other, end with trailers, or lie.
 
-use crate::harness::{Running, raw, read_head, read_to_end, read_until, soon, start, table, talk, until};
+use crate::harness::{Running, final_answer, raw, read_head, read_to_end, read_until, soon, start, table, talk, until};
 use crate::http2::wire::{Client, code, get, kind};
-use crate::tls::{Authority, secured};
+use crate::tls::{Authority, secured, secured_table};
 use std::net::SocketAddr;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -182,7 +182,7 @@ async fn a_head_that_cannot_be_understood_is_answered_for() {
     ] {
         let proxy = in_front_of(says(answer).await).await;
         let answer = talk(proxy.http, &format!("GET / HTTP/1.1\r\n{HOST}Connection: close\r\n\r\n")).await;
-        assert!(answer.starts_with("HTTP/1.1 502 "), "{what}: {}", &answer[..answer.len().min(300)]);
+        assert!(final_answer(&answer).starts_with("HTTP/1.1 502 "), "{what}: {}", &answer[..answer.len().min(300)]);
     }
 }
 
@@ -227,4 +227,71 @@ async fn an_answer_without_end_is_not_read_faster_than_the_client_does() {
     let count = soon(written.recv()).await.unwrap();
     assert!(count < 1_000, "{count} chunks of 64 KiB");
     until("nothing is held", async || proxy.status().await.endpoints.values().all(|e| e.requests == 0)).await;
+}
+
+#[tokio::test]
+async fn what_an_application_says_before_its_answer_reaches_who_understands_it() {
+    let (go, _) = tokio::sync::broadcast::channel::<()>(4);
+    let gate = go.clone();
+    let application = raw(move |mut stream| {
+        let mut gate = gate.subscribe();
+        async move {
+            if !read_head(&mut stream).await {
+                return;
+            }
+            let hint = "HTTP/1.1 103 Early Hints\r\nLink: </a.css>; rel=preload\r\nConnection: close\r\nContent-Length: 9\r\n\r\n";
+            stream.write_all(b"HTTP/1.1 102 Processing\r\n\r\n").await.unwrap();
+            stream.write_all(hint.as_bytes()).await.unwrap();
+            gate.recv().await.unwrap();
+            stream.write_all(b"HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nbody").await.unwrap();
+        }
+    })
+    .await;
+    let (proxy, authority) = (start(), Authority::new());
+    proxy.swap(&table(1, &[("/", "shop/web", application)])).await;
+    let mut stream = open(&proxy, "GET / HTTP/1.1").await;
+    assert_eq!(read_until(&mut stream, "\r\n\r\n").await, "HTTP/1.1 102 Processing\r\n\r\n");
+    let hint = "HTTP/1.1 103 Early Hints\r\nlink: </a.css>; rel=preload\r\n\r\n";
+    assert_eq!(read_until(&mut stream, "\r\n\r\n").await, hint, "before the answer is there");
+    go.send(()).unwrap();
+    assert_eq!(read_until(&mut stream, "\r\n\r\n").await, "HTTP/1.1 103 Early Hints\r\n\r\n");
+    assert!(read_until(&mut stream, "body").await.starts_with("HTTP/1.1 200 OK\r\n"));
+
+    // One that waits to send its body, and is told so between two hints.
+    let mut stream = open(&proxy, "POST / HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 2").await;
+    assert_eq!(read_until(&mut stream, "\r\n\r\n").await, "HTTP/1.1 102 Processing\r\n\r\n");
+    assert_eq!(read_until(&mut stream, "\r\n\r\n").await, hint);
+    assert_eq!(read_until(&mut stream, "\r\n\r\n").await, "HTTP/1.1 100 Continue\r\n\r\n", "after a second, as nobody said it");
+    stream.write_all(b"ab").await.unwrap();
+    go.send(()).unwrap();
+    assert!(read_until(&mut stream, "body").await.starts_with("HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 200 OK\r\n"));
+
+    // HTTP/1.0 has no such thing.
+    let mut stream = open(&proxy, "GET / HTTP/1.0").await;
+    until("it waits", async || proxy.endpoint("shop/web").await.is_some_and(|e| e.requests == 1)).await;
+    while go.send(()).is_err() {
+        tokio::task::yield_now().await;
+    }
+    assert!(read_to_end(&mut stream).await.starts_with("HTTP/1.1 200 OK\r\n"));
+
+    // Over TLS too, and over HTTP/2 only the answer.
+    let mut secured = secured_table(proxy.home.path(), &authority, application);
+    secured.generation = 2;
+    proxy.swap(&secured).await;
+    let mut stream = authority.connect(&proxy, "shop.example", "http/1.1").await.unwrap();
+    stream.write_all(format!("GET / HTTP/1.1\r\n{HOST}\r\n").as_bytes()).await.unwrap();
+    read_until(&mut stream, "\r\n\r\n").await;
+    assert_eq!(read_until(&mut stream, "\r\n\r\n").await, hint);
+    go.send(()).unwrap();
+    assert!(read_until(&mut stream, "body").await.contains("HTTP/1.1 200 OK\r\n"));
+    let mut client = Client::with(proxy.https, &authority, &[]).await;
+    client.send(&get(1, "/")).await;
+    until("it waits", async || proxy.endpoint("shop/web").await.is_some_and(|e| e.requests == 1) && go.send(()).is_ok()).await;
+    let head = loop {
+        let frame = soon(client.next()).await.expect("the answer");
+        if frame.kind == kind::HEADERS {
+            break frame;
+        }
+    };
+    assert_eq!(head.status(), 200);
 }

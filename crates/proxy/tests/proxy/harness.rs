@@ -168,6 +168,15 @@ pub(crate) async fn talk(address: SocketAddr, text: &str) -> String {
     read_to_end(&mut stream).await
 }
 
+/// What is said from the answer on, whatever came before it with a status below 200.
+pub(crate) fn final_answer(mut text: &str) -> &str {
+    while let Some((interim, rest)) = text.split_once("\r\n\r\n").filter(|(head, _)| head.starts_with("HTTP/1.1 1")) {
+        assert!(!interim.starts_with("HTTP/1.1 101"));
+        text = rest;
+    }
+    text
+}
+
 /// Everything until the connection ends, well or badly.
 pub(crate) async fn read_to_end(stream: &mut (impl tokio::io::AsyncRead + Unpin)) -> String {
     let mut bytes = Vec::new();

@@ -9,6 +9,7 @@ use crate::edge::connection::{Conn, Order};
 use crate::edge::watch::Watch;
 use crate::parts::poll_write_parts;
 use crate::upstream::body::{BodyError, FrameResult};
+use crate::upstream::interim::Interim;
 use crate::worker::Worker;
 use bytes::{Bytes, BytesMut};
 use http_body::Frame;
@@ -22,7 +23,6 @@ use tokio_util::io::poll_read_buf;
 
 /// Read at once of a body.
 const BODY_READ: usize = 64 * 1024;
-const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 
 /// The connection.
 pub(super) struct Link<S> {
@@ -39,6 +39,8 @@ struct Inner<S> {
     body: Body,
     /// Which request the body belongs to.
     request: u64,
+    /// What is said before the answer.
+    interim: Rc<Interim>,
     invitation: Invitation,
     /// The client sends nothing any more.
     ended: bool,
@@ -53,8 +55,8 @@ enum Invitation {
     Needless,
     /// Nothing yet: the body was not asked for.
     Due,
-    /// To go on; so much of it is not written.
-    Half(&'static [u8]),
+    /// To go on, as soon as that is written.
+    Told,
     /// The answer, in its place. It may send the body or not.
     Withheld,
 }
@@ -70,8 +72,8 @@ enum Body {
 impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
     pub(super) fn new(conn: &Conn, stream: S) -> Self {
         let (input, finder) = (BytesMut::new(), Finder::default());
-        let inner =
-            Inner { stream, input, finder, body: Body::Ended, request: 0, invitation: Invitation::Needless, ended: false, closed: false };
+        let (interim, invitation) = (Rc::clone(&conn.interim), Invitation::Needless);
+        let inner = Inner { stream, input, finder, body: Body::Ended, request: 0, interim, invitation, ended: false, closed: false };
         Self { inner: RefCell::new(inner), worker: Rc::clone(&conn.worker), watch: Rc::clone(&conn.watch) }
     }
 
@@ -153,10 +155,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
         let inner = &mut *self.inner.borrow_mut();
         match inner.invitation {
             Invitation::Due => inner.invitation = Invitation::Withheld,
-            Invitation::Half(_) => ready!(inner.poll_invite(cx))?,
+            Invitation::Told => ready!(inner.poll_invite(cx))?,
             Invitation::Needless | Invitation::Withheld => {}
         }
-        Poll::Ready(Ok(()))
+        inner.poll_interim(cx)
+    }
+
+    /// Says what comes before the answer, as far as the client takes it. That it has left is found elsewhere.
+    pub(super) fn say_interim(&self, cx: &mut Context<'_>) {
+        let inner = &mut *self.inner.borrow_mut();
+        if !inner.interim.is_empty() {
+            let _ = inner.poll_interim(cx);
+        }
     }
 
     /// Throws away what comes of the body; answers how much that was, 0 when it has ended. Ready with an error if it cannot be read to its end.
@@ -216,21 +226,22 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Inner<S> {
 
     fn poll_invite(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if self.invitation == Invitation::Due {
-            self.invitation = Invitation::Half(CONTINUE);
+            self.interim.invite();
+            self.invitation = Invitation::Told;
         }
-        while let Invitation::Half(rest) = self.invitation {
-            if rest.is_empty() {
-                ready!(Pin::new(&mut self.stream).poll_flush(cx))?;
-                self.invitation = Invitation::Needless;
-                break;
-            }
-            let written = ready!(Pin::new(&mut self.stream).poll_write(cx, rest))?;
-            if written == 0 {
-                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
-            }
-            self.invitation = Invitation::Half(rest.get(written..).unwrap_or_default());
+        if self.invitation == Invitation::Told {
+            ready!(self.poll_interim(cx))?;
+            self.invitation = Invitation::Needless;
         }
         Poll::Ready(Ok(()))
+    }
+
+    fn poll_interim(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.interim.is_empty() {
+            return Poll::Ready(Ok(()));
+        }
+        ready!(self.interim.poll_write(|bytes| Pin::new(&mut self.stream).poll_write(cx, bytes)))?;
+        Pin::new(&mut self.stream).poll_flush(cx)
     }
 
     fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<FrameResult> {

@@ -98,7 +98,10 @@ where
         let mut carried = std::pin::pin!(carry(Rc::clone(conn), request));
         let carried = until_cut(conn, |cx| match carried.as_mut().poll(cx) {
             Poll::Ready(Ok(response)) => Poll::Ready(Some(response)),
-            Poll::Pending => link.poll_left(cx).map(|()| None),
+            Poll::Pending => {
+                link.say_interim(cx);
+                link.poll_left(cx).map(|()| None)
+            }
         });
         let Some(Some(response)) = carried.await else { return After::Cut };
         response

@@ -87,6 +87,8 @@ impl Exchange {
                         if let Err(body) = self.send(cx) {
                             return Poll::Ready(Err(Failure::Client(body)));
                         }
+                    } else {
+                        self.outgoing.tell(&response);
                     }
                 }
                 Some(head) => return Poll::Ready(Ok(head)),

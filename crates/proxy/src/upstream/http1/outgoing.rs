@@ -2,11 +2,13 @@
 
 use crate::parts::{Parts, poll_write_parts, write_field};
 use crate::upstream::body::{BodyError, RequestBody};
+use crate::upstream::interim::Interim;
 use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
-use http::{HeaderMap, Method, Request};
+use http::{HeaderMap, Method, Request, Response};
 use http_body::Body as _;
 use std::io;
 use std::pin::Pin;
+use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use tokio::net::TcpStream;
 
@@ -29,6 +31,8 @@ pub(crate) struct Outgoing {
     /// Something was taken from the body, so it cannot be sent from its beginning again.
     touched: bool,
     pub(super) head_only: bool,
+    /// Whom to tell what comes before the answer.
+    interim: Option<Rc<Interim>>,
 }
 
 impl Outgoing {
@@ -43,7 +47,19 @@ impl Outgoing {
         text.extend_from_slice(b" HTTP/1.1\r\n");
         write_fields(&mut text, &head.headers);
         let ended = body.is_empty();
-        Self { parts: Parts::new(text), body, chunked, ended, touched: false, head_only: head.method == Method::HEAD }
+        Self { parts: Parts::new(text), body, chunked, ended, touched: false, head_only: head.method == Method::HEAD, interim: None }
+    }
+
+    /// The client hears what the application says before its answer.
+    pub(crate) fn telling(self, interim: Option<Rc<Interim>>) -> Self {
+        Self { interim, ..self }
+    }
+
+    /// The application says this before its answer.
+    pub(super) fn tell(&self, head: &Response<()>) {
+        if let Some(interim) = &self.interim {
+            interim.push(head);
+        }
     }
 
     /// The application wants the body.
