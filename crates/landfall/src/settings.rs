@@ -24,6 +24,8 @@ pub enum Needs {
     Home,
     /// An agent, here or on a server.
     Agent,
+    /// Likewise, if there is one.
+    AgentIfAny,
 }
 
 /// What holds for every verb.
@@ -49,11 +51,14 @@ impl Settings {
         })?;
         let ssh = SshProgram::new(std::env::var("LANDFALL_SSH").ok().as_deref(), !std::io::stdin().is_terminal())?;
         // A process of the server may have inherited the variable from a shell; it is about this machine all the same.
-        let server = if needs == Needs::Agent { server(global)? } else { None };
+        let server = if matches!(needs, Needs::Agent | Needs::AgentIfAny) { server(global)? } else { None };
         let home = match &global.home {
             _ if needs == Needs::Nothing || server.is_some() => Home::new(".landfall".into()),
             Some(typed) => Home::new(cwd.join(typed)),
-            None => Home::assumed(default_home(rustix::process::geteuid().is_root(), |name| std::env::var_os(name))?),
+            None => match default_home(rustix::process::geteuid().is_root(), |name| std::env::var_os(name)) {
+                Err(_) if needs == Needs::AgentIfAny => Home::new(".landfall".into()),
+                path => Home::assumed(path?),
+            },
         }?;
         let variable = std::env::var_os("LANDFALL_HOME");
         let typed_home = global.home.clone().filter(|typed| variable.as_deref() != Some(typed.as_os_str()));

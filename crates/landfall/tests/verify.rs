@@ -36,6 +36,13 @@ fn a_deployed_app_is_as_its_file_says_and_each_planted_fault_is_named() {
     let (code, json) = stage.verify(&["--json", "--requests", "0"]);
     assert!(code == 0 && json.contains("\"ok\": true") && json.contains("\"check\": \"certificate\""), "{json}");
 
+    assert!(!all.contains("dropped-headers"), "{all}");
+    stage.ask_with("access_token: 1");
+    let (code, all) = stage.verify(&[]);
+    assert_eq!(code, 0, "{all}");
+    assert!(all.contains("✔ dropped-headers /  1 request headers were dropped since the proxy started"), "{all}");
+    assert!(all.contains("`underscore_headers: [NAME]`"), "{all}");
+
     // Something else on port 80.
     let (code, all) = stage.verify_at(answering("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"), &[]);
     assert_one(code, &all, "✘ redirect     http://shop.test:PORT/  answers 200 by plain HTTP instead of a redirect to HTTPS", 3);

@@ -180,14 +180,10 @@ impl Verb {
     /// What it works with.
     pub fn needs(&self) -> Needs {
         match self {
-            Verb::Check(_)
-            | Verb::Explain(_)
-            | Verb::Config(_)
-            | Verb::Init(_)
-            | Verb::Schema(_)
-            | Verb::Completions(_)
-            | Verb::Ci(_)
-            | Verb::Verify(_) => Needs::Nothing,
+            Verb::Check(_) | Verb::Explain(_) | Verb::Config(_) | Verb::Init(_) | Verb::Schema(_) | Verb::Completions(_) | Verb::Ci(_) => {
+                Needs::Nothing
+            }
+            Verb::Verify(_) => Needs::AgentIfAny,
             Verb::Agent(_)
             | Verb::AgentStdio(_)
             | Verb::Proxy(_)

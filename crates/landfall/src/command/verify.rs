@@ -1,12 +1,18 @@
-//! `landfall verify`: looks at an app from outside after a deploy. Needs no agent; what it finds is what everybody finds.
+//! `landfall verify`: looks at an app from outside after a deploy. Needs no agent; what it finds is what everybody finds. One thing shows only inside: headers
+//! that the proxy dropped. Where the agent can be asked, they are told too.
 
 use super::Context;
 use super::deploy::meant;
 use crate::cli::{ListenAddress, Verify};
 use crate::error::{Outcome, Plain};
 use crate::verify::{Asked, Dialer, Finding, Reach, Target, Verdict, look, trusted};
+use landfall_model::metrics::{Metrics, RouteTally};
+use landfall_model::name::AppName;
 use std::process::ExitCode;
 use std::time::Duration;
+
+/// For the agent to say what it has counted.
+const INSIDE_LIMIT: Duration = Duration::from_secs(5);
 
 /// Exits with 1 when something is not as it should be.
 pub async fn run(context: &Context, args: Verify) -> Outcome<ExitCode> {
@@ -14,12 +20,12 @@ pub async fn run(context: &Context, args: Verify) -> Outcome<ExitCode> {
     let (http, https) = (address(args.http), address(args.https));
     let reach = Reach { http: http.map_or(80, |a| a.port()), https: https.map_or(443, |a| a.port()) };
     let url = args.what.as_deref().filter(|what| what.contains("://"));
-    let target = match url {
-        Some(url) => Target::at(url, reach)?,
+    let (target, inside) = match url {
+        Some(url) => (Target::at(url, reach)?, None),
         None => {
             let project = meant(context, args.what.as_deref(), args.project)?;
             let (spec, _) = project.spec(&context.printer)?;
-            Target::of(&spec, reach)
+            (Target::of(&spec, reach), Some((context.client_of_project(&project)?, spec.app)))
         }
     };
     if target.hosts.is_empty() {
@@ -52,7 +58,31 @@ pub async fn run(context: &Context, args: Verify) -> Outcome<ExitCode> {
     })
     .await;
     told?;
+    if let Some((client, app)) = inside {
+        // It is an aside: nothing is wrong if nobody answers.
+        let metrics = tokio::time::timeout(INSIDE_LIMIT, client.metrics()).await;
+        for finding in metrics.ok().and_then(Result::ok).iter().flat_map(|metrics| dropped(metrics, &app)) {
+            context.printer.finding(&finding)?;
+            findings.push(finding);
+        }
+    }
     context.printer.looked(&target.name, &findings)?;
     let failed = findings.iter().any(|finding| finding.verdict == Verdict::Failed);
     Ok(ExitCode::from(u8::from(failed)))
+}
+
+/// Routes on which headers were dropped since the proxy started.
+fn dropped(metrics: &Metrics, app: &AppName) -> Vec<Finding> {
+    let routes = metrics.routes.iter().filter(|route| route.app == app.as_str() && route.tally.headers_dropped > 0);
+    let told = |route: &RouteTally| Finding {
+        check: "dropped-headers",
+        at: route.route.clone(),
+        verdict: Verdict::Good,
+        seen: format!("{} request headers were dropped since the proxy started", route.tally.headers_dropped),
+        remedy: Some(
+            "if the service needs headers with `_` in their names, list them: `underscore_headers: [NAME]`; others only the proxy may set"
+                .to_owned(),
+        ),
+    };
+    routes.map(told).collect()
 }

@@ -133,6 +133,19 @@ impl Stage {
     }
 
     /// Something else answers by plain HTTP.
+    /// Asks for `/` with a header more.
+    pub(crate) fn ask_with(&self, header: &str) {
+        let client = ["s_client", "-quiet", "-connect", &self.at(self.https), "-servername", "shop.test"];
+        let mut child =
+            Command::new("openssl").args(client).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        let request = format!("GET / HTTP/1.1\r\nHost: shop.test\r\n{header}\r\nConnection: close\r\n\r\n");
+        std::io::Write::write_all(child.stdin.as_mut().unwrap(), request.as_bytes()).unwrap();
+        let mut answer = Vec::new();
+        std::io::Read::read_to_end(&mut child.stdout.take().unwrap(), &mut answer).unwrap();
+        child.wait().unwrap();
+        assert!(answer.starts_with(b"HTTP/1.1 200 "), "{}", String::from_utf8_lossy(&answer));
+    }
+
     pub(crate) fn verify_at(&self, http: u16, more: &[&str]) -> (i32, String) {
         let (code, text) = self.looked(http, &["--ca", "home/certs/ca.pem"], more);
         (code, text.replace(&format!(":{http}"), ":PORT"))
