@@ -10,7 +10,7 @@ use std::path::Path;
 const HEAD: &str = "\
 # Every key of the Compose Specification
 
-Landfall reads Compose files as Docker Compose 2.26 does. This page says what it does with each key when it puts the file into production, in containers
+Landfall reads Compose files as Docker Compose 2.40 does. This page says what it does with each key when it puts the file into production, in containers
 (`docker`) and as programs of the server (`x-landfall: { runtime: process }`). It is made from the table the compiler itself uses, which a test holds
 against the official schema: no key is missing, and nothing is dropped without a word.
 

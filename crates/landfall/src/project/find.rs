@@ -1,7 +1,8 @@
-//! Which files a project is made of, found as `docker compose` 2.26 finds them.
+//! Which files a project is made of, found as `docker compose` 2.40 finds them.
 //!
-//! `-f`, else COMPOSE_FILE, else the usual names here and then in every directory above. Variables of `.env` count too, so `.env` is read twice
-//! in a sense: once to learn whether it names the files, and by the compiler for its values. Paths are made absolute by their words alone, as
+//! `-f`, else COMPOSE_FILE, else the usual names here and then in every directory above. The variables of the `.env` where the command was typed
+//! count as those of the process: they may name the files, and win over the `.env` of a project that lies above. The compiler reads the project's for
+//! its values. Paths are made absolute by their words alone, as
 //! Compose does: a link stays a link, and a project directory need not exist. Refused: paths that are no UTF-8, for a Compose file cannot say them.
 
 use super::Disk;
@@ -84,8 +85,10 @@ impl Finder<'_> {
             let dir = typed_dir.clone().or_else(|| only_in.clone()).or_else(beside).unwrap_or_else(|| self.cwd.to_owned());
             let env_files = self.env_files(args)?;
             let fence = fence.get_or_insert_with(|| Fence::around(&dir, &typed, args.allow_outside));
-            // The `.env` that was found may name the files itself; then they are looked for once more, and the one beside them is read as well.
-            if pass == 1 && named.is_empty() && only_in.is_none() && self.learn(&dir, env_files.as_deref(), fence)? {
+            // The `.env` here may name the files itself; then they are looked for once more, and the one beside them is read as well.
+            let here = typed_dir.as_deref().unwrap_or(self.cwd);
+            let apart = here != dir && env_files.is_none();
+            if pass == 1 && named.is_empty() && only_in.is_none() && self.learn((here, apart), env_files.as_deref(), fence)? {
                 (pass, notes) = (2, Vec::new());
                 continue;
             }
@@ -127,9 +130,10 @@ impl Finder<'_> {
         }
     }
 
-    /// Takes over the variables of the `.env` there when one of them names the files.
-    fn learn(&mut self, dir: &Path, env_files: Option<&[String]>, fence: &Fence) -> Outcome<bool> {
-        if self.env.contains_key("COMPOSE_FILE") {
+    /// Takes over the variables of the `.env` there when one of them names the files, which is the answer, or when it is `apart` from the project's.
+    fn learn(&mut self, (dir, apart): (&Path, bool), env_files: Option<&[String]>, fence: &Fence) -> Outcome<bool> {
+        let known = self.env.contains_key("COMPOSE_FILE");
+        if known && !apart {
             return Ok(false);
         }
         let (project_dir, cwd, reader) = (text(dir)?, text(self.cwd)?, Disk::new(self.cwd, fence.clone()));
@@ -147,11 +151,11 @@ impl Finder<'_> {
         };
         // Whatever is wrong with the file is complained about when it is read for its values.
         let env = environment(&input);
-        if !env.contains_key("COMPOSE_FILE") {
-            return Ok(false);
+        let names = !known && env.contains_key("COMPOSE_FILE");
+        if names || apart {
+            self.env = env;
         }
-        self.env = env;
-        Ok(true)
+        Ok(names)
     }
 
     fn file(&self, path: &Path) -> PathBuf {
@@ -263,6 +267,24 @@ mod tests {
         assert_eq!(find(only.path(), &[], &args).unwrap().files, ["a.yaml"]);
         let found = find(place.path(), &[("COMPOSE_ENV_FILES", "a,b")], &ProjectArgs { files: vec!["-".into()], ..args }).unwrap();
         assert_eq!((found.files, found.env_files), (vec!["-".to_owned()], Some(vec!["a".to_owned(), "b".to_owned()])));
+    }
+
+    #[test]
+    fn the_dotenv_where_the_command_is_typed_counts_and_not_the_one_above() {
+        let files = [
+            ("compose.yaml", ""),
+            (".env", "COMPOSE_FILE=sub/x.yaml\n"),
+            ("sub/x.yaml", ""),
+            ("sub/.env", "A=sub\n"),
+            ("deep/.env", "COMPOSE_FILE=../sub/x.yaml\n"),
+        ];
+        let place = project(&files);
+        let below = |dir: &str| find(&place.path().join(dir), &[("B", "b")], &ProjectArgs::default()).unwrap();
+        let found = below("sub");
+        assert_eq!((found.files.len(), found.dir.as_str()), (1, place.path().to_str().unwrap()));
+        assert!(found.files[0].ends_with("/compose.yaml"), "{:?}", found.files);
+        assert_eq!((found.env["A"].as_str(), found.env["B"].as_str()), ("sub", "b"));
+        assert!(below("deep").files[0].ends_with("/sub/x.yaml"));
     }
 
     #[test]
