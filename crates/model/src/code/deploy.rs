@@ -27,7 +27,7 @@ pub(super) const CODES: &[Code] = &[
         severity: Warning,
         title: "file permissions are written as a decimal number",
         reason: "`mode: 440` is octal 0670 to whoever reads YAML: others could write what was meant to be read only.",
-        remedy: "Write it as `0440`, without quotes.",
+        remedy: "Write it as `0440`.",
         bad: "services:\n  web:\n    image: nginx:1.27\n    configs: [{ source: motd, mode: 440 }]\nconfigs: { motd: { content: hello } }\n",
         good: "services:\n  web:\n    image: nginx:1.27\n    configs: [{ source: motd, mode: 0440 }]\nconfigs: { motd: { content: hello } }\n",
     },

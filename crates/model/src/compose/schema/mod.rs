@@ -9,6 +9,7 @@ mod document;
 
 use super::node::{Kind, Node, Scalar, Value};
 use super::report::{Place, Report};
+use super::typed::number::go_float;
 pub(crate) use document::Schema;
 use document::Type;
 use std::collections::{BTreeMap, BTreeSet};
@@ -127,10 +128,18 @@ fn in_pattern(node: &Node, schema: &Schema) -> bool {
     node.scalar().is_none_or(|s| s.kind != Kind::Text || pattern.is_in(&s.text))
 }
 
-/// The index of the first element that equals an earlier one, as JSON compares them: `1` and `1.0` are equal, `1` and `"1"` are not.
+/// The index of the first element that equals an earlier one, as Compose's checker compares them: `1` and `1.0` are equal, and a number equals an
+/// earlier text that reads as it (`['1', 1]`), though a text equals no earlier number.
 fn repeated(items: &[Node]) -> Option<usize> {
-    let mut seen = BTreeSet::new();
-    items.iter().position(|item| !seen.insert(fingerprint(item)))
+    let (mut seen, mut read) = (BTreeSet::new(), BTreeSet::new());
+    items.iter().position(|item| {
+        if let Some(text) = item.scalar().filter(|s| s.kind == Kind::Text) {
+            read.extend(go_float(&text.text).map(|n| format!("{n}")));
+        }
+        let own = fingerprint(item);
+        let again = item.scalar().and_then(number).is_some() && read.contains(&own);
+        !seen.insert(own) || again
+    })
 }
 
 /// A text that is the same for equal values only.

@@ -37,7 +37,8 @@ struct Frame {
 
 struct MapFrame {
     entries: Vec<Entry>,
-    seen: BTreeMap<String, u32>,
+    /// The line of each key, and whether its value was reset.
+    seen: BTreeMap<String, (u32, bool)>,
     key: Key,
     merges: Vec<Node>,
 }
@@ -55,6 +56,8 @@ pub(super) struct Builder<'r> {
     pub(super) offsets: Offsets,
     pub(super) report: &'r mut Report,
     stack: Vec<Frame>,
+    /// How many of them are reset, so that nobody sees what they hold.
+    lost: usize,
     anchors: BTreeMap<usize, Anchor>,
     uses: Uses,
     /// In the tree.
@@ -73,6 +76,7 @@ impl<'r> Builder<'r> {
             offsets,
             report,
             stack: Vec::new(),
+            lost: 0,
             anchors: BTreeMap::new(),
             uses: Uses::default(),
             spent: Size::default(),
@@ -265,6 +269,7 @@ impl<'r> Builder<'r> {
         }
         let (before, tagged, marked) = (self.spent, self.tag_of(tag), self.marks.len());
         self.spend(Size { nodes: 1, bytes: 0 }, place)?;
+        self.lost += usize::from(tagged == Tagged::Reset);
         self.stack.push(Frame { place, anchor, tagged, before, marked, items: Vec::new(), map });
         Some(())
     }
@@ -279,6 +284,7 @@ impl<'r> Builder<'r> {
             None => Value::List(frame.items),
             Some(map) => Value::Map(self.merged(map)),
         };
+        self.lost -= usize::from(frame.tagged == Tagged::Reset);
         let node = Node { place, value };
         let cost = Size { nodes: self.spent.nodes - frame.before.nodes, bytes: self.spent.bytes - frame.before.bytes };
         self.keep(frame.anchor, &node, cost, (frame.tagged, frame.marked))?;
@@ -294,13 +300,17 @@ impl<'r> Builder<'r> {
         });
         for source in sources {
             let Value::Map(more) = source.value else {
+                if self.lost > 0 {
+                    continue;
+                }
                 let message = format!("`<<` wants a mapping or a list of mappings, found {}", source.describe());
                 self.report.error("wrong-type", source.place, message).hint("write `<<: *name`, where `&name` marks a mapping");
                 continue;
             };
             for entry in more {
-                if !seen.contains_key(&entry.key) {
-                    seen.insert(entry.key.clone(), entry.key_place.line);
+                // What was reset here is not there, and so bars nothing.
+                if seen.get(&entry.key).is_none_or(|(_, reset)| *reset) {
+                    seen.insert(entry.key.clone(), (entry.key_place.line, false));
                     entries.push(entry);
                 }
             }
@@ -336,49 +346,51 @@ impl<'r> Builder<'r> {
             return Some(());
         };
         match std::mem::replace(&mut map.key, Key::Wanted) {
-            Key::Wanted => map.key = key(node, merges, self.report),
-            Key::Named(name, ..) if gone && top && name == "name" => self.name = Some(node),
-            Key::Named(name, key_place, merge) if !gone => {
-                if let Some(line) = map.seen.get(&name) {
+            Key::Wanted => map.key = key(node, merges, (self.lost == 0).then_some(&mut *self.report)),
+            Key::Named(name, key_place, merge) => {
+                if let Some((line, _)) = map.seen.get(&name) {
+                    if self.lost > 0 {
+                        return Some(());
+                    }
                     let message = format!("the key `{}` is given twice; the first is on line {line}", shorten(&name));
                     self.report.error("duplicate-key", key_place, message).hint("keep one of the two");
                     return Some(());
                 }
-                map.seen.insert(name.clone(), key_place.line);
-                if merge {
+                map.seen.insert(name.clone(), (key_place.line, gone));
+                if gone {
+                    if top && name == "name" {
+                        self.name = Some(node);
+                    }
+                } else if merge {
                     map.merges.push(node);
                 } else {
                     map.entries.push(Entry { key: name, key_place, value: node });
                 }
             }
-            Key::Named(..) | Key::Bad => {}
+            Key::Bad => {}
         }
         Some(())
     }
 }
 
-fn key(node: Node, merge: bool, report: &mut Report) -> Key {
-    let Value::Scalar(Scalar { text, kind, .. }) = node.value else {
-        report
-            .error("bad-key", node.place, "a key must be a single word, not a list or mapping")
-            .hint("quote text that begins with `[` or `{`");
-        return Key::Bad;
+/// Of a mapping that is reset nobody is told what is wrong with a key: there is no report.
+fn key(node: Node, merge: bool, report: Option<&mut Report>) -> Key {
+    let (kind, text) = match node.value {
+        Value::Scalar(Scalar { text, kind: Kind::Text, .. }) => return Key::Named(text, node.place, merge),
+        Value::Scalar(Scalar { text, kind, .. }) => (Some(kind), text),
+        _ => (None, String::new()),
     };
-    match kind {
-        Kind::Text => {}
-        Kind::Null => {
-            report.error("bad-key", node.place, "a key is missing before `:`").hint("write the key's name");
-            return Key::Bad;
-        }
-        _ => {
+    let Some(report) = report else { return Key::Bad };
+    let (message, hint) = match kind {
+        None => ("a key must be a single word, not a list or mapping".to_owned(), "quote text that begins with `[` or `{`"),
+        Some(Kind::Null) => ("a key is missing before `:`".to_owned(), "write the key's name"),
+        Some(_) => {
             let shown = report.written(node.place, &text);
-            report
-                .error("bad-key", node.place, format!("a key must be text, and `{shown}` is read as a number, a date or true or false"))
-                .hint("put the key in quotes");
-            return Key::Bad;
+            (format!("a key must be text, and `{shown}` is read as a number, a date or true or false"), "put the key in quotes")
         }
-    }
-    Key::Named(text, node.place, merge)
+    };
+    report.error("bad-key", node.place, message).hint(hint);
+    Key::Bad
 }
 
 /// The name of a tag of YAML itself.
