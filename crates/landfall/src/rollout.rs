@@ -189,6 +189,7 @@ mod tests {
                 last_rollout: None,
                 urls: vec!["https://shop.example".into()],
                 services: vec![web],
+                cut_off: Vec::new(),
             }
         };
         assert_eq!(left(&status(true)), "release 1 still serves https://shop.example");

@@ -198,6 +198,8 @@ fn a_firewall_that_keeps_containers_from_the_name_server_is_told_everywhere() {
 
     let wall = server::Wall::around("10.214.12.1");
     let told = "containers of outage-wall get no answer from the name server at 10.214.12.1:53: this machine's firewall drops";
+    let status = server.good("outage-wall", &["status"]);
+    assert!(status.contains(told) && status.contains("ufw allow in on br-"), "{status}");
     // Of the machine around this test more may be told, and more may be wrong.
     let doctor = server.bad("outage-wall", &["server", "doctor", "--home", &server.home()]);
     assert!(doctor.contains("name-server") && doctor.contains("get no answer from the name server at 10.214.12.1:53"), "{doctor}");
@@ -210,6 +212,7 @@ fn a_firewall_that_keeps_containers_from_the_name_server_is_told_everywhere() {
     let passed = server.good("outage-wall", &["deploy"]);
     assert!(passed.contains("warning: ") && passed.contains(told), "{passed}");
     drop(wall);
+    assert!(!server.good("outage-wall", &["status"]).contains(told));
 }
 
 #[test]

@@ -12,6 +12,7 @@ use crate::name::{AppName, CertificateName, ImageRef, ReleaseNumber, ReplicaId, 
 use crate::observed::ReplicaState;
 use crate::plan::Plan;
 use crate::spec::RuntimeKind;
+use crate::survey::CutOff;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -311,6 +312,9 @@ pub struct AppStatus {
     pub urls: Vec<String>,
     /// By name.
     pub services: Vec<ServiceStatus>,
+    /// Its networks in which no name is answered.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub cut_off: Vec<CutOff>,
 }
 
 /// A rollout in brief.

@@ -4,6 +4,7 @@ use super::named;
 use super::peer::Peer;
 use crate::core::Core;
 use crate::error::RequestError;
+use crate::reach;
 use crate::secret;
 use crate::store::{AppRow, RolloutRow};
 use axum::Json;
@@ -77,6 +78,7 @@ async fn status(core: &Arc<Core>, row: &AppRow) -> Result<AppStatus, RequestErro
     let proxy = core.table.proxy().status().await.unwrap_or_default();
     let services =
         spec.iter().flat_map(|s| &s.services).map(|(name, service)| service_status(row, name, service, &observed, &proxy)).collect();
+    let cut_off = reach::cut_off(core, (&row.name, row.runtime), &observed).await;
     let brief = newest.map(|r| brief(core, r)).transpose()?;
     let (rollout, last_rollout) = brief.map_or((None, None), |b| if b.state.is_final() { (None, Some(b)) } else { (Some(b), None) });
     Ok(AppStatus {
@@ -87,6 +89,7 @@ async fn status(core: &Arc<Core>, row: &AppRow) -> Result<AppStatus, RequestErro
         last_rollout,
         urls: current.map(|s| urls(core, &row.name, &s)).unwrap_or_default(),
         services,
+        cut_off,
     })
 }
 

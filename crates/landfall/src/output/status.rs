@@ -49,6 +49,9 @@ fn block(app: &AppStatus, now_ms: u64) -> String {
         text.push('\n');
         text.push_str(&table(&COLUMNS, &rows));
     }
+    for cut in &app.cut_off {
+        text.push_str(&format!("  {cut}\n  {}\n", cut.remedy()));
+    }
     for replica in app.services.iter().flat_map(|service| &service.replicas) {
         if let Some(fault) = &replica.fault {
             let ago = span(fault.ago_s.saturating_mul(1000));
