@@ -4,7 +4,6 @@ use crate::edge::guess::{Caller, Guessed};
 use crate::edge::refusal::Refusal;
 use bytes::Bytes;
 use http::header::{COOKIE, HeaderMap, HeaderName};
-use landfall_model::filter::PasswordDigest;
 use landfall_model::front::{Front, Maintenance};
 use std::collections::BTreeMap;
 
@@ -59,25 +58,24 @@ impl LocalSite {
 
     fn admit_by_key(&self, caller: Caller<'_>, asked: &Maintenance, headers: &HeaderMap) -> Result<(), Refusal> {
         let closed = Refusal::Maintenance { retry_after: asked.retry_after_s };
-        let Some(known) = asked.key.as_ref().and_then(|key| knows(key, headers)) else { return Err(closed) };
+        let given = given_keys(headers);
+        let Some(key) = asked.key.as_ref().filter(|_| !given.is_empty()) else { return Err(closed) };
         let attempt = caller.attempt(&self.app, Guessed::Key);
         if let Some(retry_after) = attempt.wait() {
             return Err(Refusal::Guessing { retry_after });
         }
-        if known {
+        if given.iter().any(|given| given.len() <= MAX_KEY && key.is(&Maintenance::key(given))) {
             return Ok(());
         }
-        attempt.failed();
+        given.iter().for_each(|_| attempt.failed());
         Err(closed)
     }
 }
 
-/// Whether the key that is given, if one is, is the right one.
-fn knows(key: &PasswordDigest, headers: &HeaderMap) -> Option<bool> {
+/// The keys somebody shows.
+fn given_keys(headers: &HeaderMap) -> Vec<&str> {
     let header = headers.get(KEY_HEADER).and_then(|value| value.to_str().ok());
     let crumbs = headers.get_all(COOKIE).iter().filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(';'));
     let cookies = crumbs.filter_map(|crumb| crumb.trim().split_once('=')).filter(|(name, _)| *name == KEY_COOKIE).map(|(_, value)| value);
-    let mut given = header.into_iter().chain(cookies.take(2)).peekable();
-    given.peek()?;
-    Some(given.any(|given| given.len() <= MAX_KEY && key.is(&Maintenance::key(given))))
+    header.into_iter().chain(cookies.take(2)).collect()
 }

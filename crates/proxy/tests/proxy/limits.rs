@@ -89,6 +89,11 @@ async fn who_guesses_maintenance_keys_waits_too() {
     assert_eq!(status(&from("127.0.0.2", &proxy, "").await), 503);
     assert_eq!(status(&from("127.0.0.3", &proxy, "X-Maintenance-Key: open\r\n").await), 200);
     assert_eq!(refused(&proxy, "failed-logins").await, 1);
+    let three = "X-Maintenance-Key: 1\r\nCookie: maintenance_key=2; maintenance_key=3\r\n";
+    for _ in 0..4 {
+        assert_eq!(status(&from("127.0.0.5", &proxy, three).await), 503);
+    }
+    assert_eq!(status(&from("127.0.0.5", &proxy, "X-Maintenance-Key: open\r\n").await), 429, "each key is a try");
 }
 
 type Answering = Pin<Box<dyn Future<Output = Response<Full<Bytes>>> + Send>>;
