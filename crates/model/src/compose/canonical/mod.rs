@@ -5,6 +5,9 @@
 
 mod mount;
 mod port;
+mod shape;
+
+pub(crate) use shape::check as check_shapes;
 
 use super::node::{Entry, Kind, Node, Value};
 use super::reader::Field;

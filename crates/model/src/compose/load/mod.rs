@@ -225,6 +225,7 @@ impl Loader<'_> {
         reset::apply(&mut dict, &marks);
         dict = merge::merge(dict, root, self.report);
         merge::enforce_unicity(&mut dict, self.report);
+        canonical::check_shapes(&dict, self.report);
         self.canonical(&mut dict);
         dict
     }
