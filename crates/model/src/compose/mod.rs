@@ -26,7 +26,7 @@ mod fence;
 mod file;
 mod filter;
 mod front;
-#[cfg(fuzzing)]
+#[cfg(any(fuzzing, test))]
 pub mod fuzzing;
 mod grant;
 mod health;
