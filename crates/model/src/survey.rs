@@ -37,7 +37,7 @@ pub struct CutOff {
 impl fmt::Display for CutOff {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "containers of {} get no answer from the name server at {}:53", self.app, self.gateway)?;
-        f.write_str(": this machine's firewall drops what they ask, so no service finds another")
+        f.write_str(": this machine's firewall drops what they ask, or another program has that port; no service finds another")
     }
 }
 

@@ -212,6 +212,8 @@ async fn serve(config: Config, parts: Parts) -> Result<(), ProxyError> {
         current: Rc::default(),
         sockets: Mutex::new(Sockets::new(listeners, names_port)),
         names: RefCell::new(Names::new(name_servers, names_port)),
+        stood: RefCell::default(),
+        missed: RefCell::default(),
     });
     control.restore().await;
     control.listen(shares(&http, &https, count)?).await.map_err(|_| ProxyError::Ended)?;
@@ -225,6 +227,7 @@ async fn serve(config: Config, parts: Parts) -> Result<(), ProxyError> {
     tokio::select! {
         () = Rc::clone(&socket).serve(Rc::clone(&control)) => {}
         () = control.watch_health() => {}
+        () = control.open_missed() => {}
         () = control.tell_alive(watchdog) => {}
         () = control.watch_memory() => {}
         () = asked_to_stop(parts.stopped, signals) => {}

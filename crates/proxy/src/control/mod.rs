@@ -5,6 +5,7 @@ mod memory;
 mod pulse;
 mod socket;
 mod sockets;
+mod stood;
 mod store;
 mod swap;
 
@@ -32,6 +33,7 @@ use tokio::sync::{Mutex, mpsc};
 
 pub(crate) use socket::ControlSocket;
 pub(crate) use sockets::Sockets;
+use stood::Stood;
 use store::Kept;
 pub(crate) use store::TableFile;
 use swap::Strictness;
@@ -60,6 +62,10 @@ pub(crate) struct Control {
     pub(crate) sockets: Mutex<Sockets>,
     /// Answers name questions.
     pub(crate) names: RefCell<Names>,
+    /// What the last table had.
+    pub(crate) stood: RefCell<Stood>,
+    /// The table in use, if something of it could not be opened.
+    pub(crate) missed: RefCell<Option<RouteTable>>,
 }
 
 impl Control {
@@ -93,6 +99,7 @@ impl Control {
     }
 
     async fn use_kept(&self, Kept { table, confirmed }: Kept) -> Result<(), SwapError> {
+        *self.stood.borrow_mut() = Stood::of(&table);
         self.swap(table, if confirmed { Strictness::Tolerant } else { Strictness::Unconfirmed }).await
     }
 

@@ -72,6 +72,12 @@ impl Sockets {
         }
     }
 
+    /// Something that `table` needs is not open.
+    pub(crate) fn misses(&self, table: &RouteTable) -> bool {
+        let internal = table.internal.iter().any(|listener| !self.internal.contains_key(&listener.address));
+        internal || table.names.iter().any(|scope| !self.names.contains_key(&scope.listen))
+    }
+
     fn open_into(
         &mut self,
         opened: &mut Opened,

@@ -1,8 +1,8 @@
 //! Takes a table into use: everything that can fail first, then everywhere at once.
 
 use crate::certificate::Certificates;
-use crate::control::Control;
 use crate::control::sockets::{Opened, Sockets, internal_name, names_tcp_name, names_udp_name};
+use crate::control::{Control, Stood};
 use crate::edge::connection::Origin;
 use crate::error::SwapError;
 use crate::table::Compiled;
@@ -60,8 +60,12 @@ impl Control {
         if strictness == Strictness::Unconfirmed {
             withhold_addresses(&mut table);
         }
-        let certificates = Certificates::read(&table, &self.certificates.current(), |error| strictness.about(error))?;
-        let opened = sockets.open_missing(&table, |error| strictness.about(error))?;
+        let about = |error: SwapError| {
+            let known = self.stood.borrow().covers(&error, &table);
+            if known { Strictness::Tolerant.about(error) } else { strictness.about(error) }
+        };
+        let certificates = Certificates::read(&table, &self.certificates.current(), about)?;
+        let opened = sockets.open_missing(&table, about)?;
 
         let compiled = Arc::new(Compiled::new(&table, &mut self.endpoints.borrow_mut(), &self.current.borrow()));
         self.certificates.set(certificates);
@@ -69,7 +73,9 @@ impl Control {
         *self.current.borrow_mut() = compiled;
         self.use_names(&table);
         self.adopt(&mut sockets, opened).await?;
+        *self.missed.borrow_mut() = sockets.misses(&table).then(|| table.clone());
         if strictness == Strictness::Strict {
+            *self.stood.borrow_mut() = Stood::of(&table);
             self.close_unneeded(&mut sockets, &table);
             // One that came from disk is there; the proxy that is still in use may have written a newer one since.
             self.save(table).await;
@@ -96,7 +102,7 @@ impl Control {
     }
 
     /// Uses newly opened sockets and has the supervisor keep them.
-    async fn adopt(&self, sockets: &mut Sockets, opened: Opened) -> Result<(), SwapError> {
+    pub(crate) async fn adopt(&self, sockets: &mut Sockets, opened: Opened) -> Result<(), SwapError> {
         let keep = |name: String, socket: &dyn AsFd| {
             if opened.unknown.contains(&name) {
                 self.notifier.store(&name, socket.as_fd());

@@ -5,10 +5,11 @@
 use crate::harness::{Options, Running, listener, named, read_until, start_with, table, talk, until};
 use landfall_model::route::{InternalListener, Protocol, RouteTable};
 use std::io::{BufRead, BufReader, Lines};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 use tempfile::TempDir;
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
 
@@ -92,6 +93,40 @@ async fn after_a_boot_no_address_is_used_until_the_agent_confirms_it() {
     second.handle.stop().unwrap();
     let third = at_boot(home, "second");
     assert!(third.get("shop.example", "/").await.1.ends_with("web /"));
+}
+
+#[tokio::test]
+async fn a_port_that_another_program_took_at_boot_is_missed_and_all_else_is_served() {
+    let (network, other): (IpAddr, IpAddr) = ("127.0.0.57".parse().unwrap(), "127.0.0.58".parse().unwrap());
+    let port = listener().local_addr().unwrap().port();
+    let start =
+        |home: Arc<TempDir>, boot: &str| start_with(home, Options { boot: Some(boot.to_owned()), names_port: port, ..Options::default() });
+    let first = start(Arc::new(tempfile::tempdir().unwrap()), "first");
+    let web = named("web").await;
+    let told = |generation: u64, networks: &[IpAddr]| {
+        let mut table = table(generation, &[("/", "shop/web-1-1", web)]);
+        table.names = networks.iter().map(|listen| crate::names::scope("", *listen, "db", &["10.0.0.7".parse().unwrap()])).collect();
+        table
+    };
+    first.swap(&told(1, &[network])).await;
+    let home = first.home;
+    first.handle.stop().unwrap();
+
+    let strangers = [UdpSocket::bind((network, port)).await.unwrap(), UdpSocket::bind((other, port)).await.unwrap()];
+    let second = start(home, "second");
+    second.swap(&told(1, &[network])).await;
+    assert!(second.get("shop.example", "/").await.1.ends_with("web /"), "what another network misses is no reason to serve nobody");
+    assert_eq!(second.refused(&told(2, &[network, other])).await, "port-taken", "what is new is refused");
+    second.swap(&told(3, &[network])).await;
+
+    drop(strangers);
+    let asker = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    until("names are answered again", async || {
+        let _ = asker.send_to(&crate::names::question("db"), (network, port)).await;
+        let mut answer = [0; 512];
+        tokio::time::timeout(Duration::from_millis(200), asker.recv(&mut answer)).await.is_ok_and(|read| read.is_ok())
+    })
+    .await;
 }
 
 /// Set where the test has started itself.
