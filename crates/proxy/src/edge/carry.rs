@@ -20,18 +20,19 @@ use crate::upstream::body::{LastWords, Limits, Relay, RequestBody, ResponseBody}
 use crate::upstream::coming::Coming;
 use crate::upstream::fault::Failed;
 use crate::upstream::forward::{Came, Inbound, Outbound, fail, forward};
-use crate::upstream::http1::Switched;
 use crate::upstream::patience::IdleLimit;
 use crate::upstream::pool::Held;
 use crate::upstream::upload::Upload;
 use bytes::Bytes;
 use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, EXPECT};
 use http::uri::PathAndQuery;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, Version};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, Version, response};
 use landfall_model::route::Protocol;
 use std::convert::Infallible;
+use std::future::Future;
 use std::rc::Rc;
 use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
 
 /// Of a field beside its name and value: `: ` and the end of its line.
 const FIELD_BYTES: usize = 4;
@@ -195,8 +196,20 @@ async fn pass(
         Came::Http(response) => Ok(relay(conn, response, Passing { held, in_flight, upload, idle: route.idle })),
         Came::Switched(response, upstream) => {
             let status = response.status();
-            let agreed = Agreed { held, in_flight, upstream, opening, idle: route.idle };
-            accept(conn, response, agreed).ok_or_else(|| fail(record, Failed::upgrade(status)))
+            let opening = opening.filter(|opening| opening.is_accepted(response.headers()));
+            let opening = opening.ok_or_else(|| fail(record, Failed::upgrade(status)))?;
+            let (mut head, ()) = response.into_parts();
+            opening.answer(&mut head);
+            let agreed = Agreed { held, in_flight, opening, idle: route.idle };
+            Ok(become_tunnel(conn, head, agreed, async move { Some((upstream, ())) }))
+        }
+        Came::Connected(response, upstream) => {
+            let status = response.status();
+            let opening = opening.ok_or_else(|| fail(record, Failed::upgrade(status)))?;
+            let (mut head, ()) = response.into_parts();
+            opening.answer_connected(&mut head);
+            let agreed = Agreed { held, in_flight, opening, idle: route.idle };
+            Ok(become_tunnel(conn, head, agreed, upstream.open()))
         }
     }
 }
@@ -317,7 +330,8 @@ fn prepare(
     let Arrived { mut request, client, host, mut target, in_flight, filtered, identity } = arrived;
     let upgrades = filtered.as_ref().map_or(&[][..], |(filters, _)| &filters.upgrades);
     let asks_for_upgrade = header::asks_for_other_protocol(request.headers()) || header::asks_for_websocket(request.headers());
-    let opening = if protocol == Protocol::Http1 { Opening::of(conn, &mut request, upgrades) } else { None };
+    // In HTTP/2 there are no others than WebSockets.
+    let mut opening = Opening::of(conn, &mut request, if protocol == Protocol::Http1 { upgrades } else { &[] });
     // Without its upgrade such a request would be another one, and nobody would know why nothing comes of it.
     let is_lost = header::asks_for_other_protocol(request.headers()) || protocol == Protocol::H2c && asks_for_upgrade;
     if opening.is_none() && is_lost {
@@ -334,8 +348,10 @@ fn prepare(
         slot.dropped(dropped);
     }
     let trailing = Trailing::of(&head.headers, identity);
-    if let Some(opening) = &opening {
-        opening.prepare(&mut head.method, &mut head.headers);
+    match &mut opening {
+        Some(opening) if protocol == Protocol::H2c => opening.prepare_connect(&mut head),
+        Some(opening) => opening.prepare(&mut head.method, &mut head.headers),
+        None => {}
     }
     let mut max_body = u64::MAX;
     if let Some((filters, passage)) = filtered {
@@ -355,6 +371,9 @@ fn prepare(
     *request.method_mut() = head.method;
     *request.uri_mut() = Uri::from(target);
     *request.headers_mut() = head.headers;
+    if let Some(protocol) = head.extensions.remove::<hyper::ext::Protocol>().filter(|_| protocol == Protocol::H2c) {
+        request.extensions_mut().insert(protocol);
+    }
     Ok((Prepared { request, upload, opening }, in_flight))
 }
 
@@ -363,35 +382,42 @@ fn speaks_both_ways(http2: bool, protocol: Protocol, headers: &HeaderMap) -> boo
     http2 && protocol == Protocol::H2c && is_grpc(headers)
 }
 
-/// What a tunnel is made of.
+/// What a tunnel is made of, beside the application's side.
 struct Agreed {
     held: Held,
     in_flight: InFlight,
-    upstream: Switched,
-    /// Present if the client asked for it.
-    opening: Option<Opening>,
+    opening: Opening,
     idle: Duration,
 }
 
-/// The application agreed to what the client asks for: from here on it is a tunnel. Nothing if it agreed to something else.
-fn accept(conn: &Rc<Conn>, response: Response<()>, agreed: Agreed) -> Option<Response<ResponseBody>> {
-    let Agreed { mut held, in_flight, upstream, opening, idle } = agreed;
-    let opening = opening.filter(|opening| opening.is_accepted(response.headers()))?;
+/// The application agreed to what the client asks for: from here on it is a tunnel, as soon as `upstream` is there. What comes with it is kept as long.
+fn become_tunnel<U, K>(
+    conn: &Rc<Conn>,
+    mut head: response::Parts,
+    agreed: Agreed,
+    upstream: impl Future<Output = Option<(U, K)>> + 'static,
+) -> Response<ResponseBody>
+where
+    U: AsyncRead + AsyncWrite + Unpin + 'static,
+    K: 'static,
+{
+    let Agreed { mut held, in_flight, opening, idle } = agreed;
     held.becomes_stream();
     let guard = conn.worker.streams.add(&held.endpoint().state);
     let conn = Rc::clone(conn);
-    let (mut head, ()) = response.into_parts();
-    opening.answer(&mut head);
     head.version = Version::HTTP_11;
     let framing = opening.framing();
     tokio::task::spawn_local(async move {
-        if let Some(client) = opening.client.open().await {
+        if let Some(client) = opening.client.open().await
+            && let Some((upstream, kept)) = upstream.await
+        {
             tunnel::carry(tunnel::Ends { client, upstream }, guard, idle, framing).await;
+            drop(kept);
         }
         // Until here they counted: the endpoint's stream, and the client's connection as one that is busy.
         drop((held, conn, in_flight));
     });
-    Some(Response::from_parts(head, ResponseBody::Tunnel))
+    Response::from_parts(head, ResponseBody::Tunnel)
 }
 
 /// What an answer takes along on its way back.

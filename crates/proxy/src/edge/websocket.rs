@@ -13,8 +13,8 @@ use aws_lc_rs::rand;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use http::header::{SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, UPGRADE};
-use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Version, response};
+use http::header::{CONTENT_LENGTH, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, UPGRADE};
+use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Version, request, response};
 use http_body::Body as _;
 use hyper::ext::Protocol;
 use hyper::upgrade::OnUpgrade;
@@ -67,7 +67,7 @@ pub(crate) fn tunnelled(stream: impl AsyncRead + AsyncWrite + Unpin + 'static, e
 pub(crate) struct Opening {
     /// The client's side, once it has the answer.
     pub(crate) client: Side,
-    /// The proxy's own key; absent in HTTP/1.1, where the client has sent one and checks the answer itself.
+    /// The key, where the proxy must check the answer in the client's place or make it in the application's: they speak different versions of HTTP.
     key: Option<HeaderValue>,
     protocol: HeaderValue,
 }
@@ -91,6 +91,31 @@ impl Opening {
         rand::fill(&mut key).ok()?;
         let key = HeaderValue::try_from(STANDARD.encode(key)).ok()?;
         Some(Self { client: Side::Http2(hyper::upgrade::on(request)), key: Some(key), protocol: WEBSOCKET })
+    }
+
+    /// Makes the request one for a WebSocket in HTTP/2.
+    pub(crate) fn prepare_connect(&mut self, head: &mut request::Parts) {
+        head.method = Method::CONNECT;
+        head.extensions.insert(Protocol::from_static("websocket"));
+        let key = head.headers.remove(SEC_WEBSOCKET_KEY);
+        self.key = key.filter(|_| matches!(self.client, Side::Http1(_)));
+        head.headers.entry(SEC_WEBSOCKET_VERSION).or_insert(VERSION);
+    }
+
+    /// The answer for the client, when a stream of HTTP/2 has become the application's side.
+    pub(crate) fn answer_connected(&self, head: &mut response::Parts) {
+        header::remove_hop_by_hop(&mut head.headers);
+        head.headers.remove(CONTENT_LENGTH);
+        match &self.client {
+            Side::Http2(_) => head.status = StatusCode::OK,
+            Side::Http1(_) => {
+                head.status = StatusCode::SWITCHING_PROTOCOLS;
+                header::ask_for_upgrade(&mut head.headers, WEBSOCKET);
+                if let Some(accept) = self.key.as_ref().and_then(|key| HeaderValue::try_from(accept_of(key)).ok()) {
+                    head.headers.insert(SEC_WEBSOCKET_ACCEPT, accept);
+                }
+            }
+        }
     }
 
     /// Makes an upgrade of the request.

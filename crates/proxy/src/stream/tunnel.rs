@@ -6,7 +6,6 @@
 
 use crate::stream::StreamGuard;
 use crate::stream::frame::{CLOSE_TO_CLIENT, CLOSE_TO_SERVER, Follower};
-use crate::upstream::http1::Switched;
 use bytes::BytesMut;
 use std::cell::Cell;
 use std::future::poll_fn;
@@ -31,15 +30,16 @@ pub(crate) enum Framing {
 }
 
 /// Both ends of a tunnel.
-pub(crate) struct Ends<C> {
+pub(crate) struct Ends<C, U> {
     pub(crate) client: C,
-    pub(crate) upstream: Switched,
+    pub(crate) upstream: U,
 }
 
 /// Carries until one side ends, `idle` passes without a byte, or `guard` is asked to end.
-pub(crate) async fn carry<C>(ends: Ends<C>, guard: StreamGuard, idle: Duration, framing: Framing)
+pub(crate) async fn carry<C, U>(ends: Ends<C, U>, guard: StreamGuard, idle: Duration, framing: Framing)
 where
     C: AsyncRead + AsyncWrite + Unpin,
+    U: AsyncRead + AsyncWrite + Unpin,
 {
     let Ends { client, upstream } = ends;
     let (client_read, client_write) = split(client);

@@ -8,7 +8,9 @@ use crate::upstream::send::{is_repeatable, within};
 use crate::upstream::upload::Upload;
 use http::header::HOST;
 use http::uri::{self, Authority, Scheme};
-use http::{Request, Response, Uri};
+use http::{Method, Request, Response, Uri};
+use hyper::upgrade::{OnUpgrade, Upgraded};
+use hyper_util::rt::TokioIo;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -16,6 +18,10 @@ use std::time::Duration;
 pub(crate) enum Called {
     /// The head of an answer came.
     Answered(Response<Coming>),
+    /// It is a tunnel from here on.
+    Connected(Response<()>, Connected),
+    /// The application takes no tunnels.
+    NoTunnel,
     /// The application has not acted on it; it can go elsewhere.
     Unsent(Request<RequestBody>),
     /// It was sent, and no answer came.
@@ -26,12 +32,33 @@ pub(crate) enum Called {
     TimedOut,
 }
 
+/// A tunnel in a stream of HTTP/2, and its place among the others.
+pub(crate) struct Connected {
+    upgrade: OnUpgrade,
+    place: Place,
+}
+
+impl Connected {
+    /// What goes through it; nothing if it broke meanwhile. The place must be kept as long.
+    pub(crate) async fn open(self) -> Option<(TokioIo<Upgraded>, Place)> {
+        Some((TokioIo::new(self.upgrade.await.ok()?), self.place))
+    }
+}
+
 /// Sends `request` over `place` and waits for the head of the answer, at most `timeout` after the request's last byte.
 pub(crate) async fn call(place: Place, request: Request<RequestBody>, upload: Option<&Rc<Upload>>, timeout: Duration) -> Called {
     // Only a connection that was there before can be closed under our hands, so only then is a copy worth making.
     let copy = (place.reused && is_repeatable(&request)).then(|| copy_of(&request));
+    let is_tunnel = *request.method() == Method::CONNECT;
+    if is_tunnel && !place.takes_tunnels().await {
+        return Called::NoTunnel;
+    }
     let Some(result) = within(place.send(addressed(request)), upload, timeout).await else { return Called::TimedOut };
     match result {
+        Ok(mut response) if is_tunnel && response.status().is_success() => {
+            let upgrade = hyper::upgrade::on(&mut response);
+            Called::Connected(response.map(drop), Connected { upgrade, place })
+        }
         Ok(mut response) => match settle_length(response.status(), response.headers_mut()) {
             Ok(()) => Called::Answered(response.map(|incoming| Coming::H2c(incoming, Some(place)))),
             Err(words) => Called::Malformed(words),

@@ -7,7 +7,7 @@ use crate::edge::record::Record;
 use crate::edge::refusal::Refusal;
 use crate::upstream::balance::LocalTable;
 use crate::upstream::body::RequestBody;
-use crate::upstream::call::{Called, call};
+use crate::upstream::call::{Called, Connected, call};
 use crate::upstream::coming::Coming;
 use crate::upstream::fault::Failed;
 use crate::upstream::http1::{Answer, Outgoing, Switched};
@@ -47,6 +47,8 @@ pub(crate) enum Came {
     Http(Response<Coming>),
     /// It speaks another protocol from here on.
     Switched(Response<()>, Switched),
+    /// So does a stream of it.
+    Connected(Response<()>, Connected),
 }
 
 impl From<Answer> for Came {
@@ -122,6 +124,7 @@ pub(crate) async fn forward(worker: &Worker, table: &Rc<LocalTable>, outbound: O
                 failed.push(endpoint);
                 message = again;
             }
+            Tried::NoTunnel => return Err(Refusal::Protocol),
             Tried::TimedOut => return Err(fail(record, Failed::timed_out(timeout))),
             Tried::Lost(_) if upload.as_ref().is_some_and(|upload| upload.is_too_large()) => return Err(Refusal::TooLarge),
             Tried::Lost(_) if upload.as_ref().is_some_and(|upload| upload.failed()) => return Err(Refusal::Unfinished),
@@ -158,6 +161,8 @@ enum Tried {
     /// No connection could be made.
     Unreached(Message, io::Error),
     Lost(Failed),
+    /// It takes no WebSockets.
+    NoTunnel,
     TimedOut,
 }
 
@@ -176,6 +181,8 @@ impl From<Called> for Tried {
     fn from(called: Called) -> Self {
         match called {
             Called::Answered(response) => Tried::Answered(Came::Http(response)),
+            Called::Connected(response, connected) => Tried::Answered(Came::Connected(response, connected)),
+            Called::NoTunnel => Tried::NoTunnel,
             Called::Unsent(request) => Tried::Unsent(Message::H2c(request)),
             Called::Lost(error) => Tried::Lost(Failed::lost_h2c(&error)),
             Called::Malformed(words) => Tried::Lost(Failed::malformed(words)),

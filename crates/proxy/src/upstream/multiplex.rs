@@ -18,6 +18,7 @@ use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
+use std::task::Waker;
 use std::time::{Duration, Instant};
 use tokio::sync::Mutex;
 
@@ -28,6 +29,9 @@ const STREAM_WINDOW: u32 = 64 * 1024;
 const CONNECTION_WINDOW: u32 = STREAM_WINDOW * MAX_STREAMS as u32;
 /// Of a request's body that is kept for an application that does not take it yet.
 const SEND_BUFFER: usize = 64 * 1024;
+/// For an application to say on a new connection what it takes, and how often that is looked at.
+const TOLD_LIMIT: Duration = Duration::from_secs(1);
+const LOOK: Duration = Duration::from_millis(2);
 /// How long a connection may carry nothing before it is closed.
 const IDLE_LIMIT: Duration = Duration::from_secs(60);
 
@@ -46,7 +50,12 @@ struct Line {
     sender: SendRequest<RequestBody>,
     /// Streams the application allows.
     allowed: Rc<Cell<usize>>,
+    /// It takes WebSockets (RFC 8441 §3).
+    tunnels: Rc<Cell<bool>>,
+    /// Has its task look at what the application has said.
+    waker: Rc<RefCell<Option<Waker>>>,
     busy: Cell<usize>,
+    made: Instant,
     since: Cell<Instant>,
 }
 
@@ -72,6 +81,19 @@ impl Place {
     /// Sends a request whose target is absolute.
     pub(crate) async fn send(&self, request: Request<RequestBody>) -> Result<Response<Incoming>, TrySendError<Request<RequestBody>>> {
         self.line.sender.clone().try_send_request(request).await
+    }
+
+    /// The application takes WebSockets. It says so right at the beginning of a connection.
+    pub(crate) async fn takes_tunnels(&self) -> bool {
+        let limit = (self.line.made + TOLD_LIMIT).max(Instant::now() + 3 * LOOK);
+        while !self.line.tunnels.get() && !self.line.sender.is_closed() && Instant::now() < limit {
+            // hyper wakes it for answers only.
+            if let Some(waker) = &*self.line.waker.borrow() {
+                waker.wake_by_ref();
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+        self.line.tunnels.get()
     }
 }
 
@@ -132,12 +154,16 @@ async fn connect(reach: &Reach) -> io::Result<Line> {
     let (sender, mut connection) =
         tokio::time::timeout(CONNECT_LIMIT, made).await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
     let allowed = Rc::new(Cell::new(connection.current_max_send_streams()));
-    let told = Rc::clone(&allowed);
+    let tunnels = Rc::new(Cell::new(false));
+    let waker: Rc<RefCell<Option<Waker>>> = Rc::default();
+    let (told, told_tunnels, task) = (Rc::clone(&allowed), Rc::clone(&tunnels), Rc::clone(&waker));
     tokio::task::spawn_local(poll_fn(move |cx| {
         // Its errors reach whoever waits for an answer.
         let ended = Pin::new(&mut connection).poll(cx).map(drop);
         told.set(connection.current_max_send_streams());
+        *task.borrow_mut() = Some(cx.waker().clone());
+        told_tunnels.set(connection.is_extended_connect_protocol_enabled());
         ended
     }));
-    Ok(Line { sender, allowed, busy: Cell::new(0), since: Cell::new(Instant::now()) })
+    Ok(Line { sender, allowed, tunnels, waker, busy: Cell::new(0), made: Instant::now(), since: Cell::new(Instant::now()) })
 }

@@ -86,7 +86,10 @@ async fn ask(reach: &Reach, asked: &HttpProbe, how: (&'static str, Duration)) ->
                 Called::Answered(response) => response,
                 Called::Lost(error) => return Err(lost(Failed::lost_h2c(&error))),
                 Called::Malformed(words) => return Err(lost(Failed::malformed(words))),
-                Called::Unsent(_) => return Err(lost(Failed::unreached(&io::ErrorKind::ConnectionReset.into()))),
+                // The probe asks for no tunnel.
+                Called::Unsent(_) | Called::Connected(..) | Called::NoTunnel => {
+                    return Err(lost(Failed::unreached(&io::ErrorKind::ConnectionReset.into())));
+                }
                 Called::TimedOut => return Err(lost(Failed::timed_out(how.1))),
             }
         }

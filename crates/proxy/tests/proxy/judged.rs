@@ -154,7 +154,7 @@ async fn another_protocol_is_refused_and_never_becomes_a_plain_request() {
         let head = read_until(&mut stream, "\r\n\r\n").await;
         assert!(head.starts_with(&format!("HTTP/1.1 {status} ")), "{upgrade}: {head}");
     }
-    // A service of HTTP/2 alone has no upgrade to WebSocket.
+    // One of HTTP/2 that does not say that it takes WebSockets.
     let mut h2c = table(2, &[("/", "shop/web", says("").await)]);
     h2c.upstreams.get_mut("shop/").unwrap().protocol = Protocol::H2c;
     proxy.swap(&h2c).await;

@@ -1,13 +1,14 @@
 //! WebSockets through HTTP/1.1 and through HTTP/2: byte for byte, frame after frame, each direction to its own end.
 
-use crate::harness::{Running, raw, read_head, read_until, soon, start, table};
+use crate::harness::{Running, raw, read_head, read_until, soon, start, table, until};
 use crate::tls::{Authority, secured};
 use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
-use http::{Method, Request, Response, StatusCode};
+use http::{HeaderMap, Method, Request, Response, StatusCode};
 use http_body_util::Empty;
 use hyper::body::Incoming;
 use hyper::ext::Protocol;
+use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use landfall_model::control::{Answer, Ask};
 use std::future::poll_fn;
@@ -78,6 +79,88 @@ async fn first_line(proxy: &Running, text: &str) -> String {
     let mut stream = TcpStream::connect(proxy.http).await.unwrap();
     stream.write_all(text.as_bytes()).await.unwrap();
     read_until(&mut stream, "\r\n").await.trim().to_owned()
+}
+
+/// An application of HTTP/2 alone that takes WebSockets at `/ws` (RFC 8441) and sends back what it gets; or takes none.
+async fn echoing_http2(takes: bool) -> (SocketAddr, mpsc::UnboundedReceiver<HeaderMap>) {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (send, seen) = mpsc::unbounded_channel();
+    tokio::spawn(async move {
+        loop {
+            let stream = listener.accept().await.unwrap().0;
+            let send = send.clone();
+            let service = service_fn(move |mut request: Request<Incoming>| {
+                let send = send.clone();
+                async move {
+                    let mut response = Response::new(Empty::<Bytes>::new());
+                    let protocol = request.extensions().get::<Protocol>().map(|protocol| protocol.as_str().to_owned());
+                    let is_socket = request.method() == Method::CONNECT && protocol.as_deref() == Some("websocket");
+                    if !is_socket || request.uri().path() != "/ws" {
+                        *response.status_mut() = StatusCode::FORBIDDEN;
+                        return Ok::<_, std::convert::Infallible>(response);
+                    }
+                    send.send(request.headers().clone()).unwrap();
+                    let upgrade = hyper::upgrade::on(&mut request);
+                    tokio::spawn(async move {
+                        let mut stream = TokioIo::new(upgrade.await.unwrap());
+                        let mut buffer = [0; 1000];
+                        while let Ok(read @ 1..) = stream.read(&mut buffer).await {
+                            stream.write_all(&buffer[..read]).await.unwrap();
+                        }
+                    });
+                    response.headers_mut().insert("sec-websocket-protocol", "chat".parse().unwrap());
+                    Ok(response)
+                }
+            });
+            let mut builder = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
+            if takes {
+                builder.enable_connect_protocol();
+            }
+            tokio::spawn(builder.serve_connection(TokioIo::new(stream), service));
+        }
+    });
+    (address, seen)
+}
+
+#[tokio::test]
+async fn a_service_of_http2_takes_websockets_of_either_version() {
+    let (application, mut seen) = echoing_http2(true).await;
+    let (proxy, authority) = (start(), Authority::new());
+    let mut table = secured(&proxy, &authority, application).await;
+    table.generation = 2;
+    table.upstreams.values_mut().for_each(|upstream| upstream.protocol = landfall_model::route::Protocol::H2c);
+    proxy.swap(&table).await;
+    for http2 in [true, false] {
+        let mut socket = open(&proxy, &authority, http2).await;
+        let headers = soon(seen.recv()).await.unwrap();
+        assert_eq!(headers["sec-websocket-version"], "13");
+        assert_eq!(
+            (&headers["origin"], &headers["x-forwarded-for"]),
+            (&"https://shop.example".parse().unwrap(), &"127.0.0.1".parse().unwrap())
+        );
+        assert!(["upgrade", "connection", "sec-websocket-key"].iter().all(|name| !headers.contains_key(*name)), "{headers:?}");
+        let text = vec![b'x'; 100_000];
+        let (mut read, mut write) = tokio::io::split(&mut socket);
+        let sent = async { write.write_all(&text).await.unwrap() };
+        let mut got = vec![0; text.len()];
+        soon(async { tokio::join!(sent, async { read.read_exact(&mut got).await.unwrap() }) }).await;
+        assert_eq!(got, text);
+        assert_eq!(proxy.endpoint("shop/web").await.unwrap().streams, 1, "{http2}");
+        drop(socket);
+        until("it is over", async || proxy.endpoint("shop/web").await.unwrap().streams == 0).await;
+    }
+    let upgrade =
+        "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+    let mut stream = authority.connect(&proxy, "shop.example", "http/1.1").await.unwrap();
+    stream.write_all(format!("GET /no HTTP/1.1\r\nHost: shop.example\r\n{upgrade}\r\n").as_bytes()).await.unwrap();
+    assert!(read_until(&mut stream, "\r\n\r\n").await.starts_with("HTTP/1.1 403 "), "a refusal is told");
+
+    let (application, _seen) = echoing_http2(false).await;
+    table.generation = 3;
+    table.upstreams.values_mut().for_each(|upstream| upstream.endpoints[0].address = application);
+    proxy.swap(&table).await;
+    assert_eq!(connect(&proxy, &authority).await.status(), StatusCode::NOT_IMPLEMENTED);
 }
 
 const FRAMES: usize = 10_000;
