@@ -45,6 +45,9 @@ fn a_canary_is_used_rotated_and_gone_back_to_and_found_nowhere() {
     assert!(rotated.status.success() && text(&rotated).contains("starts again, one after the other: web"), "{}", text(&rotated));
     assert_eq!(server.answer("localhost"), format!("{SECOND} postgres://app:{SECOND}@db/app blue"));
     assert!(server.good(&["deploy"]).contains("othing to change"), "the project's own value is not used any more");
+    assert!(server.good(&["plan"]).contains("othing to change"));
+    assert!(server.good(&["plan", "--force", "web"]).contains("start web"), "{}", server.good(&["plan", "--force", "web"]));
+    assert!(server.bad(&["plan", "--force", "nope"]).contains("[no-service]"));
 
     server.good(&["rollback"]);
     assert_eq!(server.answer("localhost"), format!("{FIRST} postgres://app:{FIRST}@db/app blue"), "a rollback has the value it had");

@@ -13,6 +13,9 @@ pub struct Plan {
     /// Exit with 4 when something would change
     #[arg(long)]
     pub exit_code: bool,
+    /// As if the replicas of this service were replaced although nothing of it changed
+    #[arg(long, value_name = "SERVICE")]
+    pub force: Vec<ServiceName>,
     #[command(flatten)]
     #[allow(missing_docs)]
     pub project: ProjectArgs,

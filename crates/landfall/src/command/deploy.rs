@@ -109,7 +109,7 @@ impl Ready {
     }
 
     /// Marks services whose replicas are to be replaced although nothing of them changed.
-    fn force(&mut self, names: &[ServiceName]) -> Outcome {
+    pub fn force(&mut self, names: &[ServiceName]) -> Outcome {
         for name in names {
             let Some(service) = self.spec.services.get_mut(name) else {
                 let known: Vec<&str> = self.spec.services.keys().map(ServiceName::as_str).collect();

@@ -15,7 +15,8 @@ const PENDING: u8 = 4;
 /// Prints the plan.
 pub async fn run(context: &Context, args: Plan) -> Outcome<ExitCode> {
     let project = Project::locate(&context.settings, args.path.as_deref(), &args.project)?.with_rules();
-    let ready = Ready::check(context, project)?;
+    let mut ready = Ready::check(context, project)?;
+    ready.force(&args.force)?;
     let (app, client) = (ready.app().clone(), ready.client(context)?);
     let (want, unbuilt) = ready.unbuilt(context, &client).await?;
     for service in unbuilt {
