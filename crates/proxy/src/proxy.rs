@@ -36,6 +36,8 @@ const MAX_CONNECTIONS: u64 = 100_000;
 /// Connections of one client address with one worker, however few or many there may be in all.
 const MIN_PER_ADDRESS: u32 = 64;
 const MAX_PER_ADDRESS: u32 = 1000;
+/// Requests of one replica with one worker, however few connections there may be.
+const MIN_PER_REPLICA: u32 = 64;
 
 /// How `landfall proxy` runs.
 #[derive(Debug, Clone)]
@@ -69,7 +71,8 @@ pub struct Config {
     pub signals: bool,
     /// Connections one client address may have with each worker, and requests that applications work on; chosen by the limit on open files if absent.
     pub max_per_address: Option<u32>,
-    /// Requests one replica may have of each worker at the same time; three quarters of the connections if absent.
+    /// Requests one replica may have of each worker at the same time; three quarters of the connections if absent, but never fewer
+    /// than 64.
     pub max_per_replica: Option<u32>,
     /// Which life of the machine this is; a table that was told in another one has no addresses. See [`boot_id`].
     pub boot: Option<String>,
@@ -130,7 +133,8 @@ impl Proxy {
             log,
             proxied_by: config.settings.proxied_by.clone(),
             // A quarter, so that no address can keep all others out; no more than a busy company behind one address needs.
-            max_per_replica: config.max_per_replica.unwrap_or(max_connections / 4 * 3),
+            // Where there are few places anyway they are what counts.
+            max_per_replica: config.max_per_replica.unwrap_or((max_connections / 4 * 3).max(MIN_PER_REPLICA)),
             guesses: Guesses::default(),
             max_per_address: config.max_per_address.unwrap_or((max_connections / 4).clamp(MIN_PER_ADDRESS, MAX_PER_ADDRESS)),
         });
