@@ -83,10 +83,7 @@ impl Spec {
         let template = &service.template;
         let values = template.environment.values().flat_map(EnvValue::parts);
         let files = template.container.files.iter().flat_map(|f| f.content.parts());
-        let keys = service.routes.iter().filter_map(|route| match &route.filters.jwt.as_ref()?.keys {
-            JwtKeys::Stored(secret) => Some(secret),
-            JwtKeys::Secret(_) | JwtKeys::Public { .. } => None,
-        });
+        let keys = service.routes.iter().filter_map(|route| route.filters.jwt.as_ref()?.keys.stored());
         values.chain(files).filter_map(|part| if let Part::Secret(secret) = part { Some(secret) } else { None }).chain(keys)
     }
 
@@ -105,10 +102,7 @@ impl Spec {
             let values = template.environment.values_mut().flat_map(EnvValue::parts_mut);
             let files = template.container.files.iter_mut().flat_map(|f| f.content.parts_mut());
             let parts = values.chain(files);
-            let keys = service.routes.iter_mut().filter_map(|route| match &mut route.filters.jwt.as_mut()?.keys {
-                JwtKeys::Stored(secret) => Some(secret),
-                JwtKeys::Secret(_) | JwtKeys::Public { .. } => None,
-            });
+            let keys = service.routes.iter_mut().filter_map(|route| route.filters.jwt.as_mut()?.keys.stored_mut());
             parts.filter_map(|part| if let Part::Secret(secret) = part { Some(secret) } else { None }).chain(keys)
         })
     }

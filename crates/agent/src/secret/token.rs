@@ -24,12 +24,16 @@ pub(crate) fn take(spec: &mut Spec) -> BTreeMap<SecretName, SecretValue> {
     taken
 }
 
+/// The secrets of the store that sign a spec's tokens.
+fn stored(spec: &Spec) -> impl Iterator<Item = &SecretRef> {
+    let routes = spec.services.values().flat_map(|service| &service.routes);
+    routes.filter_map(|route| route.filters.jwt.as_ref()?.keys.stored())
+}
+
 /// What a spec wants of a secret, one that signs tokens being as long as a key must be.
 pub(super) fn need(spec: &Spec, name: &SecretName) -> Option<Need> {
     let declared = spec.secrets.get(name).cloned();
-    let filters = spec.services.values().flat_map(|service| &service.routes).filter_map(|route| route.filters.jwt.as_ref());
-    let mut signs = filters.filter_map(|jwt| if let JwtKeys::Stored(secret) = &jwt.keys { Some(&secret.name) } else { None });
-    if !signs.any(|signing| signing == name) {
+    if !stored(spec).any(|signing| signing.name == *name) {
         return declared;
     }
     let min_length = declared.map_or(0, |need| need.min_length).max(JwtSecret::SHORTEST as u64);
@@ -57,11 +61,8 @@ impl TokenKeys {
 impl Secrets {
     /// Opens the secrets that sign the tokens of a spec.
     pub(crate) fn token_keys(&self, store: &Store, spec: &Spec) -> TokenKeys {
-        let routes = spec.services.values().flat_map(|service| &service.routes);
-        let keys = routes.filter_map(|route| route.filters.jwt.as_ref()).map(|jwt| &jwt.keys);
-        let stored: BTreeSet<&SecretRef> = keys.filter_map(|keys| if let JwtKeys::Stored(s) = keys { Some(s) } else { None }).collect();
         let mut values = BTreeMap::new();
-        for secret in stored {
+        for secret in stored(spec).collect::<BTreeSet<_>>() {
             match self.token_key(store, &spec.app, secret) {
                 Ok(value) => {
                     values.insert(secret.clone(), value);
@@ -93,7 +94,7 @@ impl Secrets {
         let app = spec.app.clone();
         let known: BTreeMap<SecretName, SecretRow> = store.secrets(&app)?.into_iter().map(|row| (row.secret.name.clone(), row)).collect();
         for route in spec.token_keys_mut() {
-            let JwtKeys::Stored(secret) = route.keys else { continue };
+            let Some(secret) = route.keys.stored_mut() else { continue };
             let Some(value) = taken.get(&secret.name).filter(|_| secret.version == 0) else { continue };
             let row = known.get(&secret.name);
             secret.version = match row.filter(|row| self.open(&app, row).is_ok_and(|old| old.expose() == value.reveal())) {

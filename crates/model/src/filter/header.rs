@@ -1,5 +1,6 @@
 //! Headers the file may set.
 
+use super::is_token;
 use crate::name::NameError;
 use serde::{Deserialize, Serialize};
 use std::str::FromStr;
@@ -34,9 +35,7 @@ impl FromStr for HeaderKey {
     type Err = NameError;
     fn from_str(text: &str) -> Result<Self, NameError> {
         let lower = text.to_ascii_lowercase();
-        let token = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
-        let good = !lower.is_empty() && lower.len() <= 128 && lower.bytes().all(token);
-        if good && !RESERVED.contains(&lower.as_str()) {
+        if is_token(&lower) && lower.len() <= 128 && !RESERVED.contains(&lower.as_str()) {
             return Ok(Self(lower));
         }
         Err(NameError::new(

@@ -52,6 +52,16 @@ impl JwtKeys {
     pub fn is_symmetric(&self) -> bool {
         matches!(self, Self::Secret(_) | Self::Stored(_))
     }
+
+    /// The secret of the server's store, if it is one.
+    pub fn stored(&self) -> Option<&SecretRef> {
+        if let Self::Stored(secret) = self { Some(secret) } else { None }
+    }
+
+    /// The same, to decide which version it is.
+    pub fn stored_mut(&mut self) -> Option<&mut SecretRef> {
+        if let Self::Stored(secret) = self { Some(secret) } else { None }
+    }
 }
 
 /// A secret that signs tokens. Never shown by `Debug`.

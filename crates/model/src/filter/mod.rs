@@ -29,6 +29,11 @@ macro_rules! text {
     };
 }
 
+/// A token of HTTP (RFC 9110 §5.6.2).
+fn is_token(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b))
+}
+
 mod answer;
 mod cors;
 mod guard;

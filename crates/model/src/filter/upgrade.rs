@@ -1,5 +1,6 @@
 //! Protocols other than WebSocket that a route may switch a connection to (RFC 9110 §7.8).
 
+use super::is_token;
 use crate::name::NameError;
 use serde::{Deserialize, Serialize};
 use std::str::FromStr;
@@ -24,8 +25,7 @@ impl FromStr for UpgradeName {
     type Err = NameError;
     fn from_str(text: &str) -> Result<Self, NameError> {
         let lower = text.to_ascii_lowercase();
-        let token = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
-        if !lower.is_empty() && lower.len() <= LONGEST && lower.bytes().all(token) && !RESERVED.contains(&lower.as_str()) {
+        if is_token(&lower) && lower.len() <= LONGEST && !RESERVED.contains(&lower.as_str()) {
             return Ok(Self(lower));
         }
         let wanted = "the name of one protocol, without a version; not `websocket`, which always passes, nor HTTP or TLS in another form";

@@ -329,11 +329,11 @@ fn prepare(
 ) -> Result<(Prepared, InFlight), Refusal> {
     let Arrived { mut request, client, host, mut target, in_flight, filtered, identity } = arrived;
     let upgrades = filtered.as_ref().map_or(&[][..], |(filters, _)| &filters.upgrades);
-    let asks_for_upgrade = header::asks_for_other_protocol(request.headers()) || header::asks_for_websocket(request.headers());
     // In HTTP/2 there are no others than WebSockets.
     let mut opening = Opening::of(conn, &mut request, if protocol == Protocol::Http1 { upgrades } else { &[] });
     // Without its upgrade such a request would be another one, and nobody would know why nothing comes of it.
-    let is_lost = header::asks_for_other_protocol(request.headers()) || protocol == Protocol::H2c && asks_for_upgrade;
+    let is_lost =
+        header::asks_for_other_protocol(request.headers()) || protocol == Protocol::H2c && header::asks_for_websocket(request.headers());
     if opening.is_none() && is_lost {
         return Err(Refusal::Protocol);
     }

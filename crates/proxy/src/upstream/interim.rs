@@ -5,8 +5,8 @@
 
 use crate::parts::write_field;
 use bytes::{Buf as _, BytesMut};
+use http::Response;
 use http::header::{CONNECTION, CONTENT_LENGTH, HeaderName, PROXY_AUTHENTICATE, TE, TRAILER, TRANSFER_ENCODING, UPGRADE};
-use http::{Response, StatusCode};
 use std::cell::RefCell;
 use std::io;
 use std::task::{Poll, ready};
@@ -33,7 +33,7 @@ impl Interim {
         text.extend_from_slice(b"HTTP/1.1 ");
         text.extend_from_slice(head.status().as_str().as_bytes());
         text.push(b' ');
-        text.extend_from_slice(reason(head.status()).as_bytes());
+        text.extend_from_slice(head.status().canonical_reason().unwrap_or("-").as_bytes());
         text.extend_from_slice(b"\r\n");
         for (name, value) in head.headers().iter().filter(|(name, _)| !LEFT_OUT.contains(name)) {
             write_field(&mut text, name, value);
@@ -62,11 +62,6 @@ impl Interim {
         *waiting = BytesMut::new();
         Poll::Ready(Ok(()))
     }
-}
-
-fn reason(status: StatusCode) -> &'static str {
-    // Older lists of reasons end before it.
-    if status.as_u16() == 103 { "Early Hints" } else { status.canonical_reason().unwrap_or("-") }
 }
 
 #[cfg(test)]
